@@ -1,0 +1,1 @@
+"""What people ask without a running pilot: the demonstration and its scenarios."""

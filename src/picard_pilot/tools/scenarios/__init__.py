@@ -1,0 +1,1 @@
+"""The jobs of the demonstration as data, and the small programs that they run as payloads."""

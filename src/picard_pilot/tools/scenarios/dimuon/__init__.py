@@ -1,0 +1,1 @@
+"""Real physics for the demonstration: the Z boson in pairs of muons."""
