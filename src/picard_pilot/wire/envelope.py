@@ -100,9 +100,8 @@ def judge(http_status: int, body: bytes, call: Call | None = None) -> Answer | F
     if call is not None and call.success_inverted is not None:
         envelope.success = envelope.message == call.success_inverted
     answer = _judge_envelope(envelope)
-    if isinstance(answer, Answer) and call is not None and call.has_status_code:
-        if not isinstance(answer.data, Mapping) or "StatusCode" not in answer.data:
-            return _failure(FailureKind.WRONG_SHAPE, http_status, f"no StatusCode: {_start(body)}")
+    if isinstance(answer, Answer) and call is not None and call.has_status_code and not _has_code(answer):
+        return _failure(FailureKind.WRONG_SHAPE, http_status, f"no StatusCode: {_start(body)}")
     return answer
 
 
@@ -152,6 +151,10 @@ def _status_code(data: object) -> tuple[int | None, str]:
     if type(code) is not int:
         return None, f"StatusCode is {code!r}, not a number"
     return code, ""
+
+
+def _has_code(answer: Answer) -> bool:
+    return isinstance(answer.data, Mapping) and "StatusCode" in answer.data
 
 
 def _refusal(message: str) -> FailureKind:
