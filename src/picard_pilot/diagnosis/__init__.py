@@ -1,0 +1,1 @@
+"""From evidence to fault, without any I/O."""

@@ -1,0 +1,1 @@
+"""A job's durable record: append, read, lease. One folder per job, one writer at a time."""

@@ -1,0 +1,72 @@
+"""A case: one job's whole situation, as the fold of its events. Frozen.
+
+How a case changes is `lifecycle.table`.
+"""
+
+import msgspec
+
+from picard_pilot.model.bundle import Outcome
+from picard_pilot.model.command import PayloadExit
+from picard_pilot.model.events import InputStaged, PayloadStarted
+from picard_pilot.model.fault import Fault
+from picard_pilot.model.files import StoredFile
+from picard_pilot.model.job import Job
+from picard_pilot.model.states import FINAL, PHASE_OF, Phase, State
+from picard_pilot.model.stop import Stop, StopKind
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known about one job. Times are seconds since 1970, UTC; what has not happened is None."""
+
+    job: Job
+    queue: str
+    state: State
+    since: float
+    """When the present state began."""
+    received_at: float
+    ended_at: float | None = None
+    """When nothing was left to do but to tell the server: the final report's end time."""
+    staged: dict[str, InputStaged] = {}
+    """The inputs that lie in the job's directory, by LFN."""
+    payload: PayloadStarted | None = None
+    exit: PayloadExit | None = None
+    """What the payload did. No finding of the pilot overwrites it."""
+    outcome: Outcome = Outcome()
+    stored: dict[str, StoredFile] = {}
+    """The outputs that are stored, by LFN."""
+    log: StoredFile | None = None
+    faults: tuple[Fault, ...] = ()
+    """What went wrong, the cause before its symptoms."""
+    stop: Stop | None = None
+    """The last request to stop."""
+    answer: str | None = None
+    """The server's word on the final report."""
+    suspended_from: State | None = None
+    """While HOLDING: the state that a later pilot goes on from."""
+    suspended_because: str | None = None
+    resumed: int = 0
+    """How many times a pilot took the job up from its journal."""
+    entered: dict[str, float] = {}
+    """When each state was first entered, by state."""
+    spent: dict[str, float] = {}
+    """Seconds spent in each state so far, by state; the present state's running time is not in it."""
+
+    @property
+    def phase(self) -> Phase:
+        """The brief's word for where the job is."""
+        return PHASE_OF[self.state]
+
+    @property
+    def over(self) -> bool:
+        """True when nothing will ever happen to the job again."""
+        return self.state in FINAL
+
+    @property
+    def failed(self) -> bool:
+        """True when the job will be reported as failed, as far as is known now."""
+        return bool(self.faults)
+
+    @property
+    def unwanted(self) -> bool:
+        """True when the server does not want the job's outputs any more."""
+        return self.stop is not None and self.stop.kind is StopKind.SERVER_KILL

@@ -1,0 +1,88 @@
+"""What the pilot as a whole does next: ask for a job, wait, or leave. Pure, one decision at a time.
+
+What becomes of one job is `table`; doing it is `pilot`.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Leaving(StrEnum):
+    """Why a pilot takes no further job."""
+
+    NO_JOBS = "the queue had no job for long enough"
+    JOB_LIMIT = "it ran as many jobs as it was told to"
+    LIFETIME = "its lifetime leaves no room for another job"
+    DRAINING = "it was told to take no further job"
+    SERVER_GONE = "the server could not be reached for long enough"
+    PLUGIN = "a plug-in misbehaved"
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the decision rests on. Times are seconds on one monotonic clock; None where it has not happened."""
+
+    now: float
+    lifetime_ends: float | None
+    """When the pilot has to be gone, or None without a limit."""
+    closing_reserve_s: float
+    """How long before that no further job is taken."""
+    jobs_taken: int
+    jobs_limit: int
+    """How many jobs to run at most; 0 means no limit."""
+    jobs_active: int
+    jobs_at_once: int
+    draining: Leaving | None
+    dry_since: float | None
+    """Since when the server has had no job for us."""
+    trouble_since: float | None
+    """Since when the server could not be understood or reached."""
+    next_ask: float
+    """Not before this time, after the last empty answer."""
+    queue_patience_s: float
+    server_patience_s: float
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """Ask the server for a job now."""
+
+
+class WaitUntil(msgspec.Struct, frozen=True):
+    """Nothing to decide before `when`, or before something happens to a job; None: only the latter."""
+
+    when: float | None
+
+
+class Leave(msgspec.Struct, frozen=True):
+    """All is done: leave."""
+
+    why: Leaving
+
+
+Move = Ask | WaitUntil | Leave
+
+
+def decide(now: Situation) -> Move:
+    """The next move. A pilot never leaves while a job of its is active."""
+    why = _no_more(now)
+    if why is not None:
+        return WaitUntil(None) if now.jobs_active else Leave(why)
+    if now.jobs_active >= now.jobs_at_once:
+        return WaitUntil(None)
+    if now.now < now.next_ask:
+        return WaitUntil(now.next_ask)
+    return Ask()
+
+
+def _no_more(now: Situation) -> Leaving | None:
+    if now.draining is not None:
+        return now.draining
+    if now.jobs_limit and now.jobs_taken >= now.jobs_limit:
+        return Leaving.JOB_LIMIT
+    if now.lifetime_ends is not None and now.now >= now.lifetime_ends - now.closing_reserve_s:
+        return Leaving.LIFETIME
+    if now.dry_since is not None and now.now - now.dry_since >= now.queue_patience_s:
+        return Leaving.NO_JOBS
+    if now.trouble_since is not None and now.now - now.trouble_since >= now.server_patience_s:
+        return Leaving.SERVER_GONE
+    return None

@@ -1,0 +1,120 @@
+"""What to tell the server about a case: the update on the way and the final report, both pure folds of the case.
+
+The same journal always gives the same final report, whichever pilot sends it. How they travel is `panda`.
+"""
+
+import msgspec
+
+from picard_pilot.lifecycle.case import Case
+from picard_pilot.model.command import PayloadExit
+from picard_pilot.model.report import JobStatus, Update, UsageSummary
+from picard_pilot.model.states import BEFORE_PAYLOAD, Phase, State
+
+SIGNAL_BASE = 128
+"""A payload ended by signal n is told to the server as 128 + n, as shells do (`trans_exit_code` knows no signals)."""
+
+
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
+    """Who reports: facts of the pilot and its node that go into every update; unknown is None."""
+
+    site_name: str
+    node: str
+    pilot_id: str | None = None
+    batch_id: str | None = None
+    scheduler_id: str | None = None
+
+
+def update(case: Case, sender: Sender, usage: UsageSummary | None = None) -> Update:
+    """The message for a case that goes on: where it is, since when, and what it has used."""
+    return Update(
+        job_id=case.job.job_id,
+        attempt_nr=case.job.attempt_nr,
+        status=_status(case),
+        phase=case.phase,
+        phase_since=case.since,
+        site_name=sender.site_name,
+        node=sender.node,
+        scheduler_id=sender.scheduler_id,
+        pilot_id=sender.pilot_id,
+        batch_id=sender.batch_id,
+        start_time=case.received_at,
+        core_count=case.job.requirements.cores,
+        usage=usage or UsageSummary(),
+        n_input_files=len(case.job.inputs),
+    )
+
+
+def final_report(case: Case, sender: Sender, pilot_log: str | None = None) -> Update:
+    """The report that ends the job: the payload's own record, the verdict, and where each output really is.
+
+    `pilot_log` is an extract of the log for people, sent for failed jobs.
+    """
+    failed = case.failed
+    cause = case.faults[0] if case.faults else None
+    stored = (*case.stored.values(), *((case.log,) if case.log else ()))
+    return msgspec.structs.replace(
+        update(case, sender, _usage(case.exit)),
+        status=JobStatus.FAILED if failed else JobStatus.FINISHED,
+        phase=Phase.FAILED if failed else Phase.FINISHED,
+        end_time=case.ended_at,
+        n_events=case.outcome.n_events,
+        timing_s=_timing(case),
+        pilot_error_code=cause.code if cause else 0,
+        pilot_error_diag=cause.diag if cause else "",
+        exe_error_code=case.outcome.exe_error_code or 0,
+        exe_error_diag=case.outcome.exe_error_diag or "",
+        trans_exit_code=exit_status(case.exit) if case.exit else None,
+        metrics=_metrics(case),
+        metadata=None if failed else case.outcome.metadata,
+        pilot_log=pilot_log if failed else None,
+        outputs=stored,
+    )
+
+
+def exit_status(ended: PayloadExit) -> int | None:
+    """The payload's exit code, 128 + n if signal n ended it, None if it never started."""
+    if ended.signal is not None:
+        return SIGNAL_BASE + ended.signal
+    return ended.exit_code
+
+
+def _status(case: Case) -> JobStatus:
+    if case.state is State.HOLDING:
+        return JobStatus.HOLDING
+    return JobStatus.STARTING if case.state in BEFORE_PAYLOAD else JobStatus.RUNNING
+
+
+def _usage(ended: PayloadExit | None) -> UsageSummary:
+    if ended is None:
+        return UsageSummary()
+    cpu_s = [part for part in (ended.cpu_user_s, ended.cpu_system_s) if part is not None]
+    rss = ended.max_rss_bytes
+    return UsageSummary(
+        cpu_time_s=round(sum(cpu_s)) if cpu_s else None,
+        max_rss_kb=None if rss is None else rss // 1024,
+    )
+
+
+def _timing(case: Case) -> tuple[int, ...]:
+    """Whole seconds: getjob, stagein, payload, stageout, initial setup, setup (the order of `pilot_timing`)."""
+
+    def total(*states: State) -> int:
+        return round(sum(case.spent.get(state, 0.0) for state in states))
+
+    return (
+        0,
+        total(State.STAGING_IN),
+        total(State.LAUNCHING, State.RUNNING, State.STOPPING),
+        total(State.DIAGNOSING, State.STAGING_OUT, State.ARCHIVING),
+        total(State.RECEIVED),
+        total(State.SETTING_UP),
+    )
+
+
+def _metrics(case: Case) -> dict[str, str]:
+    metrics = {}
+    if case.outcome.n_events is not None:
+        metrics["nEvents"] = str(case.outcome.n_events)
+    if case.resumed:
+        metrics["resumed"] = str(case.resumed)
+    return metrics

@@ -1,0 +1,189 @@
+"""Everything that can happen to a job. An event is written to the journal before anything is done about it.
+
+What follows from an event is `lifecycle.table`; how it lies on disk is `journal`.
+"""
+
+import msgspec
+
+from picard_pilot.model.bundle import Outcome, Preparation
+from picard_pilot.model.command import PayloadExit
+from picard_pilot.model.fault import Fault
+from picard_pilot.model.files import StoredFile
+from picard_pilot.model.job import Job
+from picard_pilot.model.stop import Stop
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True, omit_defaults=True):
+    """Base of all events; the tag on disk is the class name."""
+
+
+class JobReceived(Event, frozen=True, kw_only=True):
+    """The server gave the job to this pilot, which now owes it a report.
+
+    `queue` is the queue it was asked for; `refusal` is set when the description itself cannot be used.
+    """
+
+    job: Job
+    queue: str
+    refusal: Fault | None = None
+
+
+class Resumed(Event, frozen=True, kw_only=True):
+    """A pilot (the first one again, or a later one) took the job up from its journal."""
+
+    pilot: str
+
+
+class Admitted(Event, frozen=True, kw_only=True):
+    """The job's directory stands and the experiment and the site accept the job."""
+
+
+class Refused(Event, frozen=True, kw_only=True):
+    """The job cannot be run here, or at all."""
+
+    fault: Fault
+
+
+class Prepared(Event, frozen=True, kw_only=True):
+    """The experiment's setup is done."""
+
+    preparation: Preparation = Preparation()
+
+
+class SetupFailed(Event, frozen=True, kw_only=True):
+    """The experiment's setup failed."""
+
+    fault: Fault
+
+
+class InputStaged(Event, frozen=True, kw_only=True):
+    """One input lies in the job's directory, verified."""
+
+    lfn: str
+    size_bytes: int
+    how: str
+    """copy, reflink, symlink or already there."""
+    surl: str
+    endpoint: str
+    seconds: float
+    reason: str
+    """Why this source was taken."""
+
+
+class InputsReady(Event, frozen=True, kw_only=True):
+    """All inputs are there."""
+
+
+class StageInFailed(Event, frozen=True, kw_only=True):
+    """At least one input cannot be had."""
+
+    faults: tuple[Fault, ...]
+
+
+class PayloadStarted(Event, frozen=True, kw_only=True):
+    """The payload runs under its launcher, able to outlive this pilot."""
+
+    pid: int
+    start_ticks: int
+    """The process' start time in clock ticks since boot, so that the pid cannot be mistaken for another's."""
+    started_at: float
+    """Seconds since 1970, UTC."""
+
+
+class LaunchFailed(Event, frozen=True, kw_only=True):
+    """The payload could not be started."""
+
+    fault: Fault
+
+
+class PayloadExited(Event, frozen=True, kw_only=True):
+    """The payload ended; this record is never overwritten by a finding of the pilot."""
+
+    exit: PayloadExit
+
+
+class PayloadLost(Event, frozen=True, kw_only=True):
+    """The launcher is gone without a record: lost with the slot, which says nothing about the program."""
+
+    fault: Fault
+
+
+class StopRequested(Event, frozen=True, kw_only=True):
+    """Somebody or something wants the job to end."""
+
+    stop: Stop
+
+
+class Diagnosed(Event, frozen=True, kw_only=True):
+    """The evidence has been read: what the payload reports, and what went wrong (nothing, if empty)."""
+
+    faults: tuple[Fault, ...] = ()
+    outcome: Outcome = Outcome()
+
+
+class OutputStored(Event, frozen=True, kw_only=True):
+    """One output is where the report will say it is."""
+
+    file: StoredFile
+    seconds: float
+    reason: str
+
+
+class OutputsStored(Event, frozen=True, kw_only=True):
+    """All outputs that the policy wants are stored."""
+
+
+class StageOutFailed(Event, frozen=True, kw_only=True):
+    """At least one output could not be stored."""
+
+    faults: tuple[Fault, ...]
+
+
+class LogStored(Event, frozen=True, kw_only=True):
+    """The log archive is stored."""
+
+    file: StoredFile
+
+
+class LogFailed(Event, frozen=True, kw_only=True):
+    """The log archive could not be made or stored."""
+
+    fault: Fault
+
+
+class ReportAccepted(Event, frozen=True, kw_only=True):
+    """The server has the final report; `answer` is its word (0, alreadydone, tobekilled)."""
+
+    answer: str
+
+
+class Suspended(Event, frozen=True, kw_only=True):
+    """The pilot must leave before the job is done; the job waits on disk for a later pilot."""
+
+    reason: str
+
+
+AnyEvent = (
+    JobReceived
+    | Resumed
+    | Admitted
+    | Refused
+    | Prepared
+    | SetupFailed
+    | InputStaged
+    | InputsReady
+    | StageInFailed
+    | PayloadStarted
+    | LaunchFailed
+    | PayloadExited
+    | PayloadLost
+    | StopRequested
+    | Diagnosed
+    | OutputStored
+    | OutputsStored
+    | StageOutFailed
+    | LogStored
+    | LogFailed
+    | ReportAccepted
+    | Suspended
+)

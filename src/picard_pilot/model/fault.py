@@ -1,0 +1,65 @@
+"""A fault: a verdict that comes with its evidence.
+
+The numbers and texts stand in `diagnosis.catalogue`; what the payload itself did is `model.command.PayloadExit`
+and is never overwritten by a fault.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Blame(StrEnum):
+    """Who has to act on a fault."""
+
+    PAYLOAD = "payload"
+    USER_INPUT = "user input"
+    EXPERIMENT = "experiment software"
+    NODE = "node"
+    STORAGE = "storage"
+    NETWORK = "network"
+    BATCH = "batch"
+    SERVER = "server"
+    PILOT = "pilot"
+    USER = "user"
+    """Someone asked for it: a kill."""
+
+
+class Retry(StrEnum):
+    """Whether trying again can help, and where."""
+
+    NEVER = "never"
+    HERE = "here"
+    ELSEWHERE = "elsewhere"
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a verdict rests on: a text, and where it was found (file, line) where that applies."""
+
+    text: str
+    file: str | None = None
+    line: int | None = None
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that went wrong: PanDA's number and name, who found it, and what to do next.
+
+    `says` is one sentence for people, with the name of the file or field in it. `rule` names what found it.
+    """
+
+    code: int
+    name: str
+    says: str
+    rule: str
+    blame: Blame
+    retry: Retry
+    next_step: str
+    phase: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def diag(self) -> str:
+        """One line for the server and the log: the sentence, then the first piece of evidence if it says more."""
+        if self.evidence and self.evidence[0].text not in self.says:
+            return f"{self.says}: {self.evidence[0].text}"
+        return self.says

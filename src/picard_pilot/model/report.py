@@ -1,0 +1,72 @@
+"""What the pilot tells the server about a job: an update on the way, and the final report.
+
+Wire names and limits are `wire`; how a report is delivered is `panda`.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from picard_pilot.model.files import StoredFile
+from picard_pilot.model.states import Phase
+
+
+class JobStatus(StrEnum):
+    """The words that the server's `job_status` knows."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    HOLDING = "holding"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+class UsageSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Resources a payload has used so far; unknown is None."""
+
+    cpu_time_s: int | None = None
+    max_rss_kb: int | None = None
+    stdout_bytes: int | None = None
+    stderr_bytes: int | None = None
+
+
+class Update(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One message about one job. With `status` finished or failed it is the final report.
+
+    Times are seconds since 1970, UTC. What is None is not sent. `outputs` holds each stored output and the log
+    with the place where it really is; `timing_s` are whole seconds in the order of the server's `pilot_timing`
+    (getjob, stagein, payload, stageout, initial setup, setup).
+    """
+
+    job_id: int
+    attempt_nr: int
+    status: JobStatus
+    phase: Phase
+    phase_since: float | None = None
+    site_name: str | None = None
+    node: str | None = None
+    scheduler_id: str | None = None
+    pilot_id: str | None = None
+    batch_id: str | None = None
+    start_time: float | None = None
+    end_time: float | None = None
+    core_count: int | None = None
+    usage: UsageSummary = UsageSummary()
+    n_events: int | None = None
+    n_input_files: int | None = None
+    timing_s: tuple[int, ...] | None = None
+    pilot_error_code: int | None = None
+    pilot_error_diag: str | None = None
+    exe_error_code: int | None = None
+    exe_error_diag: str | None = None
+    trans_exit_code: int | None = None
+    metrics: dict[str, str] = {}
+    """`job_metrics`: short key=value pairs."""
+    metadata: str | None = None
+    pilot_log: str | None = None
+    outputs: tuple[StoredFile, ...] = ()
+
+    @property
+    def final(self) -> bool:
+        """True for the report that ends the job."""
+        return self.status in (JobStatus.FINISHED, JobStatus.FAILED)
