@@ -1,0 +1,104 @@
+"""Facts that the environment gives beside the options: credentials, batch system, scratch directory.
+
+The values of options are `settings.read`; how a credential is used is the business of `panda`.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from picard_pilot.settings.settings import Settings
+
+CREDENTIAL_VARIABLES = (
+    "BEARER_TOKEN",
+    "BEARER_TOKEN_FILE",
+    "XDG_RUNTIME_DIR",
+    "OIDC_AUTH_TOKEN",
+    "OIDC_AUTH_ORIGIN",
+    "OIDC_AUTH_DIR",
+    "PANDA_AUTH_TOKEN",
+    "PANDA_AUTH_ORIGIN",
+    "PANDA_AUTH_DIR",
+    "PANDA_AUTH_VO",
+    "X509_USER_PROXY",
+    "X509_CERT_DIR",
+    "X509_USER_CERT",
+    "X509_USER_KEY",
+)
+"""What the discovery of tokens and proxies reads: the WLCG's variables, PanDA's, and those of X.509."""
+
+_BATCH_SYSTEMS = (
+    ("SLURM_JOB_ID", "slurm"),
+    ("PBS_JOBID", "pbs"),
+    ("LSB_JOBID", "lsf"),
+    ("QSUB_REQNAME", "nqs"),
+    ("K8S_JOB_ID", "kubernetes"),
+)
+"""Variables that hold a batch system's job id. Grid Engine's JOB_ID and HTCondor's files are looked at apart."""
+
+SCRATCH_VARIABLES = ("OSG_WN_TMP", "TMPDIR")
+"""Where a site says that jobs should write, in order."""
+
+
+class Batch(NamedTuple):
+    """The batch system and its id for this slot; None where nothing says it."""
+
+    system: str | None = None
+    job_id: str | None = None
+
+
+def credential_environment(environ: Mapping[str, str], settings: Settings | None = None) -> dict[str, str]:
+    """The variables that say where credentials are; the settings `token_file` and `x509_proxy` win over them.
+
+    The values are secrets or lead to them: for the discovery of credentials only, never for a log.
+    """
+    found = {name: environ[name] for name in CREDENTIAL_VARIABLES if environ.get(name)}
+    if settings is not None and settings.token_file:
+        for name in ("BEARER_TOKEN", "OIDC_AUTH_TOKEN", "PANDA_AUTH_TOKEN"):
+            found.pop(name, None)
+        found["BEARER_TOKEN_FILE"] = settings.token_file
+    if settings is not None and settings.x509_proxy:
+        found["X509_USER_PROXY"] = settings.x509_proxy
+    return found
+
+
+def batch(environ: Mapping[str, str]) -> Batch:
+    """Which batch system gave us this slot, and its id there. Reads the job's advertisement under HTCondor."""
+    for variable, system in _BATCH_SYSTEMS:
+        if environ.get(variable):
+            return Batch(system, environ[variable])
+    if environ.get("_CONDOR_JOB_AD") or environ.get("_CONDOR_SLOT"):
+        return Batch("htcondor", _condor_job_id(environ.get("_CONDOR_JOB_AD")))
+    if environ.get("JOB_ID") and environ.get("SGE_TASK_ID"):
+        return Batch("grid engine", environ["JOB_ID"])
+    return Batch()
+
+
+def scratch_directory(environ: Mapping[str, str]) -> str | None:
+    """The first of the site's scratch directories that exists and can be written; None if the site names none."""
+    for variable in SCRATCH_VARIABLES:
+        path = environ.get(variable)
+        if path and Path(path).is_dir() and os.access(path, os.W_OK | os.X_OK):
+            return path
+    return None
+
+
+_MAX_AD_BYTES = 1 << 20
+"""A job's advertisement has some ten kilobytes."""
+
+
+def _condor_job_id(path: str | None) -> str | None:
+    """`ClusterId.ProcId` from a job advertisement, with the scheduler's name where it is given; None if unreadable."""
+    if not path:
+        return None
+    try:
+        with Path(path).open(encoding="utf-8", errors="replace") as stream:
+            lines = stream.read(_MAX_AD_BYTES).splitlines()
+    except OSError:
+        return None
+    words = (line.partition("=") for line in lines)
+    facts = {name.strip().lower(): value.strip().strip('"') for name, _, value in words}
+    if not facts.get("clusterid", "").isdigit():
+        return None
+    return f"{facts['clusterid']}.{facts.get('procid', '0')}"

@@ -1,0 +1,58 @@
+"""The settings of one run as typed values. Where each came from is `settings.read.Reading`."""
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All values, by the names of the options table, which explains each. None: not given."""
+
+    server_url: str | None
+    port: int | None
+    ca: str | None
+    plain_http: bool
+    token_file: str | None
+    x509_proxy: str | None
+
+    queue: str | None
+    experiment: str
+    job_label: str
+    resource_type: str | None
+    jobs: int
+    memory_mb: int | None
+    disk_mb: int | None
+    harvester_id: str | None
+    worker_id: int | None
+    acquire_timeout_s: int
+    queue_patience_s: float
+    server_patience_s: float
+    site_files: tuple[str, ...]
+    storage_files: tuple[str, ...]
+
+    workdir: str | None
+    lifetime_s: float
+    heartbeat_s: float
+    command_poll_s: float
+    stop_grace_s: float
+    report_grace_s: float
+    hook_limit_s: float
+    output_limit_bytes: int
+    cleanup: bool
+    recover: bool
+    debug: bool
+    redact: tuple[str, ...]
+
+    server_host: str
+    server_port: int
+    server_data_dir: str | None
+    server_allow_remote: bool
+
+    demo_jobs: int
+    demo_pilots: int
+    demo_fail: tuple[str, ...]
+    demo_port: int
+    demo_open: bool
+    demo_keep: bool
+    demo_seconds: float
+
+    client_timeout_s: float
+    client_format: str
