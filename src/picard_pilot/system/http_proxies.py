@@ -1,0 +1,67 @@
+"""Which proxy, if any, a request goes through, from the usual variables of the environment.
+
+Nothing is read from the process here: the caller passes the variables in.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
+
+
+def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
+    """The proxy's URL for `url`, or None for a direct connection.
+
+    Lower-case names win over upper-case ones, as with curl. Loopback is always direct: a proxy on another
+    host would take 127.0.0.1 for itself, and the embedded server lives there.
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower().rstrip(".")
+    if not host or _is_loopback(host) or _is_excluded(host, parts.port, _read("no_proxy", environment)):
+        return None
+    proxy = _read(f"{parts.scheme}_proxy", environment) or _read("all_proxy", environment)
+    if not proxy:
+        return None
+    # Sites write "squid.example.org:3128"; without a scheme that means plain http to the proxy.
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def without_credentials(proxy_url: str) -> str:
+    """The proxy's URL as it may be shown: scheme, host and port, no user and no password."""
+    parts = urlsplit(proxy_url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}"
+
+
+def _read(name: str, environment: Mapping[str, str]) -> str:
+    return environment.get(name, "").strip() or environment.get(name.upper(), "").strip()
+
+
+def _is_loopback(host: str) -> bool:
+    return host in LOOPBACK_NAMES or host == "::1" or host.startswith("127.")
+
+
+def _is_excluded(host: str, port: int | None, no_proxy: str) -> bool:
+    for entry in no_proxy.lower().replace(",", " ").split():
+        if entry == "*":
+            return True
+        if "/" in entry:
+            if _in_network(host, entry):
+                return True
+            continue
+        name, _, entry_port = entry.partition(":") if entry.count(":") == 1 else (entry, "", "")
+        if entry_port and entry_port != str(port):
+            continue
+        name = name.lstrip("*").lstrip(".").rstrip(".")
+        if name and (host == name or host.endswith(f".{name}")):
+            return True
+    return False
+
+
+def _in_network(host: str, network: str) -> bool:
+    import ipaddress  # only for sites that write networks into no_proxy
+
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
