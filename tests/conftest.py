@@ -1,0 +1,1 @@
+"""Shared by all tests: helpers beside a test file can be imported by it."""

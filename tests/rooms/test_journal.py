@@ -1,0 +1,171 @@
+"""The journal on a real disk: what was acknowledged is there after any crash."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from picard_pilot.journal.file import Journal, JournalDamaged, JournalFull, read
+from picard_pilot.journal.lease import LEASE_S, LeaseHeld, Owner, release, take
+from picard_pilot.journal.record import DamagedRecord, from_line, to_line
+from picard_pilot.lifecycle.fold import fold
+from picard_pilot.model import events as ev
+from picard_pilot.model.job import Job
+from picard_pilot.model.states import State
+
+EVENTS: list[ev.Event] = [
+    ev.JobReceived(job=Job(job_id=1, attempt_nr=1, parameters="ünï\x7f"), queue="Q"),
+    ev.Admitted(),
+    ev.Prepared(),
+]
+
+
+def written(path: Path) -> Path:
+    journal = Journal(path, "p1", lambda: 1000.0)
+    for event in EVENTS:
+        journal.append(event)
+    journal.close()
+    return path
+
+
+def test_what_was_appended_is_read_back(tmp_path: Path) -> None:
+    """Events, their order, time and writer; and they fold to the same case."""
+    records = read(written(tmp_path / "j"))
+    assert [record.event for record in records] == EVENTS
+    assert [record.seq for record in records] == [1, 2, 3]
+    case = fold((record.event, record.at) for record in records)
+    assert case is not None
+    assert case.state is State.LAUNCHING
+
+
+def test_a_later_pilot_goes_on_in_the_same_file(tmp_path: Path) -> None:
+    """Sequence numbers go on, and time never runs backwards even if the clock did."""
+    path = written(tmp_path / "j")
+    journal = Journal(path, "p2", lambda: 5.0)
+    record = journal.append(ev.Resumed(pilot="p2"))
+    journal.close()
+    assert (record.seq, record.at, record.by) == (4, 1000.0, "p2")
+    assert len(read(path)) == 4
+
+
+@settings(max_examples=60, deadline=None)
+@given(cut=st.integers(0, 10_000))
+def test_a_torn_end_loses_only_the_torn_record(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    """Wherever the file ends, every record that is whole is read, and appending goes on behind it."""
+    path = written(tmp_path_factory.mktemp("torn") / "j")
+    whole = path.read_bytes()
+    cut %= len(whole) + 1
+    path.write_bytes(whole[:cut])
+    kept = whole[:cut].count(b"\n")
+    assert [record.event for record in read(path)] == EVENTS[:kept]
+    journal = Journal(path, "p2", lambda: 2000.0)
+    journal.append(ev.Resumed(pilot="p2") if kept else EVENTS[0])
+    journal.close()
+    assert len(read(path)) == kept + 1
+
+
+def test_a_last_line_with_wrong_bytes_is_torn_too(tmp_path: Path) -> None:
+    """Blocks can reach the disk out of order."""
+    path = written(tmp_path / "j")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]) + b"\0" * (len(lines[-1]) - 1) + b"\n")
+    assert len(read(path)) == 2
+
+
+def test_damage_in_the_middle_is_not_passed_over(tmp_path: Path) -> None:
+    """The error names the file and the line."""
+    path = written(tmp_path / "j")
+    data = bytearray(path.read_bytes())
+    data[10] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(JournalDamaged, match=r"j, line 1: the line does not fit its checksum"):
+        read(path)
+
+
+def test_a_record_of_a_newer_pilot_is_refused_not_misread() -> None:
+    """Its version is named."""
+    import binascii
+
+    body = b'{"v":99,"seq":1,"at":1.0,"by":"x","event":{"event":"Admitted"}'
+    line = b'%s,"crc":"%08x"}' % (body, binascii.crc32(body))
+    with pytest.raises(DamagedRecord, match="version 99"):
+        from_line(line)
+
+
+def test_a_line_is_json(tmp_path: Path) -> None:
+    """Readable with any tool, one record a line."""
+    import json
+
+    for line, record in zip(
+        written(tmp_path / "j").read_bytes().splitlines(), read(tmp_path / "j"), strict=True
+    ):
+        assert json.loads(line)["seq"] == record.seq
+        assert to_line(record) == line + b"\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_disk_is_said_and_the_file_stays_whole(tmp_path: Path) -> None:
+    """The event that does not fit is refused; all earlier ones stay, and there is room again later."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], check=True)
+    try:
+        journal = Journal(tmp_path / "j", "p1", lambda: 1.0)
+        journal.append(EVENTS[0])
+        hog = tmp_path / "hog"
+        with hog.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+            while True:
+                file.write(b"x" * 4096)
+        with pytest.raises(JournalFull):
+            for _ in range(1000):
+                journal.append(ev.Resumed(pilot="p1"))
+        count = len(read(tmp_path / "j"))
+        assert count == len(journal.records)
+        hog.unlink()
+        journal.append(ev.Resumed(pilot="p1"))
+        journal.close()
+        assert len(read(tmp_path / "j")) == count + 1
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def owner(pid: int, host: str = "h", boot: str = "b") -> Owner:
+    return Owner(pilot=f"p{pid}", host=host, boot_id=boot, pid=pid, start_ticks=pid * 10)
+
+
+def test_a_living_pilot_keeps_its_lease(tmp_path: Path) -> None:
+    """The refusal names who has it; the owner itself may renew."""
+    take(tmp_path, owner(1), 0.0, lambda pid, ticks: True)
+    take(tmp_path, owner(1), 5.0, lambda pid, ticks: True)
+    with pytest.raises(LeaseHeld, match="pilot p1"):
+        take(tmp_path, owner(2), 10.0, lambda pid, ticks: (pid, ticks) == (1, 10))
+
+
+@pytest.mark.parametrize(
+    ("alive", "boot", "host", "now"),
+    [(False, "b", "h", 1.0), (True, "rebooted", "h", 1.0), (True, "b", "other", LEASE_S + 1)],
+)
+def test_a_dead_pilot_s_lease_is_free(tmp_path: Path, alive: bool, boot: str, host: str, now: float) -> None:
+    """Dead process, rebooted node, or the expiry of a pilot on another host."""
+    take(tmp_path, owner(1), 0.0, lambda pid, ticks: True)
+    lease = take(tmp_path, owner(2, host, boot), now, lambda pid, ticks: alive)
+    assert lease.owner.pid == 2
+
+
+def test_another_host_s_lease_holds_until_it_expires(tmp_path: Path) -> None:
+    """Nobody here can know whether that process lives."""
+    take(tmp_path, owner(1), 0.0, lambda pid, ticks: True)
+    with pytest.raises(LeaseHeld):
+        take(tmp_path, owner(2, "other"), LEASE_S - 1, lambda pid, ticks: False)
+
+
+def test_a_released_lease_is_free_and_only_its_owner_releases_it(tmp_path: Path) -> None:
+    """Releasing is safe to repeat."""
+    take(tmp_path, owner(1), 0.0, lambda pid, ticks: True)
+    release(tmp_path, owner(2))
+    with pytest.raises(LeaseHeld):
+        take(tmp_path, owner(2), 1.0, lambda pid, ticks: True)
+    release(tmp_path, owner(1))
+    release(tmp_path, owner(1))
+    take(tmp_path, owner(2), 1.0, lambda pid, ticks: True)
