@@ -1,0 +1,62 @@
+"""From the pilot's update to the fields of `pilot/update_job`, and nothing about how they travel.
+
+Cutting, cleaning and dropping of nulls is `wire.encode`; the output report's form is `wire.report`.
+"""
+
+from datetime import UTC, datetime
+
+from picard_pilot.model.report import Update
+from picard_pilot.wire import report
+
+
+def update_values(update: Update) -> dict[str, object]:
+    """The v1 fields of one update, unset ones as None. A final update always carries an output report."""
+    usage = update.usage
+    values: dict[str, object] = {
+        "job_id": update.job_id,
+        "job_status": str(update.status),
+        "attempt_nr": update.attempt_nr,
+        "job_sub_status": str(update.phase),
+        "site_name": update.site_name,
+        "node": update.node,
+        "scheduler_id": update.scheduler_id,
+        "pilot_id": update.pilot_id,
+        "batch_id": update.batch_id,
+        "start_time": _time(update.start_time),
+        "end_time": _time(update.end_time),
+        "core_count": update.core_count,
+        "cpu_consumption_time": usage.cpu_time_s,
+        "cpu_consumption_unit": None if usage.cpu_time_s is None else "s",
+        "max_rss": usage.max_rss_kb,
+        "n_events": update.n_events,
+        "n_input_files": update.n_input_files,
+        "job_metrics": _metrics(update),
+        "pilot_timing": None if update.timing_s is None else "|".join(map(str, update.timing_s)),
+        "pilot_error_code": update.pilot_error_code,
+        "pilot_error_diag": update.pilot_error_diag,
+        "exe_error_code": update.exe_error_code,
+        "exe_error_diag": update.exe_error_diag,
+        "trans_exit_code": update.trans_exit_code,
+        "meta_data": update.metadata,
+        "pilot_log": update.pilot_log,
+    }
+    if update.final:
+        values["job_output_report"] = report.build(update.outputs)
+    return values
+
+
+def _time(seconds: float | None) -> str | None:
+    """`YYYY-MM-DD hh:mm:ss` in UTC, the only form that the server keeps."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _metrics(update: Update) -> str | None:
+    """`key=value` pairs with blanks between them; counters of the payload's output show that it makes progress."""
+    pairs = dict(update.metrics)
+    for key, value in (
+        ("stdoutBytes", update.usage.stdout_bytes),
+        ("stderrBytes", update.usage.stderr_bytes),
+    ):
+        if value is not None:
+            pairs[key] = str(value)
+    return " ".join(f"{key}={value}" for key, value in pairs.items()) or None

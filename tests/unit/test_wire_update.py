@@ -1,0 +1,63 @@
+"""The pilot's update in the server's words: every field passes the server's own check."""
+
+import json
+
+from picard_pilot.model.files import Checksum, ChecksumKind, StoredFile
+from picard_pilot.model.report import JobStatus, Update, UsageSummary
+from picard_pilot.model.states import Phase
+from picard_pilot.wire import v1
+from picard_pilot.wire.check import check
+from picard_pilot.wire.encode import prepare
+from picard_pilot.wire.update import update_values
+
+
+def test_a_small_update_sends_only_what_is_known() -> None:
+    """Unset fields are left out, and the phase travels as the sub status."""
+    update = Update(job_id=7, attempt_nr=3, status=JobStatus.RUNNING, phase=Phase.STAGEOUT)
+    assert prepare(v1.UPDATE_JOB, update_values(update)) == {
+        "job_id": 7,
+        "attempt_nr": 3,
+        "job_status": "running",
+        "job_sub_status": "stageout",
+    }
+
+
+def test_a_full_final_report_passes_the_server_s_own_check() -> None:
+    """Times, timing, metrics, codes and the output report, in the types that the server wants."""
+    file = StoredFile(
+        lfn="o.root",
+        guid="G",
+        size_bytes=5,
+        checksum=Checksum(kind=ChecksumKind.ADLER32, value="0000000a"),
+        surl="file:///s/o.root",
+        endpoint="LOCAL",
+    )
+    update = Update(
+        job_id=7,
+        attempt_nr=3,
+        status=JobStatus.FAILED,
+        phase=Phase.FAILED,
+        start_time=1_800_000_000.4,
+        end_time=1_800_000_060.9,
+        usage=UsageSummary(cpu_time_s=12, max_rss_kb=34, stdout_bytes=56, stderr_bytes=0),
+        timing_s=(0, 1, 2, 3, 4, 5),
+        pilot_error_code=1305,
+        pilot_error_diag="bad\0news" * 100,
+        trans_exit_code=7,
+        metrics={"nEvents": "9"},
+        outputs=(file,),
+    )
+    values = prepare(v1.UPDATE_JOB, update_values(update))
+    assert check(v1.UPDATE_JOB, values)
+    assert values["start_time"] == "2027-01-15 08:00:00"
+    assert values["pilot_timing"] == "0|1|2|3|4|5"
+    assert values["job_metrics"] == "nEvents=9 stdoutBytes=56 stderrBytes=0"
+    assert json.loads(str(values["job_output_report"])) == {
+        "o.root": {
+            "guid": "G",
+            "fsize": 5,
+            "adler32": "0000000a",
+            "surl": "file:///s/o.root",
+            "endpoint": "LOCAL",
+        }
+    }
