@@ -1,0 +1,68 @@
+-- What people look at: jobs, their files, their history; read only.
+
+-- name: rows
+SELECT job_id, attempt_nr, max_attempt, parent_id, first_id, name, queue, label, owner, priority, cores,
+       status, sub_status, kill_requested, debug, host, pilot_id, batch_id,
+       created_at, sent_at, started_at, ended_at, changed_at, updated_at,
+       trans_exit_code, pilot_error_code, pilot_error_diag, exe_error_code, exe_error_diag,
+       ddm_error_code, ddm_error_diag, dispatcher_error_code, dispatcher_error_diag
+FROM jobs
+WHERE (:status IS NULL OR status IN (SELECT value FROM json_each(:status)))
+  AND (:queue IS NULL OR queue = :queue)
+  AND (:owner IS NULL OR owner = :owner)
+  AND (:since IS NULL OR changed_at >= :since)
+  AND (:error_code IS NULL OR :error_code IN (pilot_error_code, exe_error_code, ddm_error_code,
+                                              dispatcher_error_code, trans_exit_code))
+  AND (:before IS NULL OR job_id < :before)
+ORDER BY job_id DESC
+LIMIT :limit
+
+-- name: total
+SELECT count(*)
+FROM jobs
+WHERE (:status IS NULL OR status IN (SELECT value FROM json_each(:status)))
+  AND (:queue IS NULL OR queue = :queue)
+  AND (:owner IS NULL OR owner = :owner)
+  AND (:since IS NULL OR changed_at >= :since)
+  AND (:error_code IS NULL OR :error_code IN (pilot_error_code, exe_error_code, ddm_error_code,
+                                              dispatcher_error_code, trans_exit_code))
+
+-- name: attempts
+SELECT job_id, attempt_nr, max_attempt, parent_id, first_id, name, queue, label, owner, priority, cores,
+       status, sub_status, kill_requested, debug, host, pilot_id, batch_id,
+       created_at, sent_at, started_at, ended_at, changed_at, updated_at,
+       trans_exit_code, pilot_error_code, pilot_error_diag, exe_error_code, exe_error_diag,
+       ddm_error_code, ddm_error_diag, dispatcher_error_code, dispatcher_error_diag
+FROM jobs
+WHERE first_id = (SELECT first_id FROM jobs WHERE job_id = ?)
+ORDER BY job_id
+
+-- name: detail
+SELECT * FROM jobs WHERE job_id = ?
+
+-- name: files
+SELECT lfn, role, scope, guid, dataset, size_bytes, checksum, endpoint, surl, may_be_absent, status
+FROM files WHERE job_id = ? ORDER BY position
+
+-- name: dictionary
+SELECT dictionary FROM job_specs WHERE job_id = ?
+
+-- name: metadata
+SELECT text FROM metadata WHERE job_id = ?
+
+-- name: debug_stdout
+SELECT text FROM debug_stdout WHERE job_id = ?
+
+-- name: pilot_log
+SELECT text FROM pilot_logs WHERE job_id = ? ORDER BY id DESC LIMIT 1
+
+-- name: counts
+SELECT status, count(*) FROM jobs GROUP BY status
+
+-- name: pilots
+SELECT queue, node, first_seen_at, last_seen_at, requests, jobs_given, last_job_id
+FROM pilots ORDER BY last_seen_at DESC, queue, node LIMIT ?
+
+-- name: workers
+SELECT harvester_id, worker_id, status, node_id, first_seen_at, last_seen_at
+FROM workers ORDER BY last_seen_at DESC, harvester_id, worker_id LIMIT ?
