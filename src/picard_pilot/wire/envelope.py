@@ -95,7 +95,7 @@ def judge(http_status: int, body: bytes, call: Call | None = None) -> Answer | F
         envelope = _decoder.decode(body)
     except msgspec.ValidationError as error:
         return _failure(FailureKind.WRONG_SHAPE, http_status, f"{error}: {_start(body)}")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _failure(FailureKind.NOT_JSON, http_status, f"{error}: {_start(body)}")
     if call is not None and call.success_inverted is not None:
         envelope.success = envelope.message == call.success_inverted

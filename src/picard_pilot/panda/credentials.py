@@ -1,0 +1,192 @@
+"""Finding the credential with which the pilot goes to the server: a token or an X.509 certificate or proxy.
+
+How it is sent is `client`; the environment comes in as a mapping, since one place alone reads it.
+"""
+
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from picard_pilot.panda.tokens import Token, TokenUnusable, claims_of
+from picard_pilot.system.http import TlsSettings
+
+_OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH
+_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_ROOT = 0
+
+
+class Credential:
+    """What was chosen, and how to use it. Its text forms hold no secret.
+
+    If a token and a certificate are both there, the token wins and no certificate is shown, as PanDA's
+    pilots have always done.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: Token | None = None,
+        origin: str | None = None,
+        certificate: str | None = None,
+        key: str | None = None,
+        source: str = "none",
+        passed_over: tuple[str, ...] = (),
+    ) -> None:
+        self.token = token
+        self.origin = origin
+        """`<vo>.<role>`, sent with a token."""
+        self.certificate = certificate
+        self.key = key
+        self.source = source
+        """Which variable or place it came from."""
+        self.passed_over = passed_over
+        """Why places that come first in the order were not used."""
+
+    def __repr__(self) -> str:
+        return f"Credential({self})"
+
+    def __str__(self) -> str:
+        """For the log: what kind, and where from."""
+        if self.token is not None:
+            return f"token from {self.source}" + (f", origin {self.origin}" if self.origin else "")
+        if self.certificate is not None:
+            return f"X.509 certificate or proxy from {self.source}"
+        return "none"
+
+    def headers(self) -> dict[str, str]:
+        """The headers that identify us, from the file as it is now; empty without a token.
+
+        Raises TokenUnusable.
+        """
+        if self.token is None:
+            return {}
+        headers = {"Authorization": f"Bearer {self.token.value()}"}
+        if self.origin:
+            headers["Origin"] = self.origin
+        return headers
+
+    def expires_at(self) -> float | None:
+        """When the token ends, in seconds since 1970; None when it does not say so or there is none."""
+        if self.token is None:
+            return None
+        try:
+            claims = claims_of(self.token.value())
+        except TokenUnusable:
+            return None
+        return claims.exp if claims else None
+
+    def tls(self, ca: str | None) -> TlsSettings:
+        """How to meet the server; `ca` is a file or a directory of authorities, None means the system's."""
+        is_dir = ca is not None and Path(ca).is_dir()
+        return TlsSettings(
+            ca_file=None if is_dir else ca,
+            ca_dir=ca if is_dir else None,
+            certificate=self.certificate,
+            key=self.key,
+        )
+
+    def warnings(self, *, euid: int, now: float) -> tuple[str, ...]:
+        """What a careful person would want to know: an expired token, a file that others can read or write."""
+        found: list[str] = []
+        expires_at = self.expires_at()
+        if expires_at is not None and expires_at <= now:
+            found.append(f"the token from {self.source} expired {_duration(now - expires_at)} ago")
+        if self.token is None and self.certificate is None:
+            found.append("no credential was found; a server that wants one will refuse us")
+        for path in (self.token.path if self.token else None, self.certificate, self.key):
+            if path is not None:
+                found.extend(_file_warnings(Path(path), euid))
+        return tuple(found)
+
+
+def discover(environment: Mapping[str, str], *, euid: int) -> Credential:
+    """The first credential that is there.
+
+    Order: OIDC_AUTH_TOKEN and PANDA_AUTH_TOKEN, which are meant for this server; then the WLCG's discovery
+    (BEARER_TOKEN, BEARER_TOKEN_FILE, $XDG_RUNTIME_DIR/bt_u<euid>, /tmp/bt_u<euid>); then X509_USER_PROXY,
+    /tmp/x509up_u<euid>, X509_USER_CERT with X509_USER_KEY. An empty or missing file means: the next one.
+    """
+    passed_over: list[str] = []
+    origin = environment.get("OIDC_AUTH_ORIGIN") or environment.get("PANDA_AUTH_ORIGIN") or None
+    for token in _tokens(environment, euid):
+        try:
+            token.value()
+        except TokenUnusable as error:
+            passed_over.append(str(error))
+            continue
+        return Credential(token=token, origin=origin, source=token.source, passed_over=tuple(passed_over))
+    for source, certificate, key in _certificates(environment, euid):
+        if Path(certificate).is_file():
+            return Credential(certificate=certificate, key=key, source=source, passed_over=tuple(passed_over))
+        passed_over.append(f"{source}: no such file: {certificate}")
+    return Credential(passed_over=tuple(passed_over))
+
+
+def _tokens(environment: Mapping[str, str], euid: int) -> Iterator[Token]:
+    for prefix in ("OIDC", "PANDA"):
+        name = f"{prefix}_AUTH_TOKEN"
+        given = environment.get(name, "").strip()
+        if given:
+            yield _panda_token(name, given, environment.get(f"{prefix}_AUTH_DIR", "").strip())
+    text = environment.get("BEARER_TOKEN", "").strip()
+    if text:
+        yield Token("BEARER_TOKEN", text=text)
+    file = environment.get("BEARER_TOKEN_FILE", "").strip()
+    if file:
+        yield Token(f"BEARER_TOKEN_FILE ({file})", path=Path(file))
+    runtime = environment.get("XDG_RUNTIME_DIR", "").strip()
+    for folder in filter(None, (runtime, "/tmp")):
+        path = Path(folder) / f"bt_u{euid}"
+        if _is_ours(path, euid):
+            yield Token(str(path), path=path)
+
+
+def _panda_token(name: str, given: str, directory: str) -> Token:
+    """PanDA's variable names a file, in the directory of its own variable if it is no path; or is the token."""
+    path = Path(given)
+    in_directory = Path(directory) / given if directory else None
+    if in_directory is not None and not path.is_absolute() and in_directory.is_file():
+        return Token(f"{name} ({in_directory})", path=in_directory)
+    if "/" not in given and claims_of(given) is not None:
+        return Token(name, text=given)
+    return Token(f"{name} ({path})", path=path)
+
+
+def _certificates(environment: Mapping[str, str], euid: int) -> Iterator[tuple[str, str, str | None]]:
+    proxy = environment.get("X509_USER_PROXY", "").strip()
+    if proxy:
+        yield f"X509_USER_PROXY ({proxy})", proxy, None
+    usual = f"/tmp/x509up_u{euid}"
+    if _is_ours(Path(usual), euid):
+        yield usual, usual, None
+    certificate = environment.get("X509_USER_CERT", "").strip()
+    if certificate:
+        yield (
+            f"X509_USER_CERT ({certificate})",
+            certificate,
+            environment.get("X509_USER_KEY", "").strip() or None,
+        )
+
+
+def _is_ours(path: Path, euid: int) -> bool:
+    """In a directory that all may write to, a file of somebody else would make us act as he likes."""
+    return path.is_file() and path.stat().st_uid in (euid, _ROOT)
+
+
+def _file_warnings(path: Path, euid: int) -> Iterator[str]:
+    try:
+        facts = path.stat()
+    except OSError as error:
+        yield f"{path}: {error.strerror}"
+        return
+    if facts.st_uid not in (euid, _ROOT):
+        yield f"{path} belongs to user {facts.st_uid}, not to us: somebody else chose this credential"
+    if facts.st_mode & _OTHERS_MAY_WRITE:
+        yield f"{path} can be changed by other users (mode {stat.S_IMODE(facts.st_mode):04o}); use 0600"
+    elif facts.st_mode & _OTHERS_MAY_READ:
+        yield f"{path} can be read by other users (mode {stat.S_IMODE(facts.st_mode):04o}); use 0600"
+
+
+def _duration(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
