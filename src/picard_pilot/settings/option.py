@@ -66,9 +66,13 @@ class Option(NamedTuple):
         return (*self.flags, *self.pilot3)
 
     @property
+    def flag(self) -> str:
+        """Our flag in its long form."""
+        return next(flag for flag in self.flags if flag.startswith("--"))
+
+    @property
     def no_flag(self) -> str | None:
         """The flag that switches a yes-or-no option off; None for other kinds."""
         if self.kind is not Kind.YES_NO:
             return None
-        long = next(flag for flag in self.flags if flag.startswith("--"))
-        return "--no-" + long.removeprefix("--")
+        return "--no-" + self.flag.removeprefix("--")

@@ -86,8 +86,7 @@ def _one(
     """The value of one option and its origin."""
     given = flags.get(option.name)
     if given is not None:
-        flag = next(flag for flag in option.flags if flag.startswith("--"))
-        return _parsed(option, given, flag), f"flag {flag}"
+        return _parsed(option, given, option.flag), f"flag {option.flag}"
     for variable in option.all_variables:
         text = environ.get(variable, "").strip()
         if text:

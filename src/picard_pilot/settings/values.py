@@ -112,8 +112,17 @@ _PARSERS: dict[Kind, Callable[[object], Value]] = {
 }
 
 
-def written(value: Value) -> str:
-    """`value` as people would write it in a settings file or on the command line; empty for None."""
+def written(value: Value, kind: Kind | None = None) -> str:
+    """`value` as people would write it in a settings file or on the command line; empty for None.
+
+    A size, by its `kind`, is written in the largest unit that leaves it whole.
+    """
+    if kind is Kind.BYTES and isinstance(value, int):
+        units = (
+            unit for unit in ("TiB", "GiB", "MiB", "KiB") if value and value % _BYTES_IN[unit.lower()] == 0
+        )
+        unit = next(units, "")
+        return f"{value // _BYTES_IN[unit.lower()]}{unit}" if unit else str(value)
     if value is None:
         return ""
     if isinstance(value, bool):

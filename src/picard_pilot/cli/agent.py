@@ -1,0 +1,60 @@
+"""Running the pilot as a batch system does: whatever goes wrong, an exit code that wrappers understand.
+
+What the pilot does is `pilot`; its flags are in `cli.run`.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from picard_pilot.cli.exits import AGENT_GENERAL_ERROR
+from picard_pilot.cli.frame import Call, Parser, Verb, reading_of
+from picard_pilot.cli.screen import Screen
+from picard_pilot.model.trouble import Trouble
+
+LOG_NAME = "pilotlog.txt"
+"""Where wrapper and people look for the pilot's words."""
+
+
+def run_agent(parser: Parser, verb: Verb, words: list[str]) -> int:
+    """Run the pilot; its exit code, never 1 or 2: Harvester takes those for faults of the wrapper."""
+    try:
+        args = parser.parse_all(words)
+        reading = reading_of(args)
+        screen = Screen(quiet=args.quiet, no_color=True)
+        for note in reading.notes:
+            screen.warn(note)
+        return verb.act(Call(args, screen, reading))
+    except SystemExit as leaving:  # argparse leaves like this after --help
+        return AGENT_GENERAL_ERROR if leaving.code else 0
+    except Trouble as problem:
+        _tell(str(problem))
+        return AGENT_GENERAL_ERROR
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        import traceback
+
+        traceback.print_exception(error)
+        _tell(
+            f"The pilot met an error that it does not know\n  {type(error).__name__}: {error}\n  Please report it with this log"
+        )
+        return AGENT_GENERAL_ERROR
+
+
+def _tell(text: str) -> None:
+    """Say `text` on stderr and in the pilot's log, if that can be written: often only one of the two is kept."""
+    sys.stderr.write(f"error: {text}\n")
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    lines = "".join(
+        f"{now} | ERROR    | picard | command line | {line.strip()}\n" for line in text.splitlines()
+    )
+    try:
+        descriptor = os.open(
+            Path(LOG_NAME), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
+        )
+    except OSError:
+        return
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(lines)

@@ -1,0 +1,105 @@
+"""`ppilot config`: what the settings are, where each came from, and where settings files are looked for."""
+
+import argparse
+import os
+from pathlib import Path
+
+from picard_pilot.cli.frame import Call, Verb, add_options
+from picard_pilot.cli.screen import Column
+from picard_pilot.settings.read import search_path, settings_file
+from picard_pilot.settings.table import TABLE, options_of
+from picard_pilot.settings.values import written
+
+
+def _configure_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="*", metavar="KEY", help="only these settings")
+    parser.add_argument(
+        "--origin", action="store_true", help="also where each value comes from, and what else sets it"
+    )
+    add_options(parser, options_of("run"))
+
+
+def _show(call: Call) -> int:
+    rows = []
+    for option in TABLE:
+        if call.args.name and not {option.key, option.name} & set(call.args.name):
+            continue
+        value = getattr(call.settings, option.name)
+        rows.append(
+            {
+                "key": option.key,
+                "value": value,
+                "written": written(value, option.kind),
+                "origin": call.reading.origins[option.name],
+                "variable": option.variable,
+                "flag": option.flag,
+                "help": option.help,
+                "reason": option.reason,
+            }
+        )
+    _all_found(call, rows)
+    origin = not call.args.origin
+    columns = (
+        Column("key", "KEY"),
+        Column("written", "VALUE", show=lambda value: value or "-"),
+        Column("origin", "FROM", wide=origin),
+        Column("variable", "VARIABLE", wide=origin),
+        Column("flag", "FLAG", wide=origin),
+        Column("reason", "DEFAULT BECAUSE", wide=True),
+    )
+    call.screen.rows("ppilot.config/1", rows, columns)
+    return 0
+
+
+def _all_found(call: Call, rows: list[dict[str, object]]) -> None:
+    """Raises CommandTrouble for a key that no option has."""
+    from picard_pilot.cli.exits import CommandTrouble, Exit
+    from picard_pilot.model.trouble import nearest
+
+    known = tuple(option.key for option in TABLE)
+    for name in call.args.name:
+        if name not in known and not hasattr(call.settings, name):
+            near = nearest(name, known)
+            raise CommandTrouble(
+                Exit.NOT_FOUND,
+                f"There is no setting {name!r}",
+                "nearest: " + ", ".join(near) if near else f"there are {len(known)} settings",
+                "`ppilot config show` lists all",
+            )
+
+
+def _path(call: Call) -> int:
+    named = call.args.config or os.environ.get("PICARD_CONFIG")
+    in_force = settings_file(os.environ, call.args.config)
+    paths = [named] if named else list(search_path(os.environ))
+    rows = [{"path": path, "exists": Path(path).is_file(), "in_force": path == in_force} for path in paths]
+    columns = (
+        Column("path", "PATH"),
+        Column("exists", "EXISTS", show=lambda exists: "yes" if exists else "no"),
+        Column("in_force", "IN FORCE", show=lambda used: "yes" if used else "no"),
+    )
+    call.screen.rows("ppilot.config-path/1", rows, columns)
+    return 0
+
+
+VERBS = {
+    "show": Verb(
+        help="show all settings, and where each value comes from",
+        examples=(
+            "ppilot config show --origin",
+            "ppilot config show pilot.lifetime --lifetime 12h --origin",
+            "ppilot config show --json",
+        ),
+        configure=_configure_show,
+        act=_show,
+        see_also="ppilot config path, ppilot help environment",
+    ),
+    "path": Verb(
+        help="show where settings files are looked for",
+        examples=("ppilot config path", "PICARD_CONFIG=site.toml ppilot config path --json"),
+        configure=lambda parser: None,
+        act=_path,
+        see_also="ppilot config show",
+        needs_settings=False,
+    ),
+}

@@ -1,0 +1,34 @@
+"""The commands and where each is; nothing of them is imported until it is called.
+
+A new command is a file beside this one and a row here.
+"""
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """A command: its module, what it does in one line, and its verbs (none: the command is one act)."""
+
+    module: str
+    help: str
+    verbs: tuple[str, ...] = ()
+
+
+NOUNS: dict[str, Entry] = {
+    "demo": Entry("picard_pilot.cli.demo", "run real jobs on a server of their own, live in this terminal"),
+    "run": Entry("picard_pilot.cli.run", "the pilot: take jobs from a PanDA server and run them here"),
+    "submit": Entry("picard_pilot.cli.submit", "give a job to the server"),
+    "peek": Entry("picard_pilot.cli.peek", "show the output that a job has sent so far (ppeek)"),
+    "job": Entry(
+        "picard_pilot.cli.job", "jobs on the server", ("list", "describe", "kill", "retry", "debug")
+    ),
+    "server": Entry(
+        "picard_pilot.cli.server",
+        "a PanDA-compatible server on this host",
+        ("start", "status", "stop", "token"),
+    ),
+    "plugin": Entry("picard_pilot.cli.plugin", "experiments and movers", ("list", "show", "check")),
+    "config": Entry("picard_pilot.cli.config", "settings and where they come from", ("show", "path")),
+    "completion": Entry("picard_pilot.cli.completion", "completion scripts for bash, zsh, fish and tcsh"),
+    "help": Entry("picard_pilot.cli.help", "about states, exit codes, environment, files, signals"),
+}

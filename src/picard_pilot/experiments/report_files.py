@@ -1,0 +1,114 @@
+"""Reading the reports that a payload may leave: `jobReport.json` and `payload_error_report.json`.
+
+The payload wrote them, so nothing about them is trusted: not their type, not their size, not a word in them.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from picard_pilot.model.bundle import Bundle, Outcome
+
+MAX_REPORT_BYTES = 4 << 20
+"""Job reports of production have some hundred kilobytes; the server keeps the whole text."""
+ERROR_REPORT = "payload_error_report.json"
+_DIAG_CHARACTERS = 500
+"""Where the server cuts an error's text."""
+_INT32 = 2**31 - 1
+"""Error codes that do not fit make the server lose the whole update."""
+
+
+class _Report(msgspec.Struct):
+    """The parts of a job report that are used; each is checked on its own, so that one odd field loses no other."""
+
+    exitCode: Any = None
+    exitAcronym: Any = None
+    exitMsg: Any = None
+    nEvents: Any = None
+    files: Any = None
+
+
+def read_reports(bundle: Bundle) -> Outcome:
+    """What the payload says about itself. Missing, unreadable or senseless reports say nothing."""
+    text = read_bounded(bundle.job_report)
+    report = _decode(text, _Report) or _Report()
+    code, diag = _report_error(report)
+    said = _decode(read_bounded(str(Path(bundle.directory, ERROR_REPORT))), dict[str, Any]) or {}
+    if _code(said.get("error_code")):
+        code, diag = _code(said.get("error_code")), _text(said.get("error_diag"))
+    return Outcome(
+        exe_error_code=code,
+        exe_error_diag=diag,
+        n_events=report.nEvents if _is_count(report.nEvents) else None,
+        guids=_guids(report.files),
+        metadata=text.decode("utf-8") if text is not None and report != _Report() else None,
+    )
+
+
+def read_bounded(path: str, limit_bytes: int = MAX_REPORT_BYTES) -> bytes | None:
+    """The bytes of a regular file of at most `limit_bytes`; None for anything else: a link, a pipe, nothing."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > limit_bytes:
+            return None
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            data = stream.read(limit_bytes + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return data if len(data) <= limit_bytes else None
+
+
+def _decode(text: bytes | None, kind: type[Any]) -> Any:
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _report_error(report: _Report) -> tuple[int | None, str | None]:
+    """The error of a job report: its exit code, unless zero, with acronym and message."""
+    code = _code(report.exitCode)
+    if not code:
+        return None, None
+    words = [text for text in (_text(report.exitAcronym), _text(report.exitMsg)) if text]
+    return code, ": ".join(words)[:_DIAG_CHARACTERS] or None
+
+
+def _code(value: object) -> int | None:
+    """A usable error code, or None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _INT32 else None
+
+
+def _text(value: object) -> str | None:
+    return value.replace("\0", "")[:_DIAG_CHARACTERS] or None if isinstance(value, str) else None
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _guids(files: object) -> dict[str, str]:
+    """The GUIDs by LFN that the report gives for outputs."""
+    outputs = files.get("output") if isinstance(files, dict) else None
+    found: dict[str, str] = {}
+    for output in outputs if isinstance(outputs, list) else []:
+        parts = output.get("subFiles") if isinstance(output, dict) else None
+        for part in parts if isinstance(parts, list) else []:
+            if (
+                isinstance(part, dict)
+                and isinstance(part.get("name"), str)
+                and isinstance(part.get("file_guid"), str)
+            ):
+                found[part["name"]] = part["file_guid"]
+    return found
