@@ -1,0 +1,85 @@
+"""Finding the mover for an address, inside the transfer worker. Nothing here moves a byte.
+
+The tables are `movers`; loading by name is `plugins.loader`.
+"""
+
+import importlib
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from picard_pilot.model.transfer import (
+    FailureClass,
+    FetchRequest,
+    FileFacts,
+    Removed,
+    RemoveRequest,
+    Side,
+    StatRequest,
+    StoreRequest,
+    TransferError,
+    TransferFailure,
+    Transferred,
+)
+from picard_pilot.plugins.loader import PluginError, find, load
+
+TABLE_MODULE = "picard_pilot.movers"
+
+
+class Mover(Protocol):
+    """What the worker calls; `movers.base.SiteMover` says what each call means."""
+
+    schemes: tuple[str, ...]
+
+    def fetch(self, request: FetchRequest, progress: Callable[[int], None]) -> Transferred: ...
+    def store(self, request: StoreRequest, progress: Callable[[int], None]) -> Transferred: ...
+    def register(self, request: StoreRequest, stored: Transferred) -> None: ...
+    def stat(self, request: StatRequest) -> FileFacts: ...
+    def remove(self, request: RemoveRequest) -> Removed: ...
+
+
+class Movers:
+    """The movers of this process, each imported and made when an address first needs it."""
+
+    def __init__(self) -> None:
+        self._speakers: dict[str, tuple[str, ...]] = importlib.import_module(TABLE_MODULE).SPEAKERS
+        self._made: dict[str, Mover] = {}
+        self._unknown: set[str] = set()
+        self._making = threading.Lock()
+
+    def for_address(self, surl: str, preferred: tuple[str, ...]) -> Mover:
+        """The first preferred mover that speaks the address' scheme, else the best of the table.
+
+        Raises TransferError (`specification`) where there is none, or where its software does not load.
+        """
+        scheme = surl.partition("://")[0].lower()
+        with self._making:
+            for name in (*preferred, *self._speakers.get(scheme, ())):
+                if self._is_known(name):
+                    mover = self._named(name)
+                    if scheme in mover.schemes:
+                        return mover
+        raise _cannot(f"no mover of this pilot speaks {scheme}:// ({surl})", "NOSTORAGEPROTOCOL")
+
+    def _is_known(self, name: str) -> bool:
+        """A queue's list may hold movers of other pilots: those are passed over."""
+        if name not in self._made and name not in self._unknown:
+            try:
+                find("mover", name)
+            except PluginError:
+                self._unknown.add(name)
+        return name not in self._unknown
+
+    def _named(self, name: str) -> Mover:
+        if name not in self._made:
+            try:
+                self._made[name] = load("mover", name)()
+            except PluginError as error:
+                raise _cannot(f"{error.what}: {error.evidence}", "MIDDLEWAREIMPORTFAILURE") from error
+        return self._made[name]
+
+
+def _cannot(says: str, fault: str) -> TransferError:
+    return TransferError(
+        TransferFailure(kind=FailureClass.SPECIFICATION, says=says, side=Side.NODE, fault=fault)
+    )

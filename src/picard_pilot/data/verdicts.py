@@ -1,0 +1,58 @@
+"""From failed transfers to the catalogue's names: one table per direction.
+
+Making the fault itself is `diagnosis.faults`; what a failure's class means for a retry is `data.walk`.
+"""
+
+from collections.abc import Sequence
+
+from picard_pilot.model.files import ChecksumKind
+from picard_pilot.model.transfer import FailureClass, Side, TransferFailure
+
+ANY_STAGEIN = "STAGEINFAILED"
+ANY_STAGEOUT = "STAGEOUTFAILED"
+
+STAGEIN: dict[tuple[FailureClass, Side], str] = {
+    (FailureClass.MISSING, Side.STORAGE): "MISSINGINPUTFILE",
+    (FailureClass.AUTH, Side.STORAGE): "STAGEINAUTHENTICATIONFAILURE",
+    (FailureClass.TIMEOUT, Side.STORAGE): "STAGEINTIMEOUT",
+    (FailureClass.SPACE, Side.NODE): "NOLOCALSPACE",
+    (FailureClass.AUTH, Side.NODE): "FILEHANDLINGFAILURE",
+    (FailureClass.MISSING, Side.NODE): "FILEHANDLINGFAILURE",
+}
+
+STAGEOUT: dict[tuple[FailureClass, Side], str] = {
+    (FailureClass.AUTH, Side.STORAGE): "STAGEOUTAUTHENTICATIONFAILURE",
+    (FailureClass.TIMEOUT, Side.STORAGE): "STAGEOUTTIMEOUT",
+    (FailureClass.SPACE, Side.STORAGE): "NOREMOTESPACE",
+    (FailureClass.MISSING, Side.NODE): "MISSINGOUTPUTFILE",
+    (FailureClass.AUTH, Side.NODE): "FILEHANDLINGFAILURE",
+}
+
+
+def stagein_fault(failures: Sequence[TransferFailure], kind: ChecksumKind) -> str:
+    """The name for an input that none of its sources gave; the general one where they failed differently."""
+    mismatch = "GETMD5MISMATCH" if kind is ChecksumKind.MD5 else "GETADMISMATCH"
+    return _common([_one(failure, STAGEIN, mismatch, ANY_STAGEIN) for failure in failures], ANY_STAGEIN)
+
+
+def stageout_fault(failures: Sequence[TransferFailure], kind: ChecksumKind) -> str:
+    """The name for an output that none of its destinations took."""
+    mismatch = "PUTMD5MISMATCH" if kind is ChecksumKind.MD5 else "PUTADMISMATCH"
+    return _common([_one(failure, STAGEOUT, mismatch, ANY_STAGEOUT) for failure in failures], ANY_STAGEOUT)
+
+
+def _one(
+    failure: TransferFailure, table: dict[tuple[FailureClass, Side], str], mismatch: str, general: str
+) -> str:
+    if failure.fault is not None:
+        return failure.fault
+    if failure.kind is FailureClass.CHECKSUM:
+        return mismatch
+    return table.get((failure.kind, failure.side), general)
+
+
+def _common(names: Sequence[str], general: str) -> str:
+    """A failure of the node ends the walk and is last: it decides. Else one name, if all agree on it."""
+    if names and names[-1] in ("NOLOCALSPACE", "FILEHANDLINGFAILURE"):
+        return names[-1]
+    return names[0] if names and set(names) == {names[0]} else general

@@ -1,0 +1,166 @@
+"""The transfer worker: a program that runs movers in a few threads and answers over one socket.
+
+One long-lived process per pilot, which the pilot kills as a whole when a transfer hangs. It decides nothing:
+no retry, no choice of source. It imports little, since it lives as long as the pilot.
+"""
+
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from picard_pilot.data.mover_table import Movers
+from picard_pilot.data.worker_protocol import TRANSFERS_AT_ONCE, Answer, Ask, Passed, Reply
+from picard_pilot.model.transfer import (
+    AnyRequest,
+    AnyResult,
+    FailureClass,
+    FetchRequest,
+    RemoveRequest,
+    Side,
+    StatRequest,
+    StoreRequest,
+    TransferError,
+    TransferFailure,
+)
+
+PROGRESS_INTERVAL_S = 0.5
+"""Often enough to watch and to show, and no load at all."""
+
+SAYS_LIMIT_CHARACTERS = 2000
+"""A mover's sentence is cut here: it becomes one line of a journal."""
+
+PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal this process gets when its parent dies."""
+
+
+class Worker:
+    """The requests that came in, the threads that serve them, and the socket for what they have to say."""
+
+    def __init__(self, pilot: socket.socket) -> None:
+        self._pilot = pilot
+        self._sending = threading.Lock()
+        self._requests: queue.SimpleQueue[Ask] = queue.SimpleQueue()
+        self._movers = Movers()
+        self._threads = 0
+
+    def serve(self) -> None:
+        """Take requests until the pilot closes the socket, by intent or by its death."""
+        decoder = msgspec.json.Decoder(Ask)
+        with self._pilot.makefile("rb") as lines:
+            for line in lines:
+                self._requests.put(decoder.decode(line))
+                if self._threads < TRANSFERS_AT_ONCE:
+                    self._threads += 1
+                    threading.Thread(target=self._work, name=f"transfer-{self._threads}", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            ask = self._requests.get()
+            self._say(Answer(number=ask.number, result=self._perform(ask)))
+
+    def _perform(self, ask: Ask) -> AnyResult:
+        """Run the mover behind the plug-in border: whatever it raises becomes a failure of this one request."""
+        try:
+            return self._run(ask.request, self._progress(ask.number))
+        except TransferError as error:
+            return _with_place(error.failure, ask.request)
+        except BaseException as error:  # noqa: BLE001 - the plug-in border; a mover may raise anything at all
+            return _with_place(_broken_mover(error), ask.request)
+
+    def _run(self, request: AnyRequest, progress: Callable[[int], None]) -> AnyResult:
+        mover = self._movers.for_address(request.surl, request.movers)
+        match request:
+            case FetchRequest():
+                return mover.fetch(request, progress)
+            case StoreRequest():
+                stored = mover.store(request, progress)
+                mover.register(request, stored)
+                return stored
+            case StatRequest():
+                return mover.stat(request)
+            case RemoveRequest():
+                return mover.remove(request)
+
+    def _progress(self, number: int) -> Callable[[int], None]:
+        passed_bytes = 0
+        said_at = time.monotonic()
+
+        def passed(count: int) -> None:
+            nonlocal passed_bytes, said_at
+            passed_bytes += count
+            now = time.monotonic()
+            if now - said_at >= PROGRESS_INTERVAL_S:
+                said_at = now
+                self._say(Passed(number=number, passed_bytes=passed_bytes))
+
+        return passed
+
+    def _say(self, reply: Reply) -> None:
+        line = msgspec.json.encode(reply) + b"\n"
+        try:
+            with self._sending:
+                self._pilot.sendall(line)
+        except OSError:
+            os._exit(0)  # the pilot is gone: nobody wants these bytes any more
+
+
+def _with_place(failure: TransferFailure, request: AnyRequest) -> TransferFailure:
+    """The failure with the endpoint and address of its request, and a sentence of bounded length."""
+    endpoint = request.context.endpoint
+    return msgspec.structs.replace(
+        failure,
+        says=failure.says[:SAYS_LIMIT_CHARACTERS],
+        endpoint=failure.endpoint or (endpoint.name if endpoint else None),
+        surl=failure.surl or request.surl,
+    )
+
+
+def _broken_mover(error: BaseException) -> TransferFailure:
+    import traceback
+
+    sys.stderr.write("".join(traceback.format_exception(error)))
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return TransferFailure(
+        kind=FailureClass.TRANSFER,
+        says=f"the mover raised {type(error).__name__}: {error} ({where.filename}, line {where.lineno})",
+        side=Side.NODE,
+    )
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Let the kernel kill this process when the pilot dies, also while it is stopped or stuck."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:  # it died before we asked
+        os._exit(0)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve on the inherited socket: the arguments are its descriptor and the pilot's pid."""
+    descriptor, parent_pid = int(arguments[0]), int(arguments[1])
+    die_with_parent(parent_pid)
+    # A signal to the pilot's process group is the pilot's to answer: it may still want outputs stored.
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGXCPU,
+    ):
+        signal.signal(number, signal.SIG_IGN)
+    with socket.socket(fileno=descriptor) as pilot:
+        Worker(pilot).serve()
+        os._exit(0)  # not waiting for threads: what they do is no longer wanted
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

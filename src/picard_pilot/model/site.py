@@ -1,0 +1,167 @@
+"""A site as the pilot sees it: one queue, its storage endpoints, and where each of these facts came from.
+
+Reading them from TOML or CRIC is `site`; choosing between endpoints is `data.plan`.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from picard_pilot.model.files import ChecksumKind
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a value came from: the kind of source (`toml`, `cric`, `default`) and the place in it."""
+
+    source: str
+    detail: str
+
+
+class Activity(StrEnum):
+    """What an endpoint or a mover is used for, in CRIC's words. A queue may name others; they are kept."""
+
+    READ = "pr"
+    WRITE = "pw"
+    LOG = "pl"
+    READ_LAN = "read_lan"
+    READ_WAN = "read_wan"
+    WRITE_LAN = "write_lan"
+    WRITE_WAN = "write_wan"
+    WRITE_ANY = "w"
+    DEFAULT = "default"
+
+
+ACTIVITY_FALLBACKS: dict[str, tuple[str, ...]] = {
+    Activity.READ: (Activity.READ, Activity.READ_LAN, Activity.DEFAULT),
+    Activity.WRITE: (Activity.WRITE, Activity.WRITE_LAN, Activity.WRITE_ANY, Activity.DEFAULT),
+    Activity.LOG: (Activity.LOG, Activity.WRITE, Activity.WRITE_LAN, Activity.WRITE_ANY, Activity.DEFAULT),
+    Activity.READ_WAN: (Activity.READ_WAN, Activity.DEFAULT),
+}
+"""Where a queue says nothing for an activity, the first of these for which it does counts."""
+
+
+class PathRule(StrEnum):
+    """How an endpoint derives a file's path from its name."""
+
+    RUCIO = "rucio"
+    """Deterministic, by Rucio's hash: scope/ab/cd/lfn."""
+    FLAT = "flat"
+    """All files in one directory."""
+    CATALOGUE = "catalogue"
+    """Not derivable: only a replica catalogue knows the path."""
+
+
+class Protocol(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One way into an endpoint: the address under which its files begin, and for which activities.
+
+    No activities means all. `prefix` is an address such as `file:///srv/rucio` or `root://door:1094//data/rucio`.
+    """
+
+    prefix: str
+    activities: tuple[str, ...] = ()
+
+    @property
+    def scheme(self) -> str:
+        """The address' scheme in lower case, `file` or `root` for instance."""
+        return self.prefix.partition("://")[0].lower()
+
+    def serves(self, activity: str) -> bool:
+        """Whether this way may be used for the activity."""
+        wanted = ACTIVITY_FALLBACKS.get(activity, (activity, Activity.DEFAULT))
+        return not self.activities or any(name in self.activities for name in wanted)
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One storage endpoint (RSE); its protocols stand in the order in which they should be tried."""
+
+    name: str
+    protocols: tuple[Protocol, ...] = ()
+    paths: PathRule = PathRule.RUCIO
+    checksum: ChecksumKind = ChecksumKind.ADLER32
+    """The kind measured for a new file, or for one whose catalogue gives none."""
+    state: str | None = None
+    kind: str | None = None
+    """`DATADISK`, `DATATAPE` ..., as the source calls it."""
+    token: str | None = None
+    extra: dict[str, object] = {}
+    origins: dict[str, Origin] = {}
+
+    @property
+    def active(self) -> bool:
+        """False only where a source says so."""
+        return self.state is None or self.state.upper() == "ACTIVE"
+
+
+class QueueLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a queue allows one job; None where it sets no limit (CRIC writes 0)."""
+
+    maxtime_s: int | None = None
+    maxrss_mb: int | None = None
+    maxwdir_mb: int | None = None
+    maxinputsize_mb: int | None = None
+    corecount: int | None = None
+    timefloor_min: int | None = None
+    """A pilot younger than this may take another job."""
+
+
+class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One PanDA queue: identity, state, limits, endpoints and movers per activity. Unknown is None.
+
+    `origins` holds, per field (`limits.maxtime_s`, `endpoints.pr`), where its value came from. Keys that the
+    pilot does not know are kept in `extra` as the source gave them.
+    """
+
+    name: str
+    """CRIC's nickname."""
+    panda_resource: str
+    """The name sent to the server as `site_name`."""
+    site: str | None = None
+    state: str | None = None
+    """`ACTIVE` or not; None counts as active."""
+    status: str | None = None
+    """`online`, `test`, `brokeroff`, `offline` ..."""
+    kind: str | None = None
+    """CRIC's `type`: production, analysis, unified."""
+    resource_type: str | None = None
+    experiment: str | None = None
+    """The plug-in that knows this queue's jobs; None leaves it to the pilot's setting."""
+    limits: QueueLimits = QueueLimits()
+    endpoints: dict[str, tuple[str, ...]] = {}
+    """Names of endpoints per activity, in the order in which to use them (CRIC's `astorages`)."""
+    movers: dict[str, tuple[str, ...]] = {}
+    """Names of movers per activity, preferred first (CRIC's `acopytools`)."""
+    environment: dict[str, str] = {}
+    allow_symlink: bool = False
+    """Inputs on a mounted storage may be linked instead of copied."""
+    allow_lan: bool | None = None
+    allow_wan: bool | None = None
+    direct_access_lan: bool | None = None
+    direct_access_wan: bool | None = None
+    container_type: str | None = None
+    container_options: str | None = None
+    catchall: str | None = None
+    params: dict[str, object] = {}
+    extra: dict[str, object] = {}
+    origins: dict[str, Origin] = {}
+
+    def endpoints_for(self, activity: str) -> tuple[str, tuple[str, ...]]:
+        """The activity that the queue really names for this one, and its endpoints (none: empty)."""
+        return _first_named(self.endpoints, activity)
+
+    def movers_for(self, activity: str) -> tuple[str, ...]:
+        """The movers that the queue prefers for the activity; none: whichever speaks the endpoint's protocol."""
+        return _first_named(self.movers, activity)[1]
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue and all the endpoints that its sources describe, by name."""
+
+    queue: Queue
+    endpoints: dict[str, Endpoint] = {}
+
+
+def _first_named(table: dict[str, tuple[str, ...]], activity: str) -> tuple[str, tuple[str, ...]]:
+    for name in ACTIVITY_FALLBACKS.get(activity, (activity, Activity.DEFAULT)):
+        if table.get(name):
+            return str(name), table[name]
+    return activity, ()

@@ -1,0 +1,17 @@
+"""Site movers, one file each. ADD A SITE MOVER HERE: a row below, and its schemes in the second table.
+
+Movers of other packages are found by the entry point group `picard_pilot.movers`.
+"""
+
+KNOWN: dict[str, tuple[str, str]] = {
+    "local": (
+        "picard_pilot.movers.local:LocalMover",
+        "It is part of Picard and needs nothing else: install picard-pilot again.",
+    ),
+}
+"""Name: import path, and what to do where the import fails."""
+
+SPEAKERS: dict[str, tuple[str, ...]] = {
+    "file": ("local",),
+}
+"""Scheme of an address: the movers that speak it, best first. Movers the queue prefers come before these."""

@@ -1,0 +1,297 @@
+"""The local mover: storage that is mounted on the node, addressed by `file://`.
+
+Copies (or shares blocks by reflink and reads once to verify); links symbolically where the queue allows it. Never
+a hard link: through it a payload could overwrite the storage.
+"""
+
+import errno
+import os
+import stat
+import time
+from pathlib import Path
+from typing import ClassVar
+
+from picard_pilot.model.files import Checksum, ChecksumKind
+from picard_pilot.model.transfer import (
+    FailureClass,
+    FetchRequest,
+    FileFacts,
+    How,
+    Removed,
+    RemoveRequest,
+    Side,
+    StatRequest,
+    StoreRequest,
+    TransferError,
+    TransferFailure,
+    Transferred,
+)
+from picard_pilot.movers.base import Progress, SiteMover
+from picard_pilot.movers.file_url import path_of
+from picard_pilot.movers.measure import compare, measure
+from picard_pilot.movers.part_file import PartFile, part_name, sync_directory
+from picard_pilot.movers.troubles import Blaming
+
+BLOCK_BYTES = 256 * 1024
+"""Fits the processor's cache; larger and smaller blocks were measured to be slower or equal."""
+
+FICLONE = 0x40049409
+"""The ioctl that makes one file share another's blocks (linux/fs.h)."""
+
+NO_REFLINK = frozenset({errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM})
+"""How file systems say that they, or this pair of files, cannot share blocks."""
+
+
+class LocalMover(SiteMover):
+    """Moves files between the node and a storage that the node has mounted."""
+
+    name: ClassVar[str] = "local"
+    schemes: ClassVar[tuple[str, ...]] = ("file",)
+
+    def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
+        """Copy, reflink or link one file to the node, verified; what stood at the target is replaced."""
+        began = time.monotonic()
+        path = Path(path_of(request.surl, request.context.endpoint))
+        kind = request.checksum.kind if request.checksum else request.measure
+        with OpenFile(path, request.lfn, request.surl, Side.STORAGE) as source:
+            if request.size_bytes is not None:
+                _same_size(request, source)  # before any byte is moved
+            if request.allow_symlink:
+                found = source.read_through(kind, progress)
+                _compare(request, source.passed_bytes, found)
+                with _writing(request, Side.NODE):
+                    _link(path, Path(request.target))
+                how = How.SYMLINK
+            else:
+                with _writing(request, Side.NODE), PartFile(Path(request.target)) as part:
+                    how, found = _fill(part, source, kind, progress)
+                    _compare(request, part.size_bytes(), found)
+                    part.replace_target()
+        return Transferred(
+            surl=request.surl,
+            size_bytes=source.passed_bytes,
+            checksum=found,
+            seconds=time.monotonic() - began,
+            how=how,
+            mover=self.name,
+        )
+
+    def store(self, request: StoreRequest, progress: Progress) -> Transferred:
+        """Copy or reflink one file of the node to the storage; durable before it appears under its name."""
+        began = time.monotonic()
+        target = Path(path_of(request.surl, request.context.endpoint))
+        with OpenFile(Path(request.source), request.lfn, request.surl, Side.NODE) as source:
+            with _writing(request, Side.STORAGE):
+                how, found = self._commit(request, source, target, progress)
+        return Transferred(
+            surl=request.surl,
+            size_bytes=source.size_bytes,
+            checksum=found,
+            seconds=time.monotonic() - began,
+            how=how,
+            mover=self.name,
+        )
+
+    def _commit(
+        self, request: StoreRequest, source: "OpenFile", target: Path, progress: Progress
+    ) -> tuple[How, Checksum]:
+        if os.path.lexists(target):
+            return How.ALREADY_THERE, _same_content(request, source, target, progress)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with PartFile(target) as part:
+            how, found = _fill(part, source, request.measure, progress)
+            source.must_be_unchanged()
+            part.sync()
+            compare(
+                lfn=request.lfn,
+                surl=request.surl,
+                size_bytes=part.size_bytes(),
+                found=found,
+                said_bytes=source.size_bytes,
+                said=None,
+            )
+            try:
+                part.become_target()
+            except FileExistsError:  # another attempt was faster; the same content is as good
+                return How.ALREADY_THERE, _same_content(request, source, target, progress)
+        sync_directory(target.parent)
+        return how, found
+
+    def stat(self, request: StatRequest) -> FileFacts:
+        """Existence and size; with `measure` the checksum, which reads the whole file."""
+        path = Path(path_of(request.surl, request.context.endpoint))
+        try:
+            with OpenFile(path, path.name, request.surl, Side.STORAGE) as found:
+                checksum = found.read_through(request.measure, _nobody) if request.measure else None
+                return FileFacts(exists=True, size_bytes=found.size_bytes, checksum=checksum)
+        except TransferError as error:
+            if error.failure.kind is FailureClass.MISSING:
+                return FileFacts(exists=False)
+            raise
+
+    def remove(self, request: RemoveRequest) -> Removed:
+        """Remove one file; a directory is refused."""
+        path = Path(path_of(request.surl, request.context.endpoint))
+        with Blaming(f"removing {path.name}", request.surl, Side.STORAGE):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return Removed(was_there=False)
+        return Removed(was_there=True)
+
+
+class OpenFile:
+    """A regular file open for reading, as a context; a FIFO or a device is refused without waiting for it."""
+
+    def __init__(self, path: Path, lfn: str, surl: str, side: Side) -> None:
+        self._path = path
+        self._lfn = lfn
+        self._surl = surl
+        self._side = side
+        self.fd = -1
+        self.size_bytes = 0
+        self.passed_bytes = 0
+        """How many bytes were read since the last start from the beginning."""
+
+    def __enter__(self) -> "OpenFile":
+        # On the node nothing may lead elsewhere at the last moment; a storage may well be built of links.
+        follow = os.O_NOFOLLOW if self._side is Side.NODE else 0
+        with self.blaming("opening"):
+            self.fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | follow)
+        self._began = os.fstat(self.fd)
+        self.size_bytes = self._began.st_size
+        if not stat.S_ISREG(self._began.st_mode):
+            os.close(self.fd)
+            raise TransferError(
+                TransferFailure(
+                    kind=FailureClass.SPECIFICATION,
+                    says=f"{self._lfn} is not a regular file on the {self._side}",
+                    side=self._side,
+                    surl=self._surl,
+                )
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)
+
+    def blaming(self, verb: str) -> Blaming:
+        """A context that classifies an OSError as this file's."""
+        return Blaming(f"{verb} {self._lfn} on the {self._side}", self._surl, self._side)
+
+    def read_into(self, block: memoryview) -> int:
+        """Fill `block` with the next bytes; 0 at the end."""
+        with self.blaming("reading"):
+            count = os.readv(self.fd, [block])
+        self.passed_bytes += count
+        return count
+
+    def read_through(self, kind: ChecksumKind, progress: Progress) -> Checksum:
+        """The checksum of the whole file, from its beginning."""
+        os.lseek(self.fd, 0, os.SEEK_SET)
+        self.passed_bytes = 0
+        running = measure(kind)
+        block = memoryview(bytearray(BLOCK_BYTES))
+        while count := self.read_into(block):
+            running.update(block[:count])
+            progress(count)
+        return running.result()
+
+    def must_be_unchanged(self) -> None:
+        """Refuse a file that somebody wrote to while it was read: its checksum would mean nothing."""
+        now = os.fstat(self.fd)
+        if (now.st_size, now.st_mtime_ns) != (self._began.st_size, self._began.st_mtime_ns):
+            raise TransferError(
+                TransferFailure(
+                    kind=FailureClass.TRANSFER,
+                    says=f"{self._lfn} was changed on the {self._side} while it was copied",
+                    side=self._side,
+                    surl=self._surl,
+                    retry_after_s=0.0,
+                )
+            )
+
+
+def _fill(part: PartFile, source: OpenFile, kind: ChecksumKind, progress: Progress) -> tuple[How, Checksum]:
+    """All of `source` in `part`, by shared blocks where the file system can; measured either way."""
+    if _reflinked(source.fd, part.fd):
+        return How.REFLINK, source.read_through(kind, progress)
+    running = measure(kind)
+    block = memoryview(bytearray(BLOCK_BYTES))
+    while count := source.read_into(block):
+        part.write(block[:count])
+        running.update(block[:count])
+        progress(count)
+    return How.COPY, running.result()
+
+
+def _reflinked(source_fd: int, target_fd: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.ioctl(target_fd, FICLONE, source_fd)
+    except OSError as error:
+        if error.errno in NO_REFLINK:
+            return False
+        raise
+    return True
+
+
+def _link(source: Path, target: Path) -> None:
+    temporary = target.with_name(part_name(target.name))
+    temporary.symlink_to(source)
+    try:
+        temporary.replace(target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _same_content(request: StoreRequest, source: OpenFile, target: Path, progress: Progress) -> Checksum:
+    """The common checksum of source and target; a `FILEEXISTS` failure where they differ."""
+    found = source.read_through(request.measure, progress)
+    with OpenFile(target, request.lfn, request.surl, Side.STORAGE) as there:
+        same = there.size_bytes == source.size_bytes
+        if same and there.read_through(request.measure, progress) == found:
+            return found
+        raise TransferError(
+            TransferFailure(
+                kind=FailureClass.SPECIFICATION,
+                says=f"another file stands where {request.lfn} should be stored "
+                f"({there.size_bytes} bytes there, {source.size_bytes} here); it was not overwritten",
+                surl=request.surl,
+                errno=errno.EEXIST,
+                fault="FILEEXISTS",
+            )
+        )
+
+
+def _same_size(request: FetchRequest, source: OpenFile) -> None:
+    if source.size_bytes != request.size_bytes:
+        raise TransferError(
+            TransferFailure(
+                kind=FailureClass.CHECKSUM,
+                says=f"{request.lfn} has {source.size_bytes} bytes on the storage, "
+                f"its catalogue says {request.size_bytes}",
+                surl=request.surl,
+            )
+        )
+
+
+def _compare(request: FetchRequest, size_bytes: int, found: Checksum) -> None:
+    compare(
+        lfn=request.lfn,
+        surl=request.surl,
+        size_bytes=size_bytes,
+        found=found,
+        said_bytes=request.size_bytes,
+        said=request.checksum,
+    )
+
+
+def _writing(request: FetchRequest | StoreRequest, side: Side) -> Blaming:
+    return Blaming(f"writing {request.lfn} on the {side}", request.surl, side)
+
+
+def _nobody(count: int) -> None:
+    """Progress that nobody listens to."""

@@ -1,0 +1,93 @@
+"""A file that is being written: it has a temporary name beside its target until it is complete and committed.
+
+What is written into it, and whether it is right, is the mover's business.
+"""
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+SUFFIX = ".part"
+RANDOM_BYTES = 6
+NAME_LIMIT_BYTES = 255
+"""Longest file name on Linux file systems."""
+
+
+def part_name(name: str) -> str:
+    """A fresh temporary name beside `name`: `.<name>.<random>.part`, cut to what a file system takes."""
+    tail = f".{os.urandom(RANDOM_BYTES).hex()}{SUFFIX}"
+    kept = os.fsencode(name)[: NAME_LIMIT_BYTES - len(tail) - 1]
+    return f".{kept.decode('utf-8', 'replace').replace(chr(0xFFFD), '_')}{tail}"
+
+
+class PartFile:
+    """Open for writing as a context; without a commit it is removed at the end.
+
+    All methods raise OSError as the system gives it.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self.path = target.with_name(part_name(target.name))
+        self.fd = -1
+
+    def __enter__(self) -> "PartFile":
+        self.fd = os.open(
+            self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+        self.path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        """Network file systems report the failure of an earlier write only here: so before any commit."""
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
+            os.close(fd)
+
+    def write(self, data: memoryview) -> None:
+        """Write all of `data`."""
+        while data:
+            data = data[os.write(self.fd, data) :]
+
+    def size_bytes(self) -> int:
+        """The size as the file system sees it."""
+        return os.fstat(self.fd).st_size
+
+    def sync(self) -> None:
+        """Make the content durable."""
+        os.fsync(self.fd)
+
+    def replace_target(self) -> None:
+        """Commit: the target is this file from now on, whatever stood there before."""
+        self._close()
+        self.path.replace(self._target)
+
+    def become_target(self) -> None:
+        """Commit without ever replacing: FileExistsError where something stands at the target.
+
+        A link of the temporary name is the one commit that is atomic and refuses an existing target on every
+        POSIX file system; where links are unknown, looking first is the best there is.
+        """
+        self._close()
+        try:
+            self._target.hardlink_to(self.path)
+        except FileExistsError:
+            raise
+        except OSError:
+            if os.path.lexists(self._target):
+                raise FileExistsError(f"{self._target} exists") from None
+            self.path.rename(self._target)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a new name in a directory durable."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,1 @@
+"""Queue and storage facts: one validated model, and where each value came from."""
