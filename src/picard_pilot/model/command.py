@@ -106,14 +106,14 @@ class PayloadExit(msgspec.Struct, frozen=True, kw_only=True):
     a clock that nobody can set. The other fields mean what they mean in `CommandResult`.
     """
 
-    exit_code: int | None
-    signal: int | None
-    cpu_user_s: float
-    cpu_system_s: float
-    max_rss_bytes: int
     started_at: float
     ended_at: float
     wall_s: float
+    exit_code: int | None = None
+    signal: int | None = None
+    cpu_user_s: float | None = None
+    cpu_system_s: float | None = None
+    max_rss_bytes: int | None = None
     stopped_by: str | None = None
     start_error: StartError | None = None
     stdout_bytes: int = 0

@@ -1,0 +1,1 @@
+"""The payload: its directory, its command and environment, and the launcher that lets it outlive the pilot."""

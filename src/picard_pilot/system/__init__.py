@@ -1,0 +1,1 @@
+"""The pilot's hands: commands, processes, files, disk, clock, log and HTTP."""

@@ -1,0 +1,97 @@
+"""Finding and killing what is left of a command whose launcher was killed before it could do so itself.
+
+As long as a launcher lives this is its own business (`system.shim.tree`), and it is better at it.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from picard_pilot.model.command import ProcessId
+from picard_pilot.system import proc
+from picard_pilot.system.shim import tree
+from picard_pilot.system.spawn import process_end
+
+FileKey = tuple[int, int]
+"""Device and inode."""
+
+KILL_PATIENCE_S = 5.0
+"""How long all together may withstand SIGKILL until they are left: another user's, or stuck in the kernel."""
+
+
+def file_key(path: Path) -> FileKey | None:
+    """What identifies the file at a path; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def find_leftovers(main: ProcessId | None, outputs: set[FileKey], mark: str | None = None) -> list[ProcessId]:
+    """What lives on of a command: processes of this user that can be nothing else.
+
+    That is its main process, every process that has one of its output files open for writing, every one with
+    `mark` (a whole `NAME=value`) in its environment, and all that descend from these. Not found is a process
+    that gave up its output *and* its environment *and* whose parents are gone; only a cgroup would know it.
+    Never found are the calling process and its ancestors.
+    """
+    ours = proc.ancestors(os.getpid())
+    roots = {main.pid: main} if main is not None and proc.is_running(main) else {}
+    sign = mark.encode() if mark is not None else None
+    for pid in proc.all_pids():
+        if pid not in ours and (_writes(pid, outputs) or (sign is not None and _has_mark(pid, sign))):
+            process = proc.identify(pid)
+            if process is not None:
+                roots[pid] = process
+    for pid in list(roots):
+        roots.update((process.pid, process) for process in proc.descendants(pid))
+    return list(roots.values())
+
+
+async def kill_leftovers(find: Callable[[], list[ProcessId]]) -> tuple[int, int]:
+    """Kill what `find` finds until it finds nothing; how many were killed, and how many withstand."""
+    seen: set[ProcessId] = set()
+    give_up_at = asyncio.get_running_loop().time() + KILL_PATIENCE_S
+    while found := find():
+        seen.update(found)
+        if asyncio.get_running_loop().time() > give_up_at:
+            return len(seen) - len(found), len(found)
+        for process in found:
+            await _kill(process)
+    return len(seen), 0
+
+
+async def _kill(process: ProcessId) -> None:
+    pidfd = proc.open_pidfd(process)
+    if pidfd is None:
+        return
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        async with asyncio.timeout(KILL_PATIENCE_S / 10):
+            await process_end(pidfd)
+    except (ProcessLookupError, PermissionError, TimeoutError):
+        pass  # the next look tells
+    finally:
+        os.close(pidfd)
+
+
+def _writes(pid: int, files: set[FileKey]) -> bool:
+    try:
+        open_files = list(Path(f"/proc/{pid}/fd").iterdir()) if files else []
+    except OSError:
+        return False  # gone, or another user's
+    return any(file_key(link) in files and _opened_for_writing(pid, link.name) for link in open_files)
+
+
+def _opened_for_writing(pid: int, fd: str) -> bool:
+    for line in tree.read_small(f"/proc/{pid}/fdinfo/{fd}").splitlines():
+        if line.startswith(b"flags:"):
+            return int(line.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
+    return False
+
+
+def _has_mark(pid: int, mark: bytes) -> bool:
+    return mark in tree.read_small(f"/proc/{pid}/environ").split(b"\0")

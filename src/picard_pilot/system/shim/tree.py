@@ -1,0 +1,119 @@
+"""Processes as /proc shows them, and the killing of all descendants of the calling process.
+
+What the pilot itself wants to know of processes is in `system.proc`.
+"""
+
+import _signal  # type: ignore[import-not-found]
+import posix
+import time
+
+TYPE_CHECKING = False  # `collections.abc` costs more than everything else here
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KILL_PATIENCE_S = 5.0
+"""How long the same processes may withstand SIGKILL (another user's, stuck in the kernel) until we leave them."""
+
+Tree = list[tuple[int, int]]
+"""Processes, each with the parent it was found under, parents first."""
+
+
+def read_small(path: str) -> bytes:
+    """A file of /proc, or nothing when the process is gone or not ours to see."""
+    try:
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        data = b""
+        while chunk := posix.read(fd, 65536):
+            data += chunk
+        return data
+    except OSError:
+        return b""
+    finally:
+        posix.close(fd)
+
+
+def stat_fields(pid: int) -> list[bytes]:
+    """/proc/PID/stat from the state on: state, parent, ..., the start time is number 19. Nothing if it is gone."""
+    return read_small(f"/proc/{pid}/stat").rpartition(b") ")[2].split()
+
+
+def start_ticks(pid: int) -> int:
+    """When the process started, in clock ticks since boot; 0 if it is gone."""
+    fields = stat_fields(pid)
+    return int(fields[19]) if fields else 0
+
+
+def children(pid: int) -> list[int]:
+    """The children of all threads of a process. May miss some while others end; ask again."""
+    try:
+        tasks = posix.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    return [int(child) for task in tasks for child in read_small(f"/proc/{pid}/task/{task}/children").split()]
+
+
+def descendants(root: int) -> Tree:
+    """All that descend from `root`, as far as one look shows."""
+    found = [(child, root) for child in children(root)]
+    for pid, _ in found:
+        found.extend((child, pid) for child in children(pid))
+    return found
+
+
+def signal_descendants(number: int) -> set[int]:
+    """Send a signal to all descendants of the calling process; returns the pids seen.
+
+    A stopped process would not notice SIGTERM, so it gets SIGCONT after it.
+    """
+    me = posix.getpid()
+    tree = descendants(me)
+    for pid, parent in tree:
+        _send(pid, parent, me, number)
+    return {pid for pid, _ in tree}
+
+
+def _send(pid: int, parent: int, me: int, number: int) -> None:
+    """Signal a process that is surely ours: nobody else can reap our own child, so its pid cannot be reused.
+
+    For deeper ones a descriptor holds the process while its parent is compared.
+    """
+    fd = -1
+    try:
+        if parent != me:
+            fd = posix.pidfd_open(pid)
+        stat = stat_fields(pid)
+        if not stat or int(stat[1]) not in (parent, me):
+            return
+        stopped = stat[0] in (b"T", b"t")
+        for each in (number, _signal.SIGCONT) if stopped and number == _signal.SIGTERM else (number,):
+            if fd >= 0:
+                _signal.pidfd_send_signal(fd, each)
+            else:
+                posix.kill(pid, each)
+    except OSError:
+        pass  # gone, or another user's: the next round of kill_descendants sees which
+    finally:
+        if fd >= 0:
+            posix.close(fd)
+
+
+def kill_descendants(reap: "Callable[[], bool]", pause: "Callable[[], None]") -> int:
+    """Look, kill, reap, again, until there are none; returns how many could not be killed.
+
+    This loop wins against a chain of processes that forks faster than one look takes, since an orphan comes to
+    us; stopping them all first was measured to lose. `reap` reaps what has ended and says whether children are
+    left; `pause` waits a moment for the next end.
+    """
+    seen: set[int] = set()
+    give_up_at = time.monotonic() + KILL_PATIENCE_S
+    while reap():
+        tree = signal_descendants(_signal.SIGKILL)
+        if tree != seen:
+            seen, give_up_at = tree, time.monotonic() + KILL_PATIENCE_S
+        elif time.monotonic() > give_up_at:
+            return len(tree)
+        pause()
+    return 0
