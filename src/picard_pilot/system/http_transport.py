@@ -151,12 +151,12 @@ class Transport:
                 redirect=False,
                 preload_content=False,
             )
-            return self._read(call, response)
+            return self._read(call, response, headers)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             trouble, evidence = trouble_of(error, sent=call.sent)
-            return call.error(trouble, _scrubbed(evidence, headers))
+            return call.error(trouble, _scrubbed(evidence.encode("utf-8", "replace"), headers).decode())
 
-    def _read(self, call: Call, response: "BaseHTTPResponse") -> HttpAnswer | HttpError:
+    def _read(self, call: Call, response: "BaseHTTPResponse", sent: dict[str, str]) -> HttpAnswer | HttpError:
         limit_bytes = self._client.max_answer_bytes
         parts, size_bytes = [], 0
         try:
@@ -174,7 +174,7 @@ class Transport:
                 response.close()
             response.release_conn()
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return HttpAnswer(status=response.status, headers=headers, body=b"".join(parts))
+        return HttpAnswer(status=response.status, headers=headers, body=_scrubbed(b"".join(parts), sent))
 
     def _headers(self, call: Call) -> dict[str, str]:
         headers = {"User-Agent": self._client.user_agent, "Accept-Encoding": "identity"}
@@ -234,9 +234,9 @@ def _is_address(url: str) -> bool:
         return False
 
 
-def _scrubbed(evidence: str, headers: dict[str, str]) -> str:
-    """Evidence may quote what a strange server sent back, which may be our own header."""
+def _scrubbed(text: bytes, headers: dict[str, str]) -> bytes:
+    """A server may quote our own header back, in a refusal say; the token must not get into evidence that way."""
     secret = headers.get("Authorization", "")
     for word in filter(None, (secret, secret.rpartition(" ")[2])):
-        evidence = evidence.replace(word, "[removed]")
-    return evidence
+        text = text.replace(word.encode(), b"[removed]")
+    return text
