@@ -1,0 +1,84 @@
+"""What a page knows about a job: the values that sentences, timelines and templates are made of.
+
+Where they come from is the store's business (`source`); how they look is the templates'.
+Moments are seconds since 1970 in UTC; what is unknown is None.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a job's history: from this moment on it was in this state and phase."""
+
+    at_s: float
+    status: str
+    phase: str | None = None
+    node: str | None = None
+    who: str | None = None
+    note: str | None = None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """One error on record: who recorded it (pilot, payload, server ...), its number and its text."""
+
+    component: str
+    code: int
+    says: str
+    name: str | None = None
+    meaning: str | None = None
+    blame: str | None = None
+    next_step: str | None = None
+
+
+class FileFact(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a job and where it is, as far as the server was told."""
+
+    lfn: str
+    role: str
+    status: str | None = None
+    size_bytes: int | None = None
+    checksum: str | None = None
+    endpoint: str | None = None
+    surl: str | None = None
+    guid: str | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt at the same piece of work; each attempt is a job of its own."""
+
+    job_id: int
+    attempt_nr: int
+    status: str
+    history: tuple[Change, ...] = ()
+
+
+class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One job as its page shows it. `payload_exit` is None for a good or unknown one."""
+
+    job_id: int
+    attempt_nr: int
+    status: str
+    submitted_s: float
+    name: str | None = None
+    phase: str | None = None
+    max_attempts: int | None = None
+    queue: str | None = None
+    owner: str | None = None
+    node: str | None = None
+    pilot: str | None = None
+    priority: int | None = None
+    command: str | None = None
+    changed_s: float | None = None
+    heard_s: float | None = None
+    payload_exit: int | None = None
+    asked_to_stop: bool = False
+    failures: tuple[Failure, ...] = ()
+    history: tuple[Change, ...] = ()
+    files: tuple[FileFact, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    pilot_log: str | None = None
+    events_processed: int | None = None
+    cpu_time_s: int | None = None
+    peak_memory_kb: int | None = None

@@ -1,0 +1,150 @@
+"""Reads the server's store for the pages: rows of the database become facts.
+
+The only place here that knows the store; what facts look like on a page is not known here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from importlib.resources import files
+
+import msgspec
+
+from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
+from picard_pilot.server.pages.facts import Attempt, Change, Failure, FileFact, JobFacts
+from picard_pilot.server.store import Store
+from picard_pilot.server.views import FileRow, JobError, JobFilter, JobRow, StatusChange, Views
+
+Histories = Mapping[int, tuple[Change, ...]]
+
+_HISTORY_SQL = files("picard_pilot.server.pages").joinpath("sql", "history.sql").read_text(encoding="utf-8")
+
+#: The component whose number is an exit status and not one of the catalogue's.
+_EXIT_STATUS = "payload"
+
+
+class JobSource:
+    """Jobs as facts, from the store of one server."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._views = store, Views(store)
+
+    async def counts(self) -> Mapping[str, int]:
+        """Number of jobs in each state of the server; states without jobs are left out."""
+        return await self._views.counts()
+
+    async def jobs(self, states: frozenset[str], limit: int) -> Sequence[JobFacts]:
+        """The newest jobs in these states (none named: in any), newest first, with their history."""
+        found = await self._views.jobs(JobFilter(statuses=tuple(sorted(states)), limit=limit))
+        histories = await self._histories([row.job_id for row in found.rows])
+        return [_facts(row, histories.get(row.job_id, ())) for row in found.rows]
+
+    async def job(self, job_id: int) -> JobFacts | None:
+        """One job with files, history and attempts; None if there is none of this number."""
+        detail = await self._views.job(job_id)
+        if detail is None:
+            return None
+        others = [row.job_id for row in detail.attempts if row.job_id != job_id]
+        histories = dict(await self._histories(others)) if others else {}
+        histories[job_id] = tuple(map(_change, detail.history))
+        return msgspec.structs.replace(
+            _facts(detail.row, histories[job_id]),
+            command=f"{detail.transformation} {detail.parameters}".strip() or None,
+            files=tuple(map(_file, detail.files)),
+            attempts=tuple(_attempt(row, histories) for row in detail.attempts),
+            pilot_log=detail.pilot_log,
+            events_processed=_integer(detail.usage.get("n_events")),
+            cpu_time_s=_integer(detail.usage.get("cpu_consumption_time")),
+            peak_memory_kb=_integer(detail.usage.get("max_rss")),
+        )
+
+    async def _histories(self, job_ids: Collection[int]) -> Histories:
+        ids = msgspec.json.encode(list(job_ids)).decode()
+
+        def read(connection: sqlite3.Connection) -> Histories:
+            found: dict[int, list[Change]] = defaultdict(list)
+            for job_id, at_ms, status, phase, node, who, note in connection.execute(
+                _HISTORY_SQL, {"ids": ids}
+            ):
+                change = Change(at_s=at_ms / 1000, status=status, phase=phase, node=node, who=who, note=note)
+                found[job_id].append(change)
+            return {job_id: tuple(changes) for job_id, changes in found.items()}
+
+        return await self._store.read(read)
+
+
+def _facts(row: JobRow, history: tuple[Change, ...]) -> JobFacts:
+    exits = [error.code for error in row.errors if error.component == _EXIT_STATUS]
+    return JobFacts(
+        job_id=row.job_id,
+        attempt_nr=row.attempt_nr,
+        max_attempts=row.max_attempt,
+        status=row.status,
+        phase=row.sub_status,
+        name=row.name or None,
+        queue=row.queue or None,
+        owner=row.owner or None,
+        priority=row.priority,
+        node=row.host,
+        pilot=row.pilot_id,
+        submitted_s=row.created_at.timestamp(),
+        changed_s=_seconds(row.changed_at),
+        heard_s=None if row.sent_at is None else _seconds(row.updated_at),
+        asked_to_stop=row.kill_requested,
+        payload_exit=exits[0] if exits else None,
+        failures=tuple(_failure(error) for error in row.errors if error.component != _EXIT_STATUS),
+        history=history,
+    )
+
+
+def _failure(error: JobError) -> Failure:
+    row = BY_NUMBER.get(error.code) if error.component == "pilot" else None
+    return Failure(
+        component=error.component,
+        code=error.code,
+        says=error.diag or (row.meaning if row else f"error {error.code}, without a text"),
+        name=row.name if row else None,
+        meaning=row.meaning if row else None,
+        blame=row.blame.value if row else None,
+        next_step=row.next_step if row else None,
+    )
+
+
+def _change(change: StatusChange) -> Change:
+    return Change(
+        at_s=change.at.timestamp(),
+        status=change.status,
+        phase=change.sub_status,
+        node=change.host,
+        who=change.who,
+        note=change.note,
+    )
+
+
+def _file(row: FileRow) -> FileFact:
+    return FileFact(
+        lfn=row.lfn,
+        role=row.role,
+        status=row.status,
+        size_bytes=row.size_bytes,
+        checksum=row.checksum,
+        endpoint=row.endpoint,
+        surl=row.surl,
+        guid=row.guid,
+    )
+
+
+def _attempt(row: JobRow, histories: Histories) -> Attempt:
+    history = histories.get(row.job_id, ())
+    return Attempt(job_id=row.job_id, attempt_nr=row.attempt_nr, status=row.status, history=history)
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
+
+
+def _integer(value: int | float | str | None) -> int | None:
+    return value if isinstance(value, int) else None
