@@ -1,6 +1,8 @@
 """The HTTP client against a server on real sockets that misbehaves in every way a night can bring."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -248,3 +250,13 @@ def test_a_missing_ca_file_is_named(tmp_path: Path) -> None:
     client.close(wait_s=5.0)
     assert caught.value.trouble == "credential"
     assert "gone.pem" in caught.value.evidence
+
+
+def test_a_pilot_does_not_pay_for_what_it_never_uses() -> None:
+    """HTTP brings no package metadata along, and whoever wants that afterwards still gets the real one."""
+    program = (
+        "import sys; import picard_pilot.system.http_transport, urllib3; "
+        "assert 'importlib.metadata' not in sys.modules and 'zipfile' not in sys.modules; "
+        "from importlib.metadata import version; assert version('urllib3') == urllib3.__version__"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

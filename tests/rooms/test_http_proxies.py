@@ -132,6 +132,15 @@ def test_a_proxy_that_refuses_or_is_gone_is_named_as_the_cause(clients: list[Htt
     assert word not in str(caught.value)
 
 
+def test_a_proxy_of_an_unknown_kind_is_named_as_the_cause(clients: list[HttpClient]) -> None:
+    """A SOCKS proxy is not spoken to."""
+    client = HttpClient(user_agent="picard-test", environment={"all_proxy": "socks5://127.0.0.1:1080"})
+    clients.append(client)
+    with pytest.raises(HttpError) as caught:
+        asyncio.run(client.get_json("http://panda.picard.test/", deadline_s=DEADLINE_S))
+    assert caught.value.trouble == "proxy"
+
+
 @pytest.mark.parametrize(
     ("url", "no_proxy", "direct"),
     [

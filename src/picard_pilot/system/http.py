@@ -8,14 +8,11 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from time import monotonic
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
 from picard_pilot.system.daemon_threads import DaemonThreads
-
-if TYPE_CHECKING:
-    from picard_pilot.system.http_transport import Transport
 
 Trouble = Literal[
     "resolve",  # the name has no address
@@ -156,7 +153,10 @@ class HttpClient:
         self.max_connections = threads
         self._threads = DaemonThreads("http", threads)
         self._lock = threading.Lock()
-        self._transport: Transport | None = None
+        # Imported here, not above: commands that never speak HTTP need not pay for it.
+        from picard_pilot.system.http_transport import Transport
+
+        self._transport: Transport = Transport(self)
         self._calls: set[Call] = set()
         self._closed = False
 
@@ -210,29 +210,25 @@ class HttpClient:
         return await self.request(request, deadline_s=deadline_s)
 
     def warm_up(self) -> None:
-        """Import the transport and load the certificates in a thread, beside other work of a start."""
-        self._threads.submit(lambda: self._ready().prepare())
+        """Load the certificates in a thread, beside other work of a start; troubles show with the first call."""
+        self._threads.submit(self._transport.prepare)
 
     def close(self, wait_s: float = 0.0) -> None:
         """Abandon what is under way and close all connections; may be called twice."""
         with self._lock:
             self._closed = True
-            calls, transport, self._transport = list(self._calls), self._transport, None
+            calls = list(self._calls)
         for call in calls:
             call.abandon()
         self._threads.close(wait_s)
-        if transport is not None:
-            transport.close()
+        self._transport.close()
 
     def _start(self, call: Call) -> "Future[HttpAnswer]":
         with self._lock:
             if self._closed:
                 raise call.error("closed", "this client was closed")
             self._calls.add(call)
-        return self._threads.submit(lambda: self._perform(call))
-
-    def _perform(self, call: Call) -> HttpAnswer:
-        return self._ready().exchange(call)
+        return self._threads.submit(lambda: self._transport.exchange(call))
 
     def _leave(self, call: Call) -> None:
         # After a good end this finds nothing attached, and does nothing.
@@ -243,13 +239,3 @@ class HttpClient:
     def _too_late(self, call: Call, deadline_s: float) -> HttpError:
         stage = "the request was sent, no full answer came" if call.sent else "the request was not yet sent"
         return call.error("timeout", f"no answer within {deadline_s:g} s; {stage}")
-
-    def _ready(self) -> "Transport":
-        from picard_pilot.system.http_transport import Transport
-
-        with self._lock:
-            if self._closed:
-                raise HttpError("closed", "this client was closed", where="", may_have_arrived=False)
-            if self._transport is None:
-                self._transport = Transport(self)
-            return self._transport

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import picard_pilot.system.light_urllib3  # noqa: F401 # isort: skip - before urllib3 itself
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -32,10 +33,10 @@ MAX_SERVERS = 8
 _here = threading.local()
 
 
-def _cut(connection: HTTPConnection) -> None:
-    """Wake whoever reads from this connection; the socket stays open until its owner closes it."""
+def _cut(connection: "_Watched", call: Call) -> None:
+    """Wake whoever reads from this connection for `call`; the socket stays open until its owner closes it."""
     sock = connection.sock
-    if sock is None:
+    if sock is None or connection.used_by is not call:
         return
     try:
         # Not SSLSocket.shutdown, which takes the TLS state away under the reading thread.
@@ -49,6 +50,8 @@ class _Watched(HTTPConnection):
 
     exchanges = 0
     """Requests sent since it was connected."""
+    used_by: Call | None = None
+    """The last call that took it out of the pool."""
 
     def connect(self) -> None:
         self._announce()
@@ -68,8 +71,9 @@ class _Watched(HTTPConnection):
 
     def _announce(self) -> Call | None:
         call: Call | None = getattr(_here, "call", None)
+        self.used_by = call
         if call is not None:
-            call.attach(lambda: _cut(self))
+            call.attach(lambda: _cut(self, call))
         return call
 
 
@@ -129,9 +133,12 @@ class Transport:
             return call.error("timeout", "the time was up before a connection was free")
         if not _is_address(call.request.url):
             return call.error("request", "the address must be http:// or https:// and a host")
+        proxy = proxy_for(call.request.url, self._client.environment)
+        if proxy is not None and not _is_address(proxy):
+            return call.error("proxy", "the proxy's address must be http:// or https:// and a host")
         try:
             headers = self._headers(call)
-            manager = self._manager(proxy_for(call.request.url, self._client.environment))
+            manager = self._manager(proxy)
         except (OSError, ValueError) as error:
             # The text of these is ours or the system's and names files, never their content.
             reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
