@@ -78,6 +78,16 @@ class Lost(msgspec.Struct, frozen=True):
     reason: LostReason
     leftovers: tuple[ProcessId, ...] = ()
 
+    @property
+    def says(self) -> str:
+        """One sentence for people, with the evidence."""
+        launcher = self.handle.launcher
+        what = f"the payload's launcher (process {launcher.pid} on {self.handle.host})"
+        if self.reason is LostReason.NODE_REBOOTED:
+            return f"{what} ended with the node's reboot, before the payload's end was recorded"
+        rest = f"; {len(self.leftovers)} of its processes live on" if self.leftovers else ""
+        return f"{what} is gone and left no exit record: it was killed with the batch slot or by hand{rest}"
+
 
 class Elsewhere(msgspec.Struct, frozen=True):
     """It was launched on another host that shares this directory, and has no exit record: not ours to judge."""

@@ -1,0 +1,94 @@
+"""Writing files so that they survive a crash, and paths that stay where they belong.
+
+Checksums are computed by the movers while bytes pass; the journal, which appends, writes its own way.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from picard_pilot.system.disk import is_full_error
+
+
+class DiskFull(OSError):
+    """A write failed for lack of room or quota; `filename` is what could not be written."""
+
+
+class OutsideDirectory(ValueError):
+    """A name that would lead out of the directory it belongs to."""
+
+
+@contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Turn an OSError that means a full disk or quota into DiskFull with the path; others pass unchanged."""
+    try:
+        yield
+    except OSError as error:
+        if is_full_error(error) and not isinstance(error, DiskFull):
+            raise DiskFull(error.errno, os.strerror(error.errno or 0), str(path)) from error
+        raise
+
+
+def write_durably(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Replace the file at `path` by `data`, as a whole or not at all, and on the disk when this returns.
+
+    A reader, and the node after a power cut, sees the old content or the new one. May be called again after any
+    failure; a full disk leaves the old file and nothing else. Raises DiskFull, OSError.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
+    with full_disk_named(path):
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        try:
+            try:
+                write_all(fd, data)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all bytes, however many calls that takes. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable. Raises OSError."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def join_inside(directory: Path, name: str) -> Path:
+    """The path of `name`, which may have subdirectories, below `directory`; nothing is created.
+
+    Refused are an empty name, NUL, an absolute path, `.` and `..` as parts, and any part that is a symbolic
+    link to a place outside; the name itself need not exist. Raises OutsideDirectory, which names the reason, and
+    OSError. Whoever can write in the directory can change it after this look: open with O_NOFOLLOW.
+    """
+    if not name or "\0" in name:
+        raise OutsideDirectory(f"the name {name!r} is empty or has a NUL byte in it")
+    parts = name.split("/")
+    if name.startswith("/") or any(part in ("", ".", "..") for part in parts):
+        raise OutsideDirectory(f"the name {name!r} is not a plain relative path")
+    root = directory.resolve(strict=True)
+    path = root
+    for part in parts:
+        path = path / part
+        try:
+            is_link = stat.S_ISLNK(path.lstat().st_mode)
+        except FileNotFoundError:
+            return root.joinpath(*parts)  # nothing below it exists either
+        if is_link and not path.resolve().is_relative_to(root):
+            raise OutsideDirectory(f"{part!r} in the name {name!r} is a link that leads out of {directory}")
+    return root.joinpath(*parts)

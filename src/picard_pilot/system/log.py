@@ -1,0 +1,105 @@
+"""The pilot's log: its lines, its file and its stream, every byte redacted. What is worth a line is for the loggers.
+
+A line is `UTC time | level | logger | job and phase | message`, the same in `pilotlog.txt` and on the stream.
+"""
+
+import logging
+import time
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TextIO
+
+from picard_pilot.system.redact import RedactingWriter, Redactor
+
+ROOT = "picard"
+"""All loggers of the pilot are below this one; those of libraries are heard from WARNING on."""
+
+_about: ContextVar[str] = ContextVar("picard_log_about", default="-")
+
+
+def about(job_id: int | None, phase: str | None = None) -> None:
+    """From here on, and in tasks started from here, lines are about this job in this phase."""
+    _about.set("-" if job_id is None else f"{job_id} {phase or '-'}")
+
+
+class Line(logging.Formatter):
+    """The format of a line; further lines of a message (a traceback) are indented under it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter`."""
+        message = record.getMessage()
+        if record.exc_info:
+            message += "\n" + self.formatException(record.exc_info)
+        whole = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.created))
+        text = message.replace("\r", "\\r").replace("\n", "\n    ")
+        return (
+            f"{whole}.{int(record.msecs):03d} | {record.levelname} | {record.name} | {_about.get()} | {text}"
+        )
+
+
+class _Handler(logging.Handler):
+    """Writes lines; one that cannot be written is counted, never raised: a full disk must not stop a job."""
+
+    def __init__(self, stream: TextIO, redactor: Redactor) -> None:
+        super().__init__()
+        self._writer = RedactingWriter(stream, redactor)
+        self._missed = 0
+        self.setFormatter(Line())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if self._missed:
+                self._writer.write(f"({self._missed} lines are missing here: they could not be written)\n")
+                self._writer.flush()
+                self._missed = 0
+            self._writer.write(self.format(record) + "\n")
+            self._writer.flush()
+        except (OSError, ValueError):  # ValueError: the stream was closed under us
+            self._missed += 1
+
+    def close(self) -> None:
+        try:
+            self._writer.close()
+        except (OSError, ValueError):
+            pass  # nowhere left to say it
+        super().close()
+
+
+class Log:
+    """The open log; close it last of all."""
+
+    def __init__(self, handlers: list[logging.Handler], file: TextIO | None) -> None:
+        self._handlers = handlers
+        self._file = file
+
+    def close(self) -> None:
+        """Detach from the loggers and close the file; the stream stays open. May be called twice."""
+        root = logging.getLogger()
+        for handler in self._handlers:
+            root.removeHandler(handler)
+            handler.close()
+        self._handlers = []
+        if self._file is not None:
+            try:
+                self._file.close()
+            except OSError:
+                pass  # a full disk again
+            self._file = None
+
+
+def open_log(
+    path: Path | None, *, stream: TextIO | None, redactor: Redactor, level: int = logging.INFO
+) -> Log:
+    """Send all loggers to the file at `path` (appended to) and to `stream`. Raises OSError for the file."""
+    handlers: list[logging.Handler] = []
+    file = None
+    if path is not None:
+        file = path.open("a", encoding="utf-8", errors="backslashreplace")
+        handlers.append(_Handler(file, redactor))
+    if stream is not None:
+        handlers.append(_Handler(stream, redactor))
+    root = logging.getLogger()
+    for handler in handlers:
+        root.addHandler(handler)
+    logging.getLogger(ROOT).setLevel(level)
+    return Log(handlers, file)
