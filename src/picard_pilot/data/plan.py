@@ -104,7 +104,7 @@ def _ways(file: FileSpec, site: Site, activity: str, places: Iterable[tuple[str,
     for name, reason in places:
         try:
             endpoint = _endpoint(site, name)
-            prefixes = [way.prefix for way in endpoint.protocols if way.serves(activity)]
+            prefixes = endpoint.prefixes_for(activity)
             if not prefixes:
                 raise NoPlan("NOSTORAGEPROTOCOL", f"the endpoint {name} has no protocol for {activity}")
             ways += [_Way(address(file, endpoint, prefix), endpoint, reason) for prefix in prefixes]

@@ -65,11 +65,6 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The address' scheme in lower case, `file` or `root` for instance."""
         return self.prefix.partition("://")[0].lower()
 
-    def serves(self, activity: str) -> bool:
-        """Whether this way may be used for the activity."""
-        wanted = ACTIVITY_FALLBACKS.get(activity, (activity, Activity.DEFAULT))
-        return not self.activities or any(name in self.activities for name in wanted)
-
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One storage endpoint (RSE); its protocols stand in the order in which they should be tried."""
@@ -85,6 +80,14 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     token: str | None = None
     extra: dict[str, object] = {}
     origins: dict[str, Origin] = {}
+
+    def prefixes_for(self, activity: str) -> tuple[str, ...]:
+        """The addresses to use for the activity, best first, each once; none: the endpoint does not serve it."""
+        for name in ACTIVITY_FALLBACKS.get(activity, (activity, Activity.DEFAULT)):
+            found = [way.prefix for way in self.protocols if not way.activities or name in way.activities]
+            if found:
+                return tuple(dict.fromkeys(found))
+        return ()
 
     @property
     def active(self) -> bool:
@@ -158,6 +161,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
     queue: Queue
     endpoints: dict[str, Endpoint] = {}
+    notes: tuple[str, ...] = ()
+    """What was left out on reading, in sentences: broken endpoints that the queue does not use."""
 
 
 def _first_named(table: dict[str, tuple[str, ...]], activity: str) -> tuple[str, tuple[str, ...]]:
