@@ -100,6 +100,34 @@ def test_pandas_token_variable_may_hold_the_token_itself() -> None:
     assert token not in str(credential) + repr(credential)
 
 
+def test_the_origin_is_the_one_given_beside_the_token() -> None:
+    """Else that of the other family."""
+    environment = {"PANDA_AUTH_TOKEN": _jwt(exp=1), "OIDC_AUTH_ORIGIN": "a.pilot"}
+    assert discover(environment, euid=NOBODY).headers()["Origin"] == "a.pilot"
+    environment["PANDA_AUTH_VO"] = "b.pilot"
+    assert discover(environment, euid=NOBODY).headers()["Origin"] == "b.pilot"
+    environment["PANDA_AUTH_ORIGIN"] = "c.pilot"
+    assert discover(environment, euid=NOBODY).headers()["Origin"] == "c.pilot"
+
+
+@pytest.mark.parametrize(
+    ("claims", "origin"),
+    [
+        ({"groups": ["vo", "vo/production", "vo/pilot"]}, "vo.pilot"),
+        ({"groups": ["vo/user", "vo/production"]}, "vo.production"),
+        ({"wlcg.groups": ["/vo/pilot"]}, "vo.pilot"),
+        ({"groups": ["vo/user"]}, None),
+        ({"groups": "vo/pilot"}, None),
+        ({}, None),
+    ],
+)
+def test_without_an_origin_the_tokens_own_groups_say_it(
+    claims: dict[str, object], origin: str | None
+) -> None:
+    """A token file alone is enough for a server that wants to know the group."""
+    assert discover({"BEARER_TOKEN": _jwt(**claims)}, euid=NOBODY).headers().get("Origin") == origin
+
+
 def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
     """A pilot outlives its first token, whether the file is rewritten or replaced."""
     path = tmp_path / "token"

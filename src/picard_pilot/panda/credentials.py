@@ -34,7 +34,7 @@ class Credential:
     ) -> None:
         self.token = token
         self.origin = origin
-        """`<vo>.<role>`, sent with a token."""
+        """`<vo>.<role>`, sent with a token; None: the token's own groups say it."""
         self.certificate = certificate
         self.key = key
         self.source = source
@@ -60,9 +60,12 @@ class Credential:
         """
         if self.token is None:
             return {}
-        headers = {"Authorization": f"Bearer {self.token.value()}"}
-        if self.origin:
-            headers["Origin"] = self.origin
+        value = self.token.value()
+        headers = {"Authorization": f"Bearer {value}"}
+        claims = claims_of(value) if self.origin is None else None
+        origin = claims.origin() if claims is not None else self.origin
+        if origin:
+            headers["Origin"] = origin
         return headers
 
     def expires_at(self) -> float | None:
@@ -107,14 +110,18 @@ def discover(environment: Mapping[str, str], *, euid: int) -> Credential:
     /tmp/x509up_u<euid>, X509_USER_CERT with X509_USER_KEY. An empty or missing file means: the next one.
     """
     passed_over: list[str] = []
-    origin = environment.get("OIDC_AUTH_ORIGIN") or environment.get("PANDA_AUTH_ORIGIN") or None
     for token in _tokens(environment, euid):
         try:
             token.value()
         except TokenUnusable as error:
             passed_over.append(str(error))
             continue
-        return Credential(token=token, origin=origin, source=token.source, passed_over=tuple(passed_over))
+        return Credential(
+            token=token,
+            origin=_origin(environment, token),
+            source=token.source,
+            passed_over=tuple(passed_over),
+        )
     for source, certificate, key in _certificates(environment, euid):
         if Path(certificate).is_file():
             return Credential(certificate=certificate, key=key, source=source, passed_over=tuple(passed_over))
@@ -139,6 +146,13 @@ def _tokens(environment: Mapping[str, str], euid: int) -> Iterator[Token]:
         path = Path(folder) / f"bt_u{euid}"
         if _is_ours(path, euid):
             yield Token(str(path), path=path)
+
+
+def _origin(environment: Mapping[str, str], token: Token) -> str | None:
+    """The origin given beside the token, else one of the other families'; PANDA_AUTH_VO is the older name."""
+    names = ["OIDC_AUTH_ORIGIN", "PANDA_AUTH_ORIGIN", "PANDA_AUTH_VO"]
+    names.sort(key=lambda name: not token.source.startswith(name.partition("_")[0]))
+    return next((environment[name].strip() for name in names if environment.get(name, "").strip()), None)
 
 
 def _panda_token(name: str, given: str, directory: str) -> Token:

@@ -12,6 +12,8 @@ import msgspec
 
 # RFC 6750's alphabet; anything else in a token file means that it holds something else.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+# The roles with which a server lets a pilot report, in the order in which we take them.
+PILOT_ROLES = ("pilot", "production")
 # Tokens are a few kilobytes; a file of megabytes is not one.
 _MAX_TOKEN_BYTES = 64 << 10
 
@@ -75,7 +77,20 @@ class Claims(msgspec.Struct, frozen=True):
 
     exp: float | None = None
     """Seconds since 1970, UTC."""
-    iss: str | None = None
+    groups: object = None
+    wlcg_groups: object = msgspec.field(default=None, name="wlcg.groups")
+
+    def origin(self) -> str | None:
+        """`<vo>.<role>` of the first group that a pilot can act for; None when the token names none."""
+        groups = self.groups or self.wlcg_groups
+        if not isinstance(groups, list):
+            return None
+        paths = [group.strip("/").split("/") for group in groups if isinstance(group, str)]
+        for role in PILOT_ROLES:
+            for path in paths:
+                if len(path) == 2 and path[1] == role:
+                    return f"{path[0]}.{role}"
+        return None
 
 
 def claims_of(token: str) -> Claims | None:
