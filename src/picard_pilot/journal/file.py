@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from picard_pilot.journal.record import SCHEMA_VERSION, DamagedRecord, Record, from_line, to_line
-from picard_pilot.model.events import AnyEvent, Event
+from picard_pilot.journal.record import DamagedRecord, Record, from_line, record_of, to_line
+from picard_pilot.model.events import Event
 
 NAME = "journal.jsonl"
 
@@ -48,15 +48,17 @@ class Journal:
         if is_new:
             _sync_directory(path.parent)
 
-    def append(self, event: Event) -> Record:
-        """Write the event down and return its record once it is durable.
+    def next_time(self) -> float:
+        """The time for the next record; it never runs backwards inside a journal, whatever the node's clock does."""
+        return max(self._wall(), self.records[-1].at) if self.records else self._wall()
+
+    def append(self, event: Event, at: float | None = None) -> Record:
+        """Write the event down and return its record once it is durable. `at` is a value of `next_time`.
 
         Raises JournalFull when the disk is full: the file is then as it was before.
         """
-        last = self.records[-1] if self.records else None
-        # Time never runs backwards inside a journal, whatever the node's clock does.
-        at = max(self._wall(), last.at) if last else self._wall()
-        record = Record(v=SCHEMA_VERSION, seq=len(self.records) + 1, at=at, by=self._by, event=_known(event))
+        at = self.next_time() if at is None else at
+        record = record_of(event, seq=len(self.records) + 1, at=at, by=self._by)
         line = to_line(record)
         try:
             _write_all(self._fd, line)
@@ -105,11 +107,6 @@ def _scan(path: Path) -> tuple[list[Record], int]:
         records.append(record)
         size += len(line) + 1
     return records, size
-
-
-def _known(event: Event) -> AnyEvent:
-    assert isinstance(event, AnyEvent)
-    return event
 
 
 def _write_all(fd: int, data: bytes) -> None:

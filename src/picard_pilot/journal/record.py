@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from picard_pilot.model.events import AnyEvent
+from picard_pilot.model.events import AnyEvent, Event
 
 SCHEMA_VERSION = 1
 """Version of the record's form. A reader takes this one and, through `journal.upgrade` when there is one, older."""
@@ -23,6 +23,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     by: str
     event: AnyEvent
+
+
+def record_of(event: Event, *, seq: int, at: float, by: str) -> Record:
+    """A record in today's form."""
+    assert isinstance(event, AnyEvent)
+    return Record(v=SCHEMA_VERSION, seq=seq, at=at, by=by, event=event)
 
 
 class DamagedRecord(ValueError):

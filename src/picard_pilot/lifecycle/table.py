@@ -259,7 +259,7 @@ def _report_accepted(case: Case, event: ev.ReportAccepted, at: float) -> Step:
 
 def _suspended(case: Case, event: ev.Suspended, at: float) -> Step:
     moved = _move(case, State.HOLDING, at, suspended_from=case.state, suspended_because=event.reason)
-    return moved, (do.CancelWork(),)
+    return moved, (do.CancelWork(), do.Tell())
 
 
 def _resumed_from_holding(case: Case, event: ev.Resumed, at: float) -> Step:

@@ -5,6 +5,8 @@ A line is `UTC time | level | logger | job and phase | message`, the same in `pi
 
 import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TextIO
@@ -20,6 +22,28 @@ _about: ContextVar[str] = ContextVar("picard_log_about", default="-")
 def about(job_id: int | None, phase: str | None = None) -> None:
     """From here on, and in tasks started from here, lines are about this job in this phase."""
     _about.set("-" if job_id is None else f"{job_id} {phase or '-'}")
+
+
+@contextmanager
+def lines_about(job_id: int, phase: str | None = None) -> Iterator[None]:
+    """Inside, lines are about this job in this phase; afterwards about what they were before."""
+    token = _about.set(f"{job_id} {phase or '-'}")
+    try:
+        yield
+    finally:
+        _about.reset(token)
+
+
+class _OnlyAbout(logging.Filter):
+    """Lets through the lines about one job, and those about the pilot as a whole."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__()
+        self._start = f"{job_id} "
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        about = _about.get()
+        return about == "-" or about.startswith(self._start)
 
 
 class Line(logging.Formatter):
@@ -68,9 +92,18 @@ class _Handler(logging.Handler):
 class Log:
     """The open log; close it last of all."""
 
-    def __init__(self, handlers: list[logging.Handler], file: TextIO | None) -> None:
+    def __init__(self, handlers: list[logging.Handler], file: TextIO | None, redactor: Redactor) -> None:
         self._handlers = handlers
         self._file = file
+        self._redactor = redactor
+
+    def follow_job(self, job_id: int, path: Path) -> Callable[[], None]:
+        """Write the lines about one job, and about the pilot as a whole, to `path` too, until the answer is called.
+
+        Raises OSError for the file. The answer may be called twice.
+        """
+        log = open_log(path, stream=None, redactor=self._redactor, level=None, job_id=job_id)
+        return log.close
 
     def close(self) -> None:
         """Detach from the loggers and close the file; the stream stays open. May be called twice."""
@@ -88,9 +121,17 @@ class Log:
 
 
 def open_log(
-    path: Path | None, *, stream: TextIO | None, redactor: Redactor, level: int = logging.INFO
+    path: Path | None,
+    *,
+    stream: TextIO | None,
+    redactor: Redactor,
+    level: int | None = logging.INFO,
+    job_id: int | None = None,
 ) -> Log:
-    """Send all loggers to the file at `path` (appended to) and to `stream`. Raises OSError for the file."""
+    """Send all loggers to the file at `path` (appended to) and to `stream`. Raises OSError for the file.
+
+    With `job_id`, only lines about that job and about the pilot as a whole. A level of None leaves it as it is.
+    """
     handlers: list[logging.Handler] = []
     file = None
     if path is not None:
@@ -100,6 +141,9 @@ def open_log(
         handlers.append(_Handler(stream, redactor))
     root = logging.getLogger()
     for handler in handlers:
+        if job_id is not None:
+            handler.addFilter(_OnlyAbout(job_id))
         root.addHandler(handler)
-    logging.getLogger(ROOT).setLevel(level)
-    return Log(handlers, file)
+    if level is not None:
+        logging.getLogger(ROOT).setLevel(level)
+    return Log(handlers, file, redactor)

@@ -1,0 +1,1 @@
+"""Doing it: the pilot's loop, the performing of instructions, signals, shutdown, and what earlier pilots left."""

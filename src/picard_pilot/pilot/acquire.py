@@ -1,0 +1,118 @@
+"""Asking the server for jobs: one question at a time, with growing pauses after empty answers and trouble.
+
+When to ask is decided in `lifecycle.pilot`; what comes of a job is `pilot.supervisor`.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterator
+
+from picard_pilot.model.events import JobReceived
+from picard_pilot.model.job import Job
+from picard_pilot.model.orders import Acquired, Ask, BadJob, NoJobs, ServerTrouble
+from picard_pilot.pilot.faults import bad_description
+from picard_pilot.pilot.parts import Parts
+from picard_pilot.system.backoff import Backoff
+
+log = logging.getLogger("picard.acquire")
+
+PAUSES = Backoff(first_s=5.0, longest_s=60.0)
+"""Between two questions: an empty queue is asked some eight times in its minute, a dead server once a minute."""
+
+
+class Acquirer:
+    """Asks, and keeps what arrived until the supervisor takes it. Times are of the pilot's monotonic clock."""
+
+    def __init__(self, parts: Parts, wake: Callable[[], None]) -> None:
+        """`wake` is called when something has changed."""
+        self._parts = parts
+        self._wake = wake
+        self._task: asyncio.Task[None] | None = None
+        self._arrived: list[JobReceived] = []
+        self._random = random.Random(parts.seed)
+        self._pauses = self._fresh()
+        self.dry_since: float | None = None
+        self.trouble_since: float | None = None
+        self.next_ask = 0.0
+
+    @property
+    def asking(self) -> bool:
+        """True while a question is under way: its answer may be a job that we then owe a report."""
+        return self._task is not None
+
+    def ask(self, group: asyncio.TaskGroup, remaining_s: float) -> None:
+        """Ask once, unless a question is under way."""
+        if self._task is None:
+            self._task = group.create_task(self._ask(remaining_s), name="ask for a job")
+
+    def arrived(self) -> list[JobReceived]:
+        """What came since the last call, broken descriptions included."""
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    def abandon(self) -> None:
+        """Give the question up that is under way: the pilot has no time left for its answer."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _ask(self, remaining_s: float) -> None:
+        settings, site = self._parts.settings, self._parts.site
+        ask = Ask(
+            site_name=site.queue.panda_resource,
+            label=settings.job_label,
+            resource_type=settings.resource_type or site.queue.resource_type,
+            memory_mb=settings.memory_mb or site.queue.limits.maxrss_mb,
+            disk_mb=settings.disk_mb or self._parts.node.free_disk_mb,
+            remaining_time_s=max(1, int(remaining_s)),
+            node=self._parts.sender.node,
+            computing_element=site.queue.name,
+            scheduler_id=self._parts.sender.scheduler_id,
+            harvester_id=settings.harvester_id,
+            worker_id=settings.worker_id,
+            timeout_s=settings.acquire_timeout_s,
+        )
+        answer = await self._parts.dispatcher.acquire(ask)
+        now = self._parts.clock.monotonic()
+        match answer:
+            case Acquired():
+                self.dry_since = self.trouble_since = None
+                self.next_ask = now
+                self._pauses = self._fresh()
+                self._keep(answer)
+            case NoJobs(message=message):
+                self.trouble_since = None
+                self.dry_since = now if self.dry_since is None else self.dry_since
+                self.next_ask = self._not_beyond(now, self.dry_since + settings.queue_patience_s)
+                log.info("no job (%s); asking again in %.0f s", message, self.next_ask - now)
+            case ServerTrouble():
+                self.dry_since = None
+                self.trouble_since = now if self.trouble_since is None else self.trouble_since
+                self.next_ask = self._not_beyond(now, self.trouble_since + settings.server_patience_s)
+                log.warning("%s; asking again in %.0f s", answer.says, self.next_ask - now)
+        self._task = None
+        self._wake()
+
+    def _keep(self, answer: Acquired) -> None:
+        queue = self._parts.site.queue.name
+        self._arrived += [JobReceived(job=job, queue=queue) for job in answer.jobs]
+        for bad in answer.bad:
+            if bad.job_id is None:
+                log.error("the server sent a job that cannot even be named: %s", bad.error)
+                continue
+            self._arrived.append(JobReceived(job=_nameless(bad), queue=queue, refusal=bad_description(bad)))
+
+    def _not_beyond(self, now: float, patience_ends: float) -> float:
+        """The next time to ask; the end of the patience is always used for a last try."""
+        next_ask = now + next(self._pauses)
+        return min(next_ask, patience_ends) if now < patience_ends else next_ask
+
+    def _fresh(self) -> Iterator[float]:
+        return PAUSES.pauses(self._random)
+
+
+def _nameless(bad: BadJob) -> Job:
+    """A job of which no more is known than its number: enough to report it."""
+    assert bad.job_id is not None
+    return Job(job_id=bad.job_id, attempt_nr=bad.attempt_nr or 0)

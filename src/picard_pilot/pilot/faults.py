@@ -1,0 +1,156 @@
+"""The faults that the pilot itself finds: stops, limits, lost payloads, hooks that failed, payloads that did.
+
+Faults of transfers are made in `data`; the catalogue is `diagnosis.catalogue`.
+"""
+
+import errno
+import signal
+from pathlib import Path
+
+from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
+from picard_pilot.diagnosis.faults import fault
+from picard_pilot.experiments.hooks import HookFailed
+from picard_pilot.model.bundle import Bundle, Outcome
+from picard_pilot.model.command import PayloadExit, StartError, StartErrorKind
+from picard_pilot.model.fault import Evidence, Fault
+from picard_pilot.model.orders import BadJob
+from picard_pilot.model.policy import Refusal
+from picard_pilot.model.states import Phase
+from picard_pilot.model.stop import Stop, StopKind
+from picard_pilot.pilot.lines import last_lines
+
+STOPPED_FOR_OUTPUT = "output_limit"
+"""The launcher's word for a payload that wrote too much."""
+
+
+def server_kill(command: str, grace_s: float) -> Stop:
+    """The stop that the server's `tobekilled`, or its word that the job is over, means for a job."""
+    says = {
+        "tobekilled": "the server asked for the job to be killed",
+        "alreadydone": "the server says that the job is already over",
+        "badattemptnr": "the server says that this attempt is not the current one",
+    }[command]
+    found = fault("PANDAKILL", says, rule="server.command", evidence=(f"command: {command}",))
+    return Stop(kind=StopKind.SERVER_KILL, fault=found, grace_s=grace_s)
+
+
+def lifetime_fault(lifetime_s: float) -> Fault:
+    """The pilot's own lifetime ended while the job ran."""
+    return fault(
+        "REACHEDMAXTIME",
+        f"the pilot's lifetime of {lifetime_s:g} s was over before the job was done",
+        rule="pilot.lifetime",
+    )
+
+
+def disk_full_fault(bundle: Bundle) -> Fault:
+    """The disk had no room for the pilot's own records."""
+    return fault(
+        "NOLOCALSPACE",
+        "the node's disk is full: the job's journal could only be written from its reserve",
+        rule="journal.append",
+        evidence=(bundle.directory,),
+    )
+
+
+def bad_description(job: BadJob) -> Fault:
+    """The job's description cannot be worked on; the field is named."""
+    name = BY_NUMBER[job.code].name if job.code in BY_NUMBER else "CONVERSIONFAILURE"
+    return fault(
+        name, f"{job.field}: {job.why}", rule="wire.jobdict", evidence=(job.evidence,), phase=Phase.STARTING
+    )
+
+
+def refusal_fault(refusal: Refusal) -> Fault:
+    """The experiment will not run the job."""
+    return fault(refusal.error, refusal.says, rule="experiment.check", evidence=(f"field {refusal.field}",))
+
+
+def hook_fault(failed: HookFailed, phase: str) -> Fault:
+    """A hook of the experiment overran or misbehaved."""
+    return fault(
+        "SETUPFAILURE",
+        f"the hook {failed.hook} of the experiment {failed.plugin} failed",
+        rule="experiment.hook",
+        evidence=(failed.why,),
+        phase=phase,
+    )
+
+
+def directory_fault(error: Exception, workdir: Path) -> Fault:
+    """The job's directory, or the journal in it, could not be made."""
+    full = not isinstance(error, OSError) or error.errno in (errno.ENOSPC, errno.EDQUOT)
+    says = "the disk is full" if full else str(error)
+    return fault(
+        "NOLOCALSPACE" if full else "MKDIR",
+        f"no directory for the job could be made in {workdir}: {says}",
+        rule="payload.jobdir",
+    )
+
+
+def start_fault(error: StartError) -> Fault:
+    """The payload could not be started."""
+    if error.kind is StartErrorKind.DISK_FULL:
+        return fault("NOLOCALSPACE", "the payload could not be started: the disk is full", rule="launcher.start",
+                     evidence=(error.evidence,), phase=Phase.RUNNING)  # fmt: skip
+    if error.kind is StartErrorKind.NO_RESOURCES:
+        return fault("RESOURCEUNAVAILABLE", "the payload could not be started: the node is out of resources",
+                     rule="launcher.start", evidence=(error.evidence,), phase=Phase.RUNNING)  # fmt: skip
+    words = error.kind.value.replace("_", " ")
+    return fault("PAYLOADEXECUTIONEXCEPTION", f"the payload could not be started: {words}", rule="launcher.start",
+                 evidence=(error.evidence,), phase=Phase.RUNNING)  # fmt: skip
+
+
+def lost_fault(why: str) -> Fault:
+    """The launcher is gone without a record of the payload's end."""
+    return fault(
+        "KILLSIGNAL",
+        "the payload was lost together with its launcher, so how it ended is not known",
+        rule="launcher.lost",
+        evidence=(why,),
+        phase=Phase.RUNNING,
+    )
+
+
+def payload_faults(
+    ended: PayloadExit, outcome: Outcome, bundle: Bundle, disk_is_full: bool
+) -> tuple[Fault, ...]:
+    """What is wrong with how the payload ended; nothing, if it exited with 0 within its limits."""
+    if ended.start_error is not None:
+        return (start_fault(ended.start_error),)
+    if ended.exit_code == 0 and ended.stopped_by != STOPPED_FOR_OUTPUT:
+        return ()
+    evidence = _payload_evidence(outcome, bundle)
+    if ended.stopped_by == STOPPED_FOR_OUTPUT:
+        says = f"the payload was stopped after {max(ended.stdout_bytes, ended.stderr_bytes)} bytes of output"
+        return (fault("STDOUTTOOBIG", says, rule="launcher.output_limit", phase=Phase.RUNNING),)
+    if disk_is_full:
+        says = f"the node's disk was full when the payload ended with {_how(ended)}"
+        return (fault("NOLOCALSPACE", says, rule="disk.full", evidence=evidence, phase=Phase.RUNNING),)
+    if ended.signal == signal.SIGSEGV:
+        says = "the payload crashed with a segmentation fault"
+        return (fault("PAYLOADSIGSEGV", says, rule="payload.signal", evidence=evidence, phase=Phase.RUNNING),)
+    says = f"the payload ended with {_how(ended)}"
+    return (
+        fault("PAYLOADEXECUTIONFAILURE", says, rule="payload.exit", evidence=evidence, phase=Phase.RUNNING),
+    )
+
+
+def _how(ended: PayloadExit) -> str:
+    if ended.signal is None:
+        return f"exit code {ended.exit_code}"
+    try:
+        name = f"signal {ended.signal} ({signal.Signals(ended.signal).name})"
+    except ValueError:
+        name = f"signal {ended.signal}"
+    return name
+
+
+def _payload_evidence(outcome: Outcome, bundle: Bundle) -> tuple[Evidence, ...]:
+    """The payload's own words, else its last line on stderr, else on stdout."""
+    if outcome.exe_error_diag:
+        return (Evidence(text=outcome.exe_error_diag, file="jobReport.json"),)
+    for path, name in ((bundle.stderr, "payload.stderr"), (bundle.stdout, "payload.stdout")):
+        if lines := last_lines(path, 1):
+            return (Evidence(text=lines[0], file=name),)
+    return ()

@@ -1,0 +1,39 @@
+"""All that one pilot is made of, in one place and passed explicitly; there are no singletons.
+
+Building them is `pilot.wiring`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from picard_pilot.data.worker import TransferWorker
+from picard_pilot.experiments.base import Experiment
+from picard_pilot.journal.lease import IsAlive, Owner
+from picard_pilot.lifecycle.report import Sender
+from picard_pilot.model.bundle import Node
+from picard_pilot.model.orders import Dispatcher
+from picard_pilot.model.site import Site
+from picard_pilot.settings.settings import Settings
+from picard_pilot.system.clock import Clock
+from picard_pilot.system.log import Log
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """The pilot's parts. `environ` is its environment as it was at the start, `seed` makes its pauses its own."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    workdir: Path
+    owner: Owner
+    node: Node
+    site: Site
+    sender: Sender
+    experiment: Experiment
+    dispatcher: Dispatcher
+    worker: TransferWorker
+    clock: Clock
+    log: Log
+    seed: int
+    is_alive: IsAlive

@@ -1,0 +1,103 @@
+"""What the pilot shows on disk for people and programs: status.json per job, pandaIDs.out, pilot_heartbeat.json.
+
+All derived and replaceable: what counts is the journal. A full disk costs the view, not the job.
+"""
+
+import logging
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+from picard_pilot.lifecycle.case import Case
+from picard_pilot.model.bundle import Bundle
+from picard_pilot.model.states import Phase
+
+log = logging.getLogger("picard.status")
+
+STATUS_NAME = "status.json"
+
+
+class JobStatusView(msgspec.Struct, frozen=True, kw_only=True):
+    """`picard/status.json`: one job at a glance. Times are seconds since 1970, UTC."""
+
+    schema: str
+    job_id: int
+    attempt_nr: int
+    phase: str
+    state: str
+    since: float
+    pilot: str
+    payload_pid: int | None
+    exit_code: int | None
+    exit_signal: int | None
+    staged: list[str]
+    stored: dict[str, str]
+    faults: list[str]
+    held_because: str | None
+
+
+def write_status(case: Case, bundle: Bundle, pilot: str) -> None:
+    """Replace the job's status.json by the present view. Never raises for a full or vanished disk."""
+    view = JobStatusView(
+        schema="picard.status/1",
+        job_id=case.job.job_id,
+        attempt_nr=case.job.attempt_nr,
+        phase=case.phase,
+        state=case.state,
+        since=case.since,
+        pilot=pilot,
+        payload_pid=case.payload.pid if case.payload else None,
+        exit_code=case.exit.exit_code if case.exit else None,
+        exit_signal=case.exit.signal if case.exit else None,
+        staged=sorted(case.staged),
+        stored={lfn: file.surl for lfn, file in sorted(case.stored.items())},
+        faults=[f"{one.code} {one.name}: {one.says}" for one in case.faults],
+        held_because=case.suspended_because,
+    )
+    _replace(
+        Path(bundle.private, STATUS_NAME), msgspec.json.format(msgspec.json.encode(view), indent=1) + b"\n"
+    )
+
+
+def progress(case: Case, before: Phase) -> str:
+    """One line for the log when the phase changes: where the job is now, and what it was in before, for how long."""
+    line = f"{case.phase} (after {before})"
+    if case.over:
+        return f"{line}, error {case.faults[0].code}: {case.faults[0].diag}" if case.faults else line
+    return line
+
+
+def waiting(case: Case, now: float) -> str:
+    """One line for the log while nothing changes: where the job is, since when, with which process."""
+    pid = f", pid {case.payload.pid}" if case.payload and not case.exit else ""
+    return f"still {case.phase} ({case.state}) for {max(0.0, now - case.since):.0f} s{pid}"
+
+
+def note_job_id(workdir: Path, job_id: int) -> None:
+    """Add the job to pandaIDs.out, which the batch wrapper reads."""
+    try:
+        fd = os.open(workdir / "pandaIDs.out", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(fd, b"%d\n" % job_id)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        log.warning("pandaIDs.out could not be written: %s", error.strerror)
+
+
+def write_pilot_heartbeat(workdir: Path, last_server_update: float | None) -> None:
+    """Replace pilot_heartbeat.json: proof for the wrapper and Harvester that the pilot lives."""
+    beat = {"last_pilot_update": time.time(), "last_server_update": last_server_update, "pid": os.getpid()}
+    _replace(workdir / "pilot_heartbeat.json", msgspec.json.encode(beat) + b"\n")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        log.warning("%s could not be written: %s", path.name, error.strerror)
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,174 @@
+"""Telling the server where each job is: every phase in order, heartbeats in every phase, commands back.
+
+The final report is not told here but delivered by `panda.outbox`; nothing here is ever in the way of a job.
+"""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable
+
+from picard_pilot.lifecycle.report import update
+from picard_pilot.model.orders import ServerTrouble
+from picard_pilot.model.report import Update
+from picard_pilot.pilot.parts import Parts
+from picard_pilot.pilot.usage import payload_usage
+from picard_pilot.pilot.work import JobWork
+from picard_pilot.system.backoff import Backoff
+
+log = logging.getLogger("picard.teller")
+
+PENDING_LIMIT = 20
+"""Phase changes kept per job while the server cannot be reached; a job has six."""
+
+PAUSES = Backoff(first_s=2.0, longest_s=300.0)
+"""After an update that did not arrive: five minutes are well below the two hours after which a job is given up."""
+
+Obey = Callable[[JobWork, tuple[str, ...]], None]
+
+
+class Teller:
+    """Tells the server about one job, one update at a time and in order."""
+
+    def __init__(self, work: JobWork, parts: Parts, obey: Obey) -> None:
+        """`obey` gets the commands that come back."""
+        self._work = work
+        self._parts = parts
+        self._obey = obey
+        self._pending: deque[Update] = deque(maxlen=PENDING_LIMIT)
+        self._news = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+        self._random = random.Random(parts.seed ^ work.job_id)
+        self.last_success: float | None = None
+        """When the server last took an update (seconds since 1970)."""
+
+    def tell(self) -> None:
+        """Queue the case as it is now."""
+        if not self._closed:
+            self._pending.append(update(self._work.case, self._parts.sender, payload_usage(self._work)))
+            self._news.set()
+
+    async def hush(self) -> None:
+        """Say nothing more, and return when no update is under way: the final report comes next."""
+        self._closed = True
+        self._pending.clear()
+        self._news.set()
+        await self._idle.wait()
+
+    async def said(self) -> None:
+        """Return when all that is queued has been told."""
+        while self._pending:
+            self._idle.clear()
+            await self._idle.wait()
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Tell until `hush`; a heartbeat goes out whenever nothing was told for long."""
+        while not self._closed:
+            try:
+                async with asyncio.timeout(self._parts.settings.heartbeat_s):
+                    await self._news.wait()
+            except TimeoutError:
+                self.tell()
+            self._news.clear()
+            await self._tell_pending()
+
+    async def _tell_pending(self) -> None:
+        pauses = PAUSES.pauses(self._random)
+        while self._pending:
+            self._idle.clear()
+            try:
+                answer = await self._parts.dispatcher.tell(self._pending[0])
+            finally:
+                self._idle.set()
+            if isinstance(answer, ServerTrouble):
+                if not answer.may_pass:
+                    log.warning("job %s: update refused: %s", self._work.job_id, answer.says)
+                    self._drop_first()
+                    continue
+                pause_s = next(pauses)
+                log.warning("job %s: %s; telling again in %.0f s", self._work.job_id, answer.says, pause_s)
+                await self._parts.clock.sleep(pause_s)
+                continue
+            self._drop_first()
+            self.last_success = self._parts.clock.now_utc()
+            if answer.commands:
+                self._obey(self._work, answer.commands)
+
+    def _drop_first(self) -> None:
+        if self._pending:
+            self._pending.popleft()
+
+
+class Tellers:
+    """The tellers of all jobs of a pilot, and the question for commands between heartbeats."""
+
+    def __init__(self, parts: Parts, obey: Obey) -> None:
+        """`obey` gets the job and the commands that the server wants done."""
+        self._parts = parts
+        self._obey = obey
+        self._tellers: dict[int, tuple[JobWork, Teller, asyncio.Task[None]]] = {}
+        self._poll: asyncio.Task[None] | None = None
+        self._last_success: float | None = None
+
+    @property
+    def last_server_update(self) -> float | None:
+        """When the server last took an update about any job (seconds since 1970); None if it never did."""
+        times = [teller.last_success for _, teller, _ in self._tellers.values()] + [self._last_success]
+        return max((time for time in times if time is not None), default=None)
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Begin. The tasks live in `group`."""
+        self._group = group
+        if self._parts.settings.command_poll_s > 0:
+            self._poll = group.create_task(self._ask_for_commands(), name="ask for commands")
+
+    def add(self, work: JobWork) -> None:
+        """Tell about this job from now on."""
+        teller = Teller(work, self._parts, self._obey)
+        task = self._group.create_task(teller.run(), name=f"tell {work.job_id}")
+        self._tellers[work.job_id] = (work, teller, task)
+
+    def tell(self, work: JobWork) -> None:
+        """Tell the job's present phase; never waits."""
+        if work.job_id in self._tellers:
+            self._tellers[work.job_id][1].tell()
+
+    async def hush(self, work: JobWork) -> None:
+        """Nothing more about this job; returns when no update about it is under way."""
+        if (found := self._tellers.pop(work.job_id, None)) is not None:
+            _, teller, task = found
+            await teller.hush()
+            self._last_success = max(filter(None, (self._last_success, teller.last_success)), default=None)
+            task.cancel()
+
+    async def close(self, patience_s: float) -> None:
+        """Tell what is queued, for `patience_s` at most, then end."""
+        if self._poll is not None:
+            self._poll.cancel()
+        try:
+            async with asyncio.timeout(patience_s):
+                for _, teller, _ in list(self._tellers.values()):
+                    await teller.said()
+        except TimeoutError:
+            log.warning("the server did not take the last updates; the journals hold them")
+        for _, _, task in self._tellers.values():
+            task.cancel()
+
+    async def _ask_for_commands(self) -> None:
+        """A kill should not wait for the next heartbeat, which is half an hour away."""
+        while True:
+            await self._parts.clock.sleep(self._parts.settings.command_poll_s)
+            if not self._tellers:
+                continue
+            standings = await self._parts.dispatcher.orders_for(tuple(self._tellers))
+            if isinstance(standings, ServerTrouble):
+                log.debug("no commands: %s", standings.says)
+                continue
+            for standing in standings:
+                found = self._tellers.get(standing.job_id)
+                if found is not None and standing.commands:
+                    self._obey(found[0], standing.commands)

@@ -1,0 +1,155 @@
+"""The only place that builds a pilot's parts: from settings and environment to the objects that do the work.
+
+What the parts do together is `pilot.supervisor`.
+"""
+
+import logging
+import os
+import platform
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from picard_pilot.data.worker import TransferWorker
+from picard_pilot.diagnosis.faults import fault
+from picard_pilot.journal.lease import Owner
+from picard_pilot.lifecycle.report import Sender
+from picard_pilot.model.bundle import Node
+from picard_pilot.model.command import ProcessId
+from picard_pilot.model.fault import Fault
+from picard_pilot.model.site import Site
+from picard_pilot.model.version import VERSION
+from picard_pilot.panda.client import PandaClient
+from picard_pilot.panda.credentials import Credential, discover
+from picard_pilot.pilot.parts import Parts
+from picard_pilot.plugins import loader
+from picard_pilot.settings.address import server_address
+from picard_pilot.settings.environment import batch, credential_environment, scratch_directory
+from picard_pilot.settings.settings import Settings
+from picard_pilot.site.load import load_site, require_usable, source_for
+from picard_pilot.system import disk, proc
+from picard_pilot.system.clock import RealClock
+from picard_pilot.system.http import HttpClient
+from picard_pilot.system.log import Log
+
+log = logging.getLogger("picard.wiring")
+
+
+class CannotStart(Exception):
+    """The pilot cannot start; carries the fault that says why."""
+
+    def __init__(self, found: Fault) -> None:
+        """`found` has the error number from which the exit code follows."""
+        super().__init__(f"{found.diag}\n  {found.next_step}")
+        self.fault = found
+
+
+def find_workdir(settings: Settings, environ: Mapping[str, str]) -> Path:
+    """The directory to work in, made if need be. Raises CannotStart."""
+    named = settings.workdir or scratch_directory(environ) or "."
+    workdir = Path(named).absolute()
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        if not os.access(workdir, os.W_OK | os.X_OK):
+            raise PermissionError(f"{workdir} cannot be written by this user")
+    except OSError as error:
+        found = fault("MKDIR", f"there is no work directory: {error}", rule="pilot.wiring")
+        raise CannotStart(found) from error
+    return workdir
+
+
+async def build(
+    settings: Settings, environ: Mapping[str, str], workdir: Path, pilot_log: Log, stack: AsyncExitStack
+) -> Parts:
+    """All parts of a pilot; what has to be closed at the end is put on `stack`.
+
+    Raises Trouble (SiteError, PluginError, SettingsTrouble) when one of them cannot be had.
+    """
+    site = _site(settings)
+    experiment = loader.load("experiment", site.queue.experiment or settings.experiment)()
+    clock = RealClock()
+    credential = _credential(settings, environ, clock.now_utc())
+    me = proc.myself()
+    host = socket.gethostname()
+    node = _node(workdir, host, environ)
+    http = HttpClient(
+        user_agent=f"picard-pilot/{VERSION} (Python {platform.python_version()})",
+        tls=credential.tls(settings.ca),
+        authorise=credential.headers,
+        environment=environ,
+    )
+    stack.callback(http.close)
+    worker = await stack.enter_async_context(TransferWorker(log_path=workdir / "transferlog.txt"))
+    return Parts(
+        settings=settings,
+        environ=environ,
+        workdir=workdir,
+        owner=Owner(
+            pilot=f"{host}-{me.pid}-{int(time.time())}",
+            host=host,
+            boot_id=proc.boot_id(),
+            pid=me.pid,
+            start_ticks=me.start_ticks,
+        ),
+        node=node,
+        site=site,
+        sender=_sender(settings, environ, site, node),
+        experiment=experiment,
+        dispatcher=PandaClient(
+            http,
+            server_address(settings),
+            harvester_id=settings.harvester_id,
+            worker_id=settings.worker_id,
+            node=host,
+        ),
+        worker=worker,
+        clock=clock,
+        log=pilot_log,
+        seed=me.pid ^ me.start_ticks,
+        is_alive=lambda pid, ticks: proc.is_running(ProcessId(pid=pid, start_ticks=ticks)),
+    )
+
+
+def _site(settings: Settings) -> Site:
+    """The queue's facts. Raises SiteError."""
+    sources = [source_for(Path(name)) for name in (*settings.storage_files, *settings.site_files)]
+    site = load_site(settings.queue or "", sources)
+    require_usable(site)
+    for note in site.notes:
+        log.warning("%s", note)
+    return site
+
+
+def _credential(settings: Settings, environ: Mapping[str, str], now: float) -> Credential:
+    credential = discover(credential_environment(environ, settings), euid=os.geteuid())
+    log.info("credential: %s", credential)
+    for reason in credential.passed_over:
+        log.info("passed over: %s", reason)
+    for warning in credential.warnings(euid=os.geteuid(), now=now):
+        log.warning("%s", warning)
+    return credential
+
+
+def _node(workdir: Path, host: str, environ: Mapping[str, str]) -> Node:
+    slot = batch(environ)
+    return Node(
+        host=host,
+        cores=len(os.sched_getaffinity(0)),
+        memory_mb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
+        free_disk_mb=disk.free_bytes(workdir) >> 20,
+        batch_system=slot.system,
+        batch_id=slot.job_id,
+    )
+
+
+def _sender(settings: Settings, environ: Mapping[str, str], site: Site, node: Node) -> Sender:
+    slot = environ.get("_CONDOR_SLOT")
+    return Sender(
+        site_name=site.queue.panda_resource,
+        node=f"{slot}@{node.host}" if slot else node.host,
+        pilot_id="|".join([environ.get("GTAG", "unknown"), node.batch_system or "local", "PR", VERSION]),
+        batch_id=node.batch_id,
+        scheduler_id=environ.get("PANDA_JSID") or settings.harvester_id,
+    )

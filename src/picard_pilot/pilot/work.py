@@ -1,0 +1,85 @@
+"""One job in this pilot's hands: its directory, journal and case, and the tasks that work on it now.
+
+What is decided about the job is `lifecycle`; what outlives this process is in the directory.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from picard_pilot.journal.file import Journal, JournalFull
+from picard_pilot.journal.memory import MemoryJournal
+from picard_pilot.lifecycle.case import Case
+from picard_pilot.lifecycle.table import step
+from picard_pilot.model import instructions as do
+from picard_pilot.model.bundle import Bundle
+from picard_pilot.model.command import ProcessId
+from picard_pilot.model.events import Event
+from picard_pilot.payload import jobdir
+
+log = logging.getLogger("picard.work")
+
+ABANDONED = (do.Admit, do.Prepare, do.StageIn, do.Diagnose, do.StageOut, do.StoreLog, do.Report)
+"""What CancelWork ends. A launch or a payload is never abandoned: it is stopped, or left to a later pilot."""
+
+
+def _nothing() -> None:
+    """The end of a log that was never begun."""
+
+
+class JobWork:
+    """A job's runtime side. `case` is always the fold of `journal`."""
+
+    def __init__(self, case: Case, bundle: Bundle, journal: Journal | MemoryJournal) -> None:
+        """`journal` already holds what `case` is the fold of."""
+        self.case = case
+        self.bundle = bundle
+        self.journal = journal
+        self.tasks: dict[type[do.Instruction], asyncio.Task[None]] = {}
+        self.generation = 0
+        """Grows when work is cancelled; events of an earlier generation are no longer wanted."""
+        self.disk_full = False
+        self.end_log: Callable[[], None] = _nothing
+        """Ends the job's own copy of the pilot's log."""
+        self.launcher: ProcessId | None = None
+        """The payload's launcher, once it is known to this pilot."""
+
+    @property
+    def job_id(self) -> int:
+        """The job's PandaID."""
+        return self.case.job.job_id
+
+    def record(self, event: Event) -> tuple[do.Instruction, ...]:
+        """Write the event to the journal, then move the case. Returns what is to be done now.
+
+        When the disk is full, the job's reserve is given up for the record. Raises NoSuchTransition for an event
+        that cannot happen now (nothing is written then), JournalFull when not even the reserve helped.
+        """
+        at = self.journal.next_time()
+        case, then = step(self.case, event, at)
+        try:
+            self.journal.append(event, at)
+        except JournalFull:
+            self.disk_full = True
+            if not jobdir.release_reserve(self.bundle):
+                raise
+            log.error(
+                "the disk is full; the reserve of job %s was released to write its journal", self.job_id
+            )
+            self.journal.append(event, at)
+        self.case = case
+        return then
+
+    def cancel(self) -> None:
+        """Abandon what is under way, except what concerns a payload."""
+        self.generation += 1
+        for kind in ABANDONED:
+            if (task := self.tasks.pop(kind, None)) is not None:
+                task.cancel()
+
+    def cancel_all(self) -> None:
+        """Let go of the job altogether: the payload, if any, goes on under its launcher."""
+        self.generation += 1
+        for task in self.tasks.values():
+            task.cancel()
+        self.tasks.clear()
