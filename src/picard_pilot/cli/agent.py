@@ -6,9 +6,8 @@ What the pilot does is `pilot`; its flags are in `cli.run`.
 import os
 import sys
 import time
-from pathlib import Path
 
-from picard_pilot.cli.exits import AGENT_GENERAL_ERROR
+from picard_pilot.cli.exits import AGENT_EXCEPTION, AGENT_GENERAL_ERROR
 from picard_pilot.cli.frame import Call, Parser, Verb, reading_of
 from picard_pilot.cli.screen import Screen
 from picard_pilot.model.trouble import Trouble
@@ -33,14 +32,15 @@ def run_agent(parser: Parser, verb: Verb, words: list[str]) -> int:
         return AGENT_GENERAL_ERROR
     except BrokenPipeError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the process entry: whatever it is, the wrapper gets its code
         import traceback
 
         traceback.print_exception(error)
+        kind = type(error).__name__
         _tell(
-            f"The pilot met an error that it does not know\n  {type(error).__name__}: {error}\n  Please report it with this log"
+            f"The pilot met an error that it does not know\n  {kind}: {error}\n  Please report it with this log"
         )
-        return AGENT_GENERAL_ERROR
+        return AGENT_EXCEPTION
 
 
 def _tell(text: str) -> None:
@@ -52,7 +52,7 @@ def _tell(text: str) -> None:
     )
     try:
         descriptor = os.open(
-            Path(LOG_NAME), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
+            LOG_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
         )
     except OSError:
         return

@@ -45,6 +45,9 @@ AGENT_GENERAL_ERROR = 65
 """What `ppilot run` exits with when nothing more special fits, usage errors included: Harvester reads 1 and 2 as
 faults of the wrapper."""
 
+AGENT_EXCEPTION = 70
+"""What `ppilot run` exits with after an error that nobody foresaw (1301)."""
+
 AGENT_MEANINGS: dict[int, str] = {
     0: "ok",
     64: "CVMFS is dead (1377), or the site is offline",

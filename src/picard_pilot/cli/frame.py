@@ -49,6 +49,8 @@ class Verb(NamedTuple):
     examples: tuple[str, ...]
     configure: Configure
     act: Act
+    takes: str = ""
+    """What stands behind the verb, as the first line of its help shows it."""
     see_also: str = "ppilot help exit-codes"
     agent: bool = False
     needs_settings: bool = True
@@ -96,6 +98,7 @@ def build(prog: str, verb: Verb) -> Parser:
     examples = "".join(f"\n  {line}" for line in verb.examples)
     parser = Parser(
         prog,
+        usage=f"{prog} {verb.takes} [flags]" if verb.takes else f"{prog} [flags]",
         description=f"{verb.help[0].upper()}{verb.help[1:]}.\n\nexamples:{examples}",
         epilog=_epilog(verb),
     )
@@ -142,7 +145,7 @@ def add_options(
 
 
 def _add(group: argparse._ArgumentGroup, option: Option, old_flags: bool) -> None:
-    default = written(option.default)
+    default = written(option.default, option.kind)
     shown = "; ".join(part for part in (option.variable, default and f"default {default}") if part)
     more: dict[str, Any] = {
         "dest": option.name,
@@ -152,9 +155,8 @@ def _add(group: argparse._ArgumentGroup, option: Option, old_flags: bool) -> Non
     hidden = {**more, "help": argparse.SUPPRESS}
     if option.kind is Kind.YES_NO:
         # Today's pilot wants a word behind --cleanup; people write the flag alone.
-        more.update(nargs="?", const="yes", metavar="yes|no") if old_flags else more.update(
-            action="store_const", const="yes"
-        )
+        more["const"] = "yes"
+        more |= {"nargs": "?", "metavar": "yes|no"} if old_flags else {"action": "store_const"}
         group.add_argument(*option.flags, **more)
         assert option.no_flag is not None
         group.add_argument(option.no_flag, action="store_const", const="no", **hidden)

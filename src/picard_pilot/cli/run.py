@@ -4,6 +4,7 @@ What the pilot does is `pilot`.
 """
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,7 +79,7 @@ def _run(call: Call) -> int:
     server_address(call.settings)
     from picard_pilot.pilot.main import run_pilot
 
-    return run_pilot(call.settings)
+    return run_pilot(call.settings, dict(os.environ))
 
 
 VERBS = {

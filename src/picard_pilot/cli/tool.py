@@ -46,7 +46,7 @@ def run_tool(parser: Parser, verb: Verb, words: list[str]) -> int:
         return code
     except BrokenPipeError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the process entry: told with its type, traceback on request
         return _surprise(error, screen)
     return code
 

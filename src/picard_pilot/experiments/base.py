@@ -3,9 +3,12 @@
 What a particular experiment does differently lives in its own file; when the hooks are called is up to `pilot`.
 """
 
+import os
 from typing import ClassVar
 
+from picard_pilot.experiments.command_line import argument_vector, refusal_of
 from picard_pilot.experiments.environment import facts
+from picard_pilot.experiments.report_files import read_reports
 from picard_pilot.model.bundle import Bundle, Command, Node, Outcome, Preparation
 from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.job import Job
@@ -43,8 +46,9 @@ class Experiment:
         """Say why the job cannot be run, or None. Called first; the job's directory stands, and nothing is in it.
 
         The place for everything that can be judged from the description: it costs the job no attempt at its inputs.
+        By default a line is refused that `command` could not start without a shell.
         """
-        return None
+        return refusal_of(job)
 
     def prepare(self, job: Job, site: Site, node: Node) -> Preparation:
         """Set the job up: find the release, warm a cache. Called once `check` has let the job pass.
@@ -82,16 +86,19 @@ class Experiment:
     def command(self, job: Job, site: Site, bundle: Bundle) -> Command:
         """The program to start. Its working directory is the job's, and all inputs are in it.
 
-        Not called again once the payload has been started, whatever happens to the pilot.
+        By default the words of `transformation` and `jobPars`; a bare program name is looked up in the payload's
+        PATH, then in the job's directory. Not called again once the payload has been started.
         """
-        return Command(argv=(job.transformation,))
+        variables = {**os.environ, **site.queue.environment, **self.environment(job, site, bundle)}
+        return Command(argv=argument_vector(job, variables.get("PATH"), bundle.directory))
 
     def outcome(self, job: Job, bundle: Bundle, exit: PayloadExit) -> Outcome:
         """Read what the payload reports about itself. Called when it has ended, however it did.
 
-        Every file in the directory is the payload's work and may be missing, huge, a link or nonsense.
+        By default what `jobReport.json` and `payload_error_report.json` say. Every file in the directory is the
+        payload's work and may be missing, huge, a link or nonsense.
         """
-        return Outcome()
+        return read_reports(bundle)
 
     def rules(self) -> tuple[Rule, ...]:
         """The experiment's own error rules; they are asked before those of the core. Called when a payload failed."""

@@ -20,6 +20,8 @@ _TOKEN = re.compile(
 )
 _SUBSTITUTION = re.compile(r"(?<!\\)(?:\\\\)*(`|\$\()")
 _ESCAPED_IN_DOUBLE = re.compile(r'\\(["\\$`\n])')
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Halves of characters cannot be written into an argument."""
 _SHOWN_CHARACTERS = 40
 """How much of the line is shown around what is wrong with it."""
 
@@ -36,6 +38,8 @@ def split(line: str) -> tuple[str, ...]:
         )
     if "\0" in line:
         raise LineError(f"it holds a NUL byte at character {line.index(chr(0)) + 1}")
+    if bad := _SURROGATE.search(line):
+        raise LineError(f"it holds half a character at character {bad.start() + 1}")
     words: list[str] = []
     parts: list[str] | None = None
     position = 0
