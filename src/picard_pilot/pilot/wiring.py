@@ -70,7 +70,7 @@ async def build(
     site = _site(settings)
     experiment = loader.load("experiment", site.queue.experiment or settings.experiment)()
     clock = RealClock()
-    credential = _credential(settings, environ, clock.now_utc())
+    credential = _credential(settings, environ, clock.now_utc(), pilot_log)
     me = proc.myself()
     host = socket.gethostname()
     node = _node(workdir, host, environ)
@@ -122,12 +122,12 @@ def _site(settings: Settings) -> Site:
     return site
 
 
-def _credential(settings: Settings, environ: Mapping[str, str], now: float) -> Credential:
-    credential = discover(credential_environment(environ, settings), euid=os.geteuid())
-    log.info("credential: %s", credential)
-    for reason in credential.passed_over:
-        log.info("passed over: %s", reason)
-    for warning in credential.warnings(euid=os.geteuid(), now=now):
+def _credential(settings: Settings, environ: Mapping[str, str], now: float, pilot_log: Log) -> Credential:
+    credential = discover(
+        credential_environment(environ, settings), euid=os.geteuid(), now=now, secret=pilot_log.hide
+    )
+    log.info("%s", credential.describe())
+    for warning in credential.warnings:
         log.warning("%s", warning)
     return credential
 

@@ -97,6 +97,10 @@ class Log:
         self._file = file
         self._redactor = redactor
 
+    def hide(self, secret: str) -> None:
+        """Keep this text out of the log from now on."""
+        self._redactor.register(secret)
+
     def follow_job(self, job_id: int, path: Path) -> Callable[[], None]:
         """Write the lines about one job, and about the pilot as a whole, to `path` too, until the answer is called.
 
