@@ -64,10 +64,12 @@ def test_an_empty_or_missing_place_means_the_next_one(tmp_path: Path) -> None:
         },
         euid=NOBODY,
     )
-    assert str(credential) == "none"
-    assert [line.split(" ")[0] for line in credential.passed_over] == ["the", "the", "X509_USER_PROXY"]
-    assert "gone" in credential.passed_over[0]
-    assert any("no credential" in line for line in credential.warnings(euid=NOBODY, now=0))
+    assert "no credential" in credential.describe()
+    first, second, third, last = credential.warnings
+    assert "gone" in first
+    assert "empty" in second
+    assert "no-proxy" in third
+    assert "no credential" in last
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n", "  \n\n"])
@@ -89,7 +91,7 @@ def test_pandas_token_variable_names_a_file_in_its_directory_with_or_without_a_s
         }
         credential = discover(environment, euid=NOBODY)
         assert credential.headers() == {"Authorization": "Bearer of-the-robot", "Origin": "panda_dev.pilot"}
-        assert "PANDA_AUTH_TOKEN" in str(credential)
+        assert "PANDA_AUTH_TOKEN" in credential.describe()
 
 
 def test_pandas_token_variable_may_hold_the_token_itself() -> None:
@@ -97,7 +99,7 @@ def test_pandas_token_variable_may_hold_the_token_itself() -> None:
     token = _jwt(exp=1)
     credential = discover({"OIDC_AUTH_TOKEN": token}, euid=NOBODY)
     assert credential.headers()["Authorization"] == f"Bearer {token}"
-    assert token not in str(credential) + repr(credential)
+    assert token not in str(credential) + repr(credential) + credential.describe()
 
 
 def test_the_origin_is_the_one_given_beside_the_token() -> None:
@@ -168,12 +170,12 @@ def test_what_is_no_token_is_refused_without_being_shown(tmp_path: Path, content
 
 def test_expiry_is_read_from_the_token_itself() -> None:
     """Unverified: it serves a warning, not trust."""
-    credential = discover({"BEARER_TOKEN": _jwt(exp=1000, iss="https://iam.example.org")}, euid=NOBODY)
+    environment = {"BEARER_TOKEN": _jwt(exp=1000)}
+    credential = discover(environment, euid=NOBODY, now=999)
     assert credential.expires_at() == 1000
-    assert credential.warnings(euid=NOBODY, now=999) == ()
-    assert credential.warnings(euid=NOBODY, now=1000 + 7260) == (
-        "the token from BEARER_TOKEN expired 2 h 1 min ago",
-    )
+    assert credential.warnings == ()
+    later = discover(environment, euid=NOBODY, now=1000 + 7260)
+    assert later.warnings == ("the token from BEARER_TOKEN expired 2 h 1 min ago",)
 
 
 @pytest.mark.parametrize(
@@ -189,9 +191,22 @@ def test_files_that_others_can_touch_are_warned_of(tmp_path: Path) -> None:
     private = discover({"BEARER_TOKEN_FILE": _file(tmp_path / "a", "token")}, euid=EUID)
     readable = discover({"BEARER_TOKEN_FILE": _file(tmp_path / "b", "token", 0o644)}, euid=EUID)
     writable = discover({"X509_USER_PROXY": _file(tmp_path / "c", "proxy", 0o666)}, euid=NOBODY)
-    assert private.warnings(euid=EUID, now=0) == ()
-    assert "read by other users" in readable.warnings(euid=EUID, now=0)[0]
-    assert any("changed by other users" in line for line in writable.warnings(euid=NOBODY, now=0))
+    assert private.warnings == ()
+    assert "read by other users" in readable.warnings[0]
+    assert any("changed by other users" in line for line in writable.warnings)
+
+
+def test_every_token_that_is_read_is_made_known_as_a_secret(tmp_path: Path) -> None:
+    """Also the renewed one, so that the log can hide it."""
+    path = tmp_path / "token"
+    secrets_known: list[str] = []
+    _file(path, "first-token")
+    credential = discover({"BEARER_TOKEN_FILE": str(path)}, euid=EUID, secret=secrets_known.append)
+    for _ in range(2):
+        credential.headers()
+    path.write_text("second-token-longer")
+    credential.headers()
+    assert secrets_known == ["first-token", "second-token-longer"]
 
 
 def test_authorities_are_a_file_or_a_directory(tmp_path: Path) -> None:

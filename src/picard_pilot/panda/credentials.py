@@ -4,7 +4,8 @@ How it is sent is `client`; the environment comes in as a mapping, since one pla
 """
 
 import stat
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from picard_pilot.panda.tokens import Token, TokenUnusable, claims_of
@@ -30,7 +31,7 @@ class Credential:
         certificate: str | None = None,
         key: str | None = None,
         source: str = "none",
-        passed_over: tuple[str, ...] = (),
+        warnings: tuple[str, ...] = (),
     ) -> None:
         self.token = token
         self.origin = origin
@@ -39,19 +40,21 @@ class Credential:
         self.key = key
         self.source = source
         """Which variable or place it came from."""
-        self.passed_over = passed_over
-        """Why places that come first in the order were not used."""
+        self.warnings = warnings
+        """What a careful person wants to know: places passed over and why, an expired token, a file that others
+        can read or change, no credential at all."""
 
     def __repr__(self) -> str:
-        return f"Credential({self})"
+        return f"Credential({self.describe()})"
 
-    def __str__(self) -> str:
-        """For the log: what kind, and where from."""
+    def describe(self) -> str:
+        """One sentence for the log: what was chosen, and where it was found."""
         if self.token is not None:
-            return f"token from {self.source}" + (f", origin {self.origin}" if self.origin else "")
+            origin = f", origin {self.origin}" if self.origin else ""
+            return f"the server is shown the token from {self.source}{origin}"
         if self.certificate is not None:
-            return f"X.509 certificate or proxy from {self.source}"
-        return "none"
+            return f"the server is shown the X.509 certificate or proxy from {self.source}"
+        return "the server is shown no credential"
 
     def headers(self) -> dict[str, str]:
         """The headers that identify us, from the file as it is now; empty without a token.
@@ -73,10 +76,9 @@ class Credential:
         if self.token is None:
             return None
         try:
-            claims = claims_of(self.token.value())
+            return _expiry(self.token.value())
         except TokenUnusable:
             return None
-        return claims.exp if claims else None
 
     def tls(self, ca: str | None) -> TlsSettings:
         """How to meet the server; `ca` is a file or a directory of authorities, None means the system's."""
@@ -88,45 +90,44 @@ class Credential:
             key=self.key,
         )
 
-    def warnings(self, *, euid: int, now: float) -> tuple[str, ...]:
-        """What a careful person would want to know: an expired token, a file that others can read or write."""
-        found: list[str] = []
-        expires_at = self.expires_at()
-        if expires_at is not None and expires_at <= now:
-            found.append(f"the token from {self.source} expired {_duration(now - expires_at)} ago")
-        if self.token is None and self.certificate is None:
-            found.append("no credential was found; a server that wants one will refuse us")
-        for path in (self.token.path if self.token else None, self.certificate, self.key):
-            if path is not None:
-                found.extend(_file_warnings(Path(path), euid))
-        return tuple(found)
 
-
-def discover(environment: Mapping[str, str], *, euid: int) -> Credential:
+def discover(
+    environment: Mapping[str, str],
+    *,
+    euid: int,
+    now: float | None = None,
+    secret: Callable[[str], None] | None = None,
+) -> Credential:
     """The first credential that is there.
 
     Order: OIDC_AUTH_TOKEN and PANDA_AUTH_TOKEN, which are meant for this server; then the WLCG's discovery
     (BEARER_TOKEN, BEARER_TOKEN_FILE, $XDG_RUNTIME_DIR/bt_u<euid>, /tmp/bt_u<euid>); then X509_USER_PROXY,
     /tmp/x509up_u<euid>, X509_USER_CERT with X509_USER_KEY. An empty or missing file means: the next one.
+    `secret` is told every token that is read, now and later, so that it can be kept out of logs.
     """
     passed_over: list[str] = []
     for token in _tokens(environment, euid):
+        token.secret = secret
         try:
-            token.value()
+            expires_at = _expiry(token.value())
         except TokenUnusable as error:
             passed_over.append(str(error))
             continue
-        return Credential(
-            token=token,
-            origin=_origin(environment, token),
-            source=token.source,
-            passed_over=tuple(passed_over),
-        )
+        warnings = [*passed_over, *_expired(token.source, expires_at, time.time() if now is None else now)]
+        if token.path is not None:
+            warnings += _file_warnings(token.path, euid)
+        origin = _origin(environment, token)
+        return Credential(token=token, origin=origin, source=token.source, warnings=tuple(warnings))
     for source, certificate, key in _certificates(environment, euid):
-        if Path(certificate).is_file():
-            return Credential(certificate=certificate, key=key, source=source, passed_over=tuple(passed_over))
-        passed_over.append(f"{source}: no such file: {certificate}")
-    return Credential(passed_over=tuple(passed_over))
+        if not Path(certificate).is_file():
+            passed_over.append(f"{source}: no such file")
+            continue
+        files = {certificate, key or certificate}
+        warnings = [*passed_over, *(line for path in files for line in _file_warnings(Path(path), euid))]
+        return Credential(certificate=certificate, key=key, source=source, warnings=tuple(warnings))
+    return Credential(
+        warnings=(*passed_over, "no credential was found; a server that wants one will refuse us")
+    )
 
 
 def _tokens(environment: Mapping[str, str], euid: int) -> Iterator[Token]:
@@ -199,6 +200,16 @@ def _file_warnings(path: Path, euid: int) -> Iterator[str]:
         yield f"{path} can be changed by other users (mode {stat.S_IMODE(facts.st_mode):04o}); use 0600"
     elif facts.st_mode & _OTHERS_MAY_READ:
         yield f"{path} can be read by other users (mode {stat.S_IMODE(facts.st_mode):04o}); use 0600"
+
+
+def _expiry(token: str) -> float | None:
+    claims = claims_of(token)
+    return claims.exp if claims else None
+
+
+def _expired(source: str, expires_at: float | None, now: float) -> Iterator[str]:
+    if expires_at is not None and expires_at <= now:
+        yield f"the token from {source} expired {_duration(now - expires_at)} ago"
 
 
 def _duration(seconds: float) -> str:

@@ -3,7 +3,7 @@
 What a report says is `lifecycle.report`; sending it once is `client`.
 """
 
-import os
+import logging
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +12,10 @@ import msgspec
 from picard_pilot.model.orders import Orders, ServerTrouble
 from picard_pilot.model.report import Update
 from picard_pilot.system.backoff import Backoff, Dice
+from picard_pilot.system.clock import Clock
+from picard_pilot.system.files import write_durably
+
+log = logging.getLogger("picard.outbox")
 
 SCHEMA_VERSION = 1
 # The first repetitions come fast enough for the 10 s that a pilot has after SIGTERM; the longest pause lets a
@@ -22,14 +26,6 @@ ATTEMPT_DEADLINE_S = 60.0
 # How often the server must answer without storing the report before it is tried without the parts that a
 # server could choke on. With REPORT_PAUSES this is several minutes: longer than a restarting database needs.
 LEAN_AFTER = 10
-
-
-class Clock(Protocol):
-    """The time as the outbox needs it; tests give one that does not wait."""
-
-    def monotonic(self) -> float: ...
-
-    async def sleep(self, seconds: float, /) -> None: ...
 
 
 class Teller(Protocol):
@@ -46,11 +42,11 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Postponed(msgspec.Struct, frozen=True, kw_only=True):
-    """Time was up. The report lies on disk for the next pilot, unless `on_disk` says that it could not."""
+    """Time was up. The report lies on disk for the next pilot, unless `disk_trouble` says why it does not."""
 
     reason: str
     attempts: int
-    on_disk: bool = True
+    disk_trouble: str | None = None
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,13 +78,13 @@ class Outbox:
         report, and may be cancelled at any point: repeating is safe on both sides. A disk that takes no file
         does not keep the report from being told.
         """
-        on_disk = save(report, path)
+        disk_trouble = _try_to_save(report, path)
         attempts, not_stored = 0, 0
         reason = "there was no time left to tell it"
         while True:
             remaining_s = None if deadline is None else deadline - self._clock.monotonic()
             if remaining_s is not None and remaining_s <= 0:
-                return Postponed(reason=reason, attempts=attempts, on_disk=on_disk)
+                return Postponed(reason=reason, attempts=attempts, disk_trouble=disk_trouble)
             is_lean = not_stored >= LEAN_AFTER and not_stored % 2 == 0
             attempts += 1
             limit_s = ATTEMPT_DEADLINE_S if remaining_s is None else min(ATTEMPT_DEADLINE_S, remaining_s)
@@ -98,33 +94,29 @@ class Outbox:
             reason = answer.says
             # The server was there and did not store it: perhaps something in this report is to blame.
             not_stored += answer.kind in ("not stored", "refused")
-            await self._pause(attempts, deadline)
+            pause_s = self._pause_s(attempts, deadline)
+            log.warning("job %s: the report waits: %s; again in %.1f s", report.job_id, reason, pause_s)
+            await self._clock.sleep(pause_s)
 
-    async def _pause(self, failures: int, deadline: float | None) -> None:
+    def _pause_s(self, failures: int, deadline: float | None) -> float:
         pause_s = self._pauses.pause_s(failures, self._dice)
-        if deadline is not None:
-            pause_s = min(pause_s, max(0.0, deadline - self._clock.monotonic()))
-        await self._clock.sleep(pause_s)
+        return pause_s if deadline is None else min(pause_s, max(0.0, deadline - self._clock.monotonic()))
 
 
-def save(report: Update, path: Path) -> bool:
-    """Put the report on disk so that a crash leaves the whole file or none; False if the disk does not take it."""
-    temporary = path.with_name(f"{path.name}.new")
-    data = msgspec.json.encode(Stored(v=SCHEMA_VERSION, report=report))
+def save(report: Update, path: Path) -> None:
+    """Put the report on disk so that a crash leaves the whole file or none. Raises DiskFull, OSError."""
+    write_durably(path, msgspec.json.encode(Stored(v=SCHEMA_VERSION, report=report)))
+
+
+def _try_to_save(report: Update, path: Path) -> str | None:
+    """None when the report is on disk, else why not; then telling it is the only chance it has."""
     try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError:
-        return False
-    return True
+        save(report, path)
+    except OSError as error:
+        trouble = f"{path}: {error.strerror}"
+        log.error("job %s: the report cannot be written to disk: %s", report.job_id, trouble)
+        return trouble
+    return None
 
 
 def load(path: Path) -> Update:

@@ -6,6 +6,7 @@ Where tokens are looked for is `credentials`.
 import base64
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -29,6 +30,9 @@ class Token:
         """Exactly one of `text` and `path`; `source` says to people where it was found."""
         self.source = source
         self.path = path
+        self.secret: Callable[[str], None] | None = None
+        """Told every token that is read, so that it can be kept out of logs."""
+        self._told = ""
         self._text = text.strip() if text is not None else ""
         self._stamp: tuple[int, int, int] | None = None
         self._lock = threading.Lock()
@@ -51,6 +55,9 @@ class Token:
                 raise TokenUnusable(
                     f"{self.source} does not hold a token: it has characters that no token has"
                 )
+            if self.secret is not None and self._told != self._text:
+                self.secret(self._text)
+                self._told = self._text
             return self._text
 
     def _read_again(self, path: Path) -> None:
