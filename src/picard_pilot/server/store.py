@@ -90,6 +90,12 @@ class Store:
         An exception from `work` undoes what it did, and only that. `sqlite3.Error` from the commit reaches
         every writer of the batch.
         """
+        result = self.apply(work)
+        await self.committed()
+        return result
+
+    def apply(self, work: Callable[[Transaction], Result]) -> Result:
+        """As `write`, without waiting: nobody may be told of the result before `committed` has returned."""
         batch = self._batch
         if batch is None:
             batch = self._open_batch()
@@ -102,8 +108,12 @@ class Store:
             raise
         self._connection.execute("RELEASE work")
         batch.changes.extend(transaction.changes)
-        await asyncio.shield(batch.committed)
         return result
+
+    async def committed(self) -> None:
+        """Wait until everything applied so far is on disk; raises `sqlite3.Error` where it cannot be."""
+        if self._batch is not None:
+            await asyncio.shield(self._batch.committed)
 
     def look(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         """A quick read on the event loop, seeing every write so far. For reads by key only."""
