@@ -12,6 +12,7 @@ from pathlib import Path
 from picard_pilot.model.command import ProcessId
 from picard_pilot.system import proc
 from picard_pilot.system.shim import tree
+from picard_pilot.system.shim.protocol import LAUNCHER_NAME
 from picard_pilot.system.spawn import process_end
 
 FileKey = tuple[int, int]
@@ -36,15 +37,16 @@ def find_leftovers(main: ProcessId | None, outputs: set[FileKey], mark: str | No
     That is its main process, every process that has one of its output files open for writing, every one with
     `mark` (a whole `NAME=value`) in its environment, and all that descend from these. Not found is a process
     that gave up its output *and* its environment *and* whose parents are gone; only a cgroup would know it.
-    Never found are the calling process and its ancestors.
+    Never found are the calling process and its ancestors, and what has a living launcher above it: that belongs
+    to another command, which may well write to the same file.
     """
-    ours = proc.ancestors(os.getpid())
+    spared = proc.ancestors(os.getpid())
     roots = {main.pid: main} if main is not None and proc.is_running(main) else {}
     sign = mark.encode() if mark is not None else None
     for pid in proc.all_pids():
-        if pid not in ours and (_writes(pid, outputs) or (sign is not None and _has_mark(pid, sign))):
+        if pid not in spared and (_writes(pid, outputs) or (sign is not None and _has_mark(pid, sign))):
             process = proc.identify(pid)
-            if process is not None:
+            if process is not None and not _has_launcher(pid):
                 roots[pid] = process
     for pid in list(roots):
         roots.update((process.pid, process) for process in proc.descendants(pid))
@@ -91,6 +93,10 @@ def _opened_for_writing(pid: int, fd: str) -> bool:
         if line.startswith(b"flags:"):
             return int(line.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
     return False
+
+
+def _has_launcher(pid: int) -> bool:
+    return any(tree.read_small(f"/proc/{each}/comm").strip() == LAUNCHER_NAME for each in proc.ancestors(pid))
 
 
 def _has_mark(pid: int, mark: bytes) -> bool:

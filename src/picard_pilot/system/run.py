@@ -170,7 +170,8 @@ class _Running:
         assert self.shim is not None
         started, ended = _read_records(self.shim)
         if ended is None:
-            return await self._lost(started)
+            failed = spawn.reap(self.shim.pidfd)
+            return self._launcher_failed(failed) if failed and not started else await self._lost(started)
         error = ended.start_error(self.argv0, self.cwd)
         return CommandResult(
             ended_by=EndedBy.NOT_STARTED if error else _ENDED_BY.get(ended.stopped_by, EndedBy.SIGNALLED),
@@ -189,17 +190,14 @@ class _Running:
             survivors=ended.survivors,
         )
 
+    def _launcher_failed(self, exit_code: int) -> CommandResult:
+        """The launcher gave up by itself before the program ran; what it said last is in the error stream."""
+        said = read_tail(self.stderr, self.start_bytes[1], self._stderr_bytes(), self.tail_bytes).splitlines()
+        evidence = f"it left with exit code {exit_code}; {said[-1] if said else 'it said nothing'}"
+        return _not_started(StartError(kind=StartErrorKind.LAUNCHER, evidence=evidence))
+
     async def _lost(self, started: records.Started | None) -> CommandResult:
         """The launcher died without a record: kill what is left, tell what was written."""
-        if (
-            started is None
-            and os.fstat(self.stdout).st_size == self.start_bytes[0]
-            and not self._stderr_bytes()
-        ):
-            found = StartError(
-                kind=StartErrorKind.LAUNCHER, evidence="the launcher ended before it started anything"
-            )
-            return _not_started(found)
         keys = {(s.st_dev, s.st_ino) for s in (os.fstat(self.stdout), os.fstat(self.stderr))}
         main = started.main if started is not None else None
         killed, survivors = await leftovers.kill_leftovers(lambda: leftovers.find_leftovers(main, keys))

@@ -154,9 +154,13 @@ def _reap_and_close(pidfd: int) -> None:
     os.close(pidfd)
 
 
-def reap(pidfd: int) -> None:
-    """Reap a process if it is our child and has ended; never anybody else's, never waiting."""
+def reap(pidfd: int) -> int | None:
+    """Reap a process if it is our child and has ended; never anybody else's, never waiting.
+
+    Its exit code; None if it was killed, lives, or is not ours to reap (any more).
+    """
     try:
-        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:
-        pass
+        return None
+    return ended.si_status if ended is not None and ended.si_code == os.CLD_EXITED else None

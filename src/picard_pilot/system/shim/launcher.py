@@ -29,6 +29,7 @@ from picard_pilot.system.shim.protocol import (
     CHANNEL_FD,
     CONTROL_FILE,
     EXIT_FILE,
+    LAUNCHER_NAME,
     LOCK_FD,
     ORDER_LENGTH_DIGITS,
     PROTOCOL,
@@ -368,7 +369,7 @@ def main() -> None:
         posix._exit(1)
     _close_strangers((0, 1, 2, CHANNEL_FD) if order["directory"] is None else (0, 1, 2, CHANNEL_FD, LOCK_FD))
     child.prctl(child.PR_SET_CHILD_SUBREAPER, 1)
-    child.prctl(child.PR_SET_NAME, b"picard-shim")
+    child.prctl(child.PR_SET_NAME, LAUNCHER_NAME)
     posix.chdir("/")  # a file system can be unmounted although a launcher is about
     launcher = Launcher(order)
     try:

@@ -20,6 +20,9 @@ CONTROL_FILE = "control"
 RECORD_BYTES = 4096
 """One block of every usual file system, so that overwriting it in place needs no new one."""
 
+LAUNCHER_NAME = b"picard-shim"
+"""What ps and top call it; at most 15 characters."""
+
 Value = int | float | str | None
 
 
