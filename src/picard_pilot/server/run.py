@@ -25,7 +25,7 @@ from picard_pilot.server import info, tls
 from picard_pilot.server.app import App, create_app
 from picard_pilot.server.info import ServerInfo, ServerRuns
 from picard_pilot.server.settings import ServerSettings, SettingsError, check
-from picard_pilot.server.store import StoreError, open_store
+from picard_pilot.server.store import Clock, StoreError, open_store, utc_ms
 from picard_pilot.system import proc
 
 KEEP_ALIVE_S = 75
@@ -50,24 +50,35 @@ def serve(settings: ServerSettings, on_ready: Callable[[ServerInfo], None] | Non
     check(settings)
     data_dir = Path(settings.data_dir)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with info.alone(data_dir), _listening(settings) as listener:
-        asyncio.run(_serve(settings, data_dir, listener, on_ready))
+
+    def on_start(app: App, stop: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+
+    with info.alone(data_dir), listening(settings) as listener:
+        asyncio.run(serve_on(settings, listener, on_start=on_start, on_ready=on_ready))
 
 
-async def _serve(
+async def serve_on(
     settings: ServerSettings,
-    data_dir: Path,
     listener: socket.socket,
-    on_ready: Callable[[ServerInfo], None] | None,
+    *,
+    on_start: Callable[[App, Callable[[], None]], None],
+    on_ready: Callable[[ServerInfo], None] | None = None,
+    clock: Clock = utc_ms,
 ) -> None:
+    """Serve on a listening socket until told to stop.
+
+    `on_start` is called on the event loop, with the application and what to call on the loop to stop it.
+    """
+    data_dir = Path(settings.data_dir)
     files = None if settings.plain_http else tls.prepare(data_dir, settings.host)
-    store = open_store(data_dir / info.DATABASE_NAME, durable=settings.durable)
+    store = open_store(data_dir / info.DATABASE_NAME, durable=settings.durable, clock=clock)
     try:
         app = create_app(store, settings)
         server = _Server(_config(app, files), app, lambda: _announce(settings, listener, files, on_ready))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, server.stop)
+        on_start(app, server.stop)
         async with asyncio.TaskGroup() as group:
             workers = [group.create_task(app.adder.run()), group.create_task(app.watcher.run())]
             await server.serve(sockets=[listener])
@@ -76,6 +87,14 @@ async def _serve(
     finally:
         info.remove(data_dir)
         store.close()
+
+
+@contextlib.contextmanager
+def listening(settings: ServerSettings) -> Iterator[socket.socket]:
+    """The socket that the settings ask for, bound and listening. Raises OSError."""
+    family = socket.AF_INET6 if _is_ipv6(settings.host) else socket.AF_INET
+    with socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG) as listener:
+        yield listener
 
 
 class _Server(uvicorn.Server):
@@ -130,13 +149,6 @@ def _config(app: App, files: tls.TlsFiles | None) -> uvicorn.Config:
         ssl_certfile=None if files is None else files.certificate,
         ssl_keyfile=None if files is None else files.key,
     )
-
-
-@contextlib.contextmanager
-def _listening(settings: ServerSettings) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if _is_ipv6(settings.host) else socket.AF_INET
-    with socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG) as listener:
-        yield listener
 
 
 def _is_ipv6(host: str) -> bool:
