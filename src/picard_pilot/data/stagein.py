@@ -22,11 +22,14 @@ from picard_pilot.model.job import Job
 from picard_pilot.model.site import Activity, Endpoint, Site
 from picard_pilot.model.states import Phase
 from picard_pilot.model.transfer import FetchRequest, Source, TransferContext, TransferFailure, Transferred
+from picard_pilot.system.clock import Clock, RealClock
 
 RULE = "data.stagein"
 
 LEFTOVER_PATTERN = ".*.part"
 """Names under which a mover writes a file before it is complete."""
+
+REAL_CLOCK = RealClock()
 
 OnStaged = Callable[[InputStaged], Awaitable[None]]
 
@@ -46,6 +49,7 @@ async def stage_in(
     done: Mapping[str, InputStaged],
     worker: TransferWorker,
     on_staged: OnStaged,
+    clock: Clock = REAL_CLOCK,
 ) -> StageInResult:
     """Bring the job's inputs into `directory`; safe to repeat after a crash at any point.
 
@@ -55,7 +59,7 @@ async def stage_in(
     Cancelling ends the transfers under way and leaves no partial file's content under a final name.
     """
     _remove_leftovers(directory)
-    run = _Run(job, site, directory, worker, on_staged)
+    run = _Run(job, site, directory, worker, on_staged, clock)
     missing = [file for file in job.inputs if not run.still_there(file, done.get(file.lfn))]
     await for_each(missing, run.stage, lambda: not run.faults)
     return StageInResult(faults=tuple(run.faults), decisions=tuple(run.decisions))
@@ -65,13 +69,20 @@ class _Run:
     """One stage-in under way."""
 
     def __init__(
-        self, job: Job, site: Site, directory: Path, worker: TransferWorker, on_staged: OnStaged
+        self,
+        job: Job,
+        site: Site,
+        directory: Path,
+        worker: TransferWorker,
+        on_staged: OnStaged,
+        clock: Clock,
     ) -> None:
         self._job = job
         self._site = site
         self._directory = directory
         self._worker = worker
         self._on_staged = on_staged
+        self._clock = clock
         self.faults: list[Fault] = []
         self.decisions: list[str] = []
 
@@ -99,7 +110,7 @@ class _Run:
         except NoPlan as none:
             self._fail(none.fault, none.says)
             return
-        attempts = await walk(places, lambda source: self._fetch(file, source))
+        attempts = await walk(places, lambda source: self._fetch(file, source), self._clock)
         self.decisions += [f"{file.lfn} from {attempt.says()}" for attempt in attempts]
         last = attempts[-1]
         if isinstance(last.outcome, Transferred):

@@ -12,7 +12,7 @@ import msgspec
 
 from picard_pilot.data.crew import for_each
 from picard_pilot.data.plan import NoPlan, destinations
-from picard_pilot.data.stagein import context
+from picard_pilot.data.stagein import REAL_CLOCK, context
 from picard_pilot.data.verdicts import stageout_fault
 from picard_pilot.data.walk import Attempt, walk
 from picard_pilot.data.worker import TransferWorker
@@ -24,6 +24,7 @@ from picard_pilot.model.job import Job
 from picard_pilot.model.site import Activity, Endpoint, Site
 from picard_pilot.model.states import Phase
 from picard_pilot.model.transfer import Destination, StoreRequest, TransferFailure, Transferred
+from picard_pilot.system.clock import Clock
 
 RULE = "data.stageout"
 
@@ -53,6 +54,7 @@ async def stage_out(
     on_stored: OnStored,
     guids: Mapping[str, str] | None = None,
     activity: str = Activity.WRITE,
+    clock: Clock = REAL_CLOCK,
 ) -> StageOutResult:
     """Store `files` from `directory`; safe to repeat after a crash at any point.
 
@@ -60,7 +62,7 @@ async def stage_out(
     over the job's. `on_stored` is awaited for each output after it stands complete under its name. An output that
     cannot be stored does not keep the others from being stored. Cancelling ends the transfers under way.
     """
-    run = _Run(job, site, directory, worker, on_stored, guids or {}, activity)
+    run = _Run(job, site, directory, worker, on_stored, guids or {}, activity, clock)
     await for_each([file for file in files if file.lfn not in done], run.store, lambda: True)
     return StageOutResult(faults=tuple(run.faults), absent=tuple(run.absent), decisions=tuple(run.decisions))
 
@@ -86,6 +88,7 @@ class _Run:
         on_stored: OnStored,
         guids: Mapping[str, str],
         activity: str,
+        clock: Clock,
     ) -> None:
         self._job = job
         self._site = site
@@ -94,6 +97,7 @@ class _Run:
         self._on_stored = on_stored
         self._guids = guids
         self._activity = activity
+        self._clock = clock
         self.faults: list[Fault] = []
         self.absent: list[str] = []
         self.decisions: list[str] = []
@@ -114,7 +118,7 @@ class _Run:
             self._fail(none.fault, none.says)
             return
         guid = self._guids.get(file.lfn) or file.guid or new_guid()
-        attempts = await walk(places, lambda place: self._send(file, found, guid, place))
+        attempts = await walk(places, lambda place: self._send(file, found, guid, place), self._clock)
         self.decisions += [f"{file.lfn} to {attempt.says()}" for attempt in attempts]
         last = attempts[-1]
         if isinstance(last.outcome, Transferred):

@@ -3,7 +3,6 @@
 Building the list is `data.plan`; the transfer itself is `data.worker`.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
@@ -16,6 +15,7 @@ from picard_pilot.model.transfer import (
     TransferFailure,
     Transferred,
 )
+from picard_pilot.system.clock import Clock
 
 TRIES_PER_ENTRY = 2
 """A second try helps where the way or the moment was bad; a third was never seen to."""
@@ -75,7 +75,9 @@ class Walk(Generic[Entry]):
 
 
 async def walk(
-    entries: Sequence[Entry], perform: Callable[[Entry], Awaitable[Transferred | TransferFailure]]
+    entries: Sequence[Entry],
+    perform: Callable[[Entry], Awaitable[Transferred | TransferFailure]],
+    clock: Clock,
 ) -> list[Attempt]:
     """Try the entries until one works. All attempts in order: if the last one failed, all did."""
     order = Walk(entries)
@@ -83,7 +85,7 @@ async def walk(
     while (chosen := order.next()) is not None:
         entry, pause_s = chosen
         if pause_s:
-            await asyncio.sleep(pause_s)
+            await clock.sleep(pause_s)
         outcome = await perform(entry)
         attempts.append(Attempt(entry, outcome))
         if isinstance(outcome, Transferred):

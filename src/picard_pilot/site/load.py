@@ -48,13 +48,21 @@ def source_for(path: Path) -> SourceRef:
     )
 
 
-def load_site(queue_name: str, sources: Sequence[SourceRef]) -> Site:
+def load_site(
+    queue_name: str,
+    sources: Sequence[SourceRef | Path | str],
+    storages: Sequence[SourceRef | Path | str] = (),
+) -> Site:
     """The queue and all endpoints that the sources know; a later source overrules an earlier one, field by field.
 
-    Raises SiteError: 1116 if no source knows the queue or one cannot be read, 1117 if a value is unusable (with file
-    and key). Whether the queue takes jobs is `require_usable`.
+    A file alone stands for the source of its ending; `storages` come after `sources`. Raises SiteError: 1116 if no
+    source knows the queue or one cannot be read, 1117 if a value is unusable (with file and key). Whether the queue
+    takes jobs is `require_usable`.
     """
-    opened = [_open(source) for source in sources]
+    opened = [
+        _open(source if isinstance(source, SourceRef) else source_for(Path(source)))
+        for source in (*sources, *storages)
+    ]
     facts = _merged([source.queue(queue_name) for source in opened])
     if facts is None:
         raise _unknown_queue(queue_name, opened)

@@ -1,0 +1,87 @@
+"""A log file as it goes into the archive: bounded, with the middle cut where it is too long, without secrets.
+
+Which files go there is `data.logs`; what a secret looks like is `system.redact`.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from picard_pilot.system.redact import Redactor
+
+HEAD_BYTES = 16 << 20
+TAIL_BYTES = 48 << 20
+"""What is kept of a file: its beginning shows the set-up, its end the failure."""
+
+LINE_LIMIT_BYTES = 64 << 10
+"""Longer lines are looked through in pieces: memory stays bounded."""
+
+
+class Excerpt:
+    """The redacted text of one file as it was when this was made; what is appended later does not count.
+
+    Reads the file twice: an archive needs the size before the content, and there may be no room for a copy.
+    Raises OSError. `read` serves `tarfile`.
+    """
+
+    def __init__(self, path: Path, redactor: Redactor, tick: Callable[[], None]) -> None:
+        self._path = path
+        self._redactor = redactor
+        self._tick = tick
+        self._length, self.mtime = self._look()
+        self.cut_bytes = max(0, self._length - HEAD_BYTES - TAIL_BYTES)
+        self.size_bytes = sum(len(piece) for piece in self._clean())
+        self._pieces = self._clean()
+        self._rest = b""
+
+    def read(self, count: int) -> bytes:
+        """The next bytes; if the file has shrunk meanwhile, blanks, since the size is promised."""
+        while len(self._rest) < count:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return self._take(count).ljust(count, b" ")
+            self._rest += piece
+        return self._take(count)
+
+    def _take(self, count: int) -> bytes:
+        taken, self._rest = self._rest[:count], self._rest[count:]
+        return taken
+
+    def _look(self) -> tuple[int, float]:
+        fd = self._open()
+        try:
+            found = os.fstat(fd)
+        finally:
+            os.close(fd)
+        return found.st_size, found.st_mtime
+
+    def _open(self) -> int:
+        fd = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise IsADirectoryError(None, "it is no regular file")
+        return fd
+
+    def _clean(self) -> Iterator[bytes]:
+        inside_key = False
+        for line in self._lines():
+            self._tick()
+            text, inside_key = self._redactor.line(line.decode("utf-8", "surrogateescape"), inside_key)
+            yield text.encode("utf-8", "surrogateescape")
+
+    def _lines(self) -> Iterator[bytes]:
+        with os.fdopen(self._open(), "rb") as file:
+            if not self.cut_bytes:
+                yield from _some_lines(file.readline, self._length)
+                return
+            yield from _some_lines(file.readline, HEAD_BYTES)
+            yield b"\n... %d bytes are left out here; the job's directory had them all ...\n" % self.cut_bytes
+            file.seek(self._length - TAIL_BYTES)
+            yield from _some_lines(file.readline, TAIL_BYTES)
+
+
+def _some_lines(readline: Callable[[int], bytes], count: int) -> Iterator[bytes]:
+    while count > 0 and (line := readline(min(count, LINE_LIMIT_BYTES))):
+        count -= len(line)
+        yield line

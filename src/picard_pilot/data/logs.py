@@ -1,0 +1,170 @@
+"""The log archive of a job: what people and the server need to understand it, without inputs, outputs or secrets.
+
+Storing it is `data.stageout`. It is made without any program and in bounded time and memory.
+"""
+
+import asyncio
+import io
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from picard_pilot.data.log_text import Excerpt
+from picard_pilot.model.bundle import Bundle
+from picard_pilot.model.job import Job
+from picard_pilot.system.redact import Redactor
+
+PILOT_LOGS = ("pilotlog.txt", "transferlog.txt")
+"""What the pilot writes beside the job's directory."""
+
+PRIVATE_PATTERNS = ("*.json", "*.jsonl")
+"""The pilot's records of the job: description without secrets, journal, status, report."""
+
+PAYLOAD_PATTERNS = (
+    "payload.stdout",
+    "payload.stderr",
+    "jobReport.json",
+    "payload_error_report.json",
+    "memory_monitor_summary.json",
+    "*.log",
+    "log.*",
+    "stageinlog.txt",
+    "stageoutlog.txt",
+)
+"""What payloads write about themselves, at the top of the job's directory."""
+
+FILES_LIMIT = 200
+"""A payload that writes one log per event shall not make an archive that nobody can open."""
+
+TIME_LIMIT_S = 900.0
+"""More than the largest archive takes on a slow disk; the slot's end may come sooner."""
+
+
+class _Member(NamedTuple):
+    name: str
+    path: Path
+
+
+async def make_archive(
+    job: Job, queue_name: str, bundle: Bundle, target: Path, *, redactor: Redactor | None = None
+) -> None:
+    """Make the job's log archive at `target`, compressed unless its name ends in `.tar`.
+
+    An archive that is already there is kept: it may have been stored before a crash, and a stored file is never
+    replaced by another one. Raises OSError if it cannot be made, TimeoutError (one of them) if that takes too long.
+    Cancelling leaves nothing at `target`.
+    """
+    if target.exists():
+        return
+    deadline = time.monotonic() + TIME_LIMIT_S
+    maker = _Maker(job, queue_name, bundle, redactor or Redactor(), deadline)
+    work = asyncio.create_task(asyncio.to_thread(maker.make, target))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        maker.deadline = 0.0
+        await asyncio.wait([work])
+        work.exception()  # it gave up, as it was told
+        raise
+
+
+class _Maker:
+    """Makes one archive, in a thread; it gives up at `deadline`, which may be moved from outside."""
+
+    def __init__(
+        self, job: Job, queue_name: str, bundle: Bundle, redactor: Redactor, deadline: float
+    ) -> None:
+        self._folder = f"tarball_PandaJob_{job.job_id}_{queue_name.replace('/', '_')}"
+        self._not_logs = {file.lfn for file in (*job.inputs, *job.outputs)}
+        self._bundle = bundle
+        self._redactor = redactor
+        self._notes: list[str] = []
+        self.deadline = deadline
+
+    def make(self, target: Path) -> None:
+        """Write the archive under a temporary name and commit it. Raises OSError."""
+        import tarfile
+
+        temporary = target.with_name(f".{target.name}.part")
+        mode = "w" if target.suffix == ".tar" else "w:gz"
+        try:
+            with tarfile.open(temporary, mode) as archive:  # type: ignore[call-overload]
+                for member in self._members():
+                    excerpt = self._excerpt(member)
+                    if excerpt is not None:
+                        self._add(archive, member.name, excerpt.size_bytes, excerpt.mtime, excerpt)
+                if self._notes:
+                    text = "".join(f"{note}\n" for note in self._notes).encode()
+                    self._add(archive, "archive_notes.txt", len(text), time.time(), io.BytesIO(text))
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _add(self, archive: "object", name: str, size_bytes: int, mtime: float, content: object) -> None:
+        import tarfile
+
+        self._check_time()
+        assert isinstance(archive, tarfile.TarFile)
+        info = tarfile.TarInfo(f"{self._folder}/{name}")
+        info.size, info.mtime, info.mode = size_bytes, int(mtime), 0o644
+        archive.addfile(info, content)  # type: ignore[arg-type]
+
+    def _members(self) -> list[_Member]:
+        """The archive's files, the most useful first."""
+        directory, private = Path(self._bundle.directory), Path(self._bundle.private)
+        beside = [_Member(name, directory.parent / name) for name in PILOT_LOGS]
+        own = [_Member(name, directory / name) for name in self._matching(directory, PAYLOAD_PATTERNS)]
+        records = [
+            _Member(f"{private.name}/{name}", private / name)
+            for name in self._matching(private, PRIVATE_PATTERNS)
+        ]
+        names = {member.name for member in own}
+        chosen = [*(member for member in beside if member.name not in names), *records, *own]
+        for member in chosen[FILES_LIMIT:]:
+            self._notes.append(f"{member.name} is left out: more than {FILES_LIMIT} files")
+        return chosen[:FILES_LIMIT]
+
+    def _matching(self, directory: Path, patterns: Iterable[str]) -> list[str]:
+        """Names in the order of the patterns; inputs and outputs are no logs, whatever they are called."""
+        from fnmatch import fnmatchcase
+
+        try:
+            with os.scandir(directory) as entries:
+                names = sorted(entry.name for entry in entries if entry.name not in self._not_logs)
+        except OSError as error:
+            self._notes.append(f"{directory.name} is left out: {error.strerror}")
+            return []
+        found = (name for pattern in patterns for name in names if fnmatchcase(name, pattern))
+        return list(dict.fromkeys(found))
+
+    def _excerpt(self, member: _Member) -> Excerpt | None:
+        """The file's text to be archived; None, with a note, for whatever is no readable regular file."""
+        try:
+            found = member.path.lstat()
+            if not stat.S_ISREG(found.st_mode):
+                self._notes.append(f"{member.name} is left out: it is no regular file")
+                return None
+            excerpt = Excerpt(member.path, self._redactor, self._check_time)
+        except FileNotFoundError:
+            return None
+        except (PermissionError, IsADirectoryError) as error:
+            self._notes.append(f"{member.name} is left out: {error.strerror}")
+            return None
+        if excerpt.cut_bytes:
+            self._notes.append(f"{member.name} is cut: {excerpt.cut_bytes} bytes in its middle are left out")
+        return excerpt
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self.deadline:
+            raise TimeoutError(None, "making the log archive took too long")
+
+
+def archive_members(archive: Path) -> Iterator[str]:
+    """The names in an archive, for people and tests. Raises OSError, tarfile.TarError."""
+    import tarfile
+
+    with tarfile.open(archive) as opened:
+        yield from opened.getnames()
