@@ -87,7 +87,7 @@ def test_tls_goes_through_the_proxy_and_is_verified_end_to_end(
         client = HttpClient(
             user_agent="picard-test",
             tls=TlsSettings(ca_file=str(authority.ca_file)),
-            environment={"https_proxy": f"http://robot:{word}@{proxy.address}"},
+            environment={"https_proxy": f"http://robot:{word}%40@{proxy.address}"},
         )
         clients.append(client)
         for _ in range(2):
@@ -98,7 +98,7 @@ def test_tls_goes_through_the_proxy_and_is_verified_end_to_end(
         proxy.close()
     assert len(proxy.asked) == 1, "the tunnel is kept alive"
     assert proxy.asked[0].startswith(f"CONNECT panda.picard.test:{server.port} ")
-    assert base64.b64encode(f"robot:{word}".encode()).decode() in proxy.asked[0]
+    assert base64.b64encode(f"robot:{word}@".encode()).decode() in proxy.asked[0]
     assert "secret-path" not in proxy.asked[0]
     assert "proxy-authorization" not in server.seen[0].headers
 
@@ -173,3 +173,4 @@ def test_the_variables_of_the_environment() -> None:
     assert proxy_for(url, {"ALL_PROXY": "b:2"}) == "http://b:2"
     assert proxy_for(url, {"https_proxy": "a:1"}) is None
     assert without_credentials("http://robot:word@squid.example.org:3128/") == "http://squid.example.org:3128"
+    assert without_credentials("http://a:b@[2001:db8::1]:3128") == "http://[2001:db8::1]:3128"

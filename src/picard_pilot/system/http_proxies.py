@@ -29,8 +29,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
 def without_credentials(proxy_url: str) -> str:
     """The proxy's URL as it may be shown: scheme, host and port, no user and no password."""
     parts = urlsplit(proxy_url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname or ''}{port}"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _read(name: str, environment: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import picard_pilot.system.light_urllib3  # noqa: F401 # isort: skip - before urllib3 itself
 import urllib3
@@ -97,7 +97,7 @@ class Transport:
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
         self._identity: tuple[object, ...] = ()
-        self._managers: dict[str | None, urllib3.PoolManager] = {}
+        self._managers: dict[tuple[str | None, bool], urllib3.PoolManager] = {}
 
     def prepare(self) -> None:
         """Load the certificates now. Raises OSError or ValueError when they cannot be used."""
@@ -138,7 +138,7 @@ class Transport:
             return call.error("proxy", "the proxy's address must be http:// or https:// and a host")
         try:
             headers = self._headers(call)
-            manager = self._manager(proxy)
+            manager = self._manager(proxy, call.request.url)
         except (OSError, ValueError) as error:
             # The text of these is ours or the system's and names files, never their content.
             reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
@@ -194,12 +194,14 @@ class Transport:
                 raise ValueError(f"the value of header {name} has characters that no header may have")
         return headers
 
-    def _manager(self, proxy: str | None) -> urllib3.PoolManager:
+    def _manager(self, proxy: str | None, url: str) -> urllib3.PoolManager:
+        # Plain http needs no certificates, and reading the system's authorities takes 30 ms.
+        is_secure = any(address.lower().startswith("https:") for address in (url, proxy or ""))
         with self._lock:
-            context = self._current_context()
-            manager = self._managers.get(proxy)
+            context = self._current_context() if is_secure else None
+            manager = self._managers.get((proxy, is_secure))
             if manager is None:
-                manager = self._managers[proxy] = self._new_manager(proxy, context)
+                manager = self._managers[proxy, is_secure] = self._new_manager(proxy, context)
             return manager
 
     def _current_context(self) -> ssl.SSLContext:
@@ -215,7 +217,7 @@ class Transport:
         for manager in managers.values():
             manager.clear()
 
-    def _new_manager(self, proxy: str | None, context: ssl.SSLContext) -> urllib3.PoolManager:
+    def _new_manager(self, proxy: str | None, context: ssl.SSLContext | None) -> urllib3.PoolManager:
         options: dict[str, Any] = {
             "num_pools": MAX_SERVERS,
             "maxsize": self._client.max_connections,
@@ -227,7 +229,7 @@ class Transport:
         else:
             shown = without_credentials(proxy)
             login = urllib3.util.parse_url(proxy).auth
-            headers = make_headers(proxy_basic_auth=login) if login else None
+            headers = make_headers(proxy_basic_auth=unquote(login)) if login else None
             manager = urllib3.ProxyManager(shown, proxy_headers=headers, proxy_ssl_context=context, **options)
         manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
         return manager
