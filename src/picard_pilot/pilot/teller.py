@@ -38,65 +38,76 @@ class Teller:
         self._obey = obey
         self._pending: deque[Update] = deque(maxlen=PENDING_LIMIT)
         self._news = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._closed = False
+        self._closing = asyncio.Event()
+        self._done = asyncio.Event()
+        self._said = asyncio.Event()
+        self._said.set()
         self._random = random.Random(parts.seed ^ work.job_id)
         self.last_success: float | None = None
         """When the server last took an update (seconds since 1970)."""
 
     def tell(self) -> None:
         """Queue the case as it is now."""
-        if not self._closed:
+        if not self._closing.is_set():
             self._pending.append(update(self._work.case, self._parts.sender, payload_usage(self._work)))
+            self._said.clear()
             self._news.set()
 
     async def hush(self) -> None:
-        """Say nothing more, and return when no update is under way: the final report comes next."""
-        self._closed = True
-        self._pending.clear()
+        """Say what is queued, if the server listens, and nothing more; returns when no update is under way."""
+        self._closing.set()
         self._news.set()
-        await self._idle.wait()
+        await self._done.wait()
 
     async def said(self) -> None:
         """Return when all that is queued has been told."""
-        while self._pending:
-            self._idle.clear()
-            await self._idle.wait()
-        await self._idle.wait()
+        await self._said.wait()
 
     async def run(self) -> None:
         """Tell until `hush`; a heartbeat goes out whenever nothing was told for long."""
-        while not self._closed:
-            try:
-                async with asyncio.timeout(self._parts.settings.heartbeat_s):
-                    await self._news.wait()
-            except TimeoutError:
-                self.tell()
-            self._news.clear()
-            await self._tell_pending()
+        try:
+            while not self._closing.is_set():
+                try:
+                    async with asyncio.timeout(self._parts.settings.heartbeat_s):
+                        await self._news.wait()
+                except TimeoutError:
+                    self.tell()
+                self._news.clear()
+                await self._tell_pending()
+        finally:
+            self._done.set()
 
     async def _tell_pending(self) -> None:
         pauses = PAUSES.pauses(self._random)
         while self._pending:
-            self._idle.clear()
-            try:
-                answer = await self._parts.dispatcher.tell(self._pending[0])
-            finally:
-                self._idle.set()
+            answer = await self._parts.dispatcher.tell(self._pending[0])
             if isinstance(answer, ServerTrouble):
                 if not answer.may_pass:
                     log.warning("job %s: update refused: %s", self._work.job_id, answer.says)
                     self._drop_first()
-                    continue
-                pause_s = next(pauses)
-                log.warning("job %s: %s; telling again in %.0f s", self._work.job_id, answer.says, pause_s)
-                await self._parts.clock.sleep(pause_s)
+                elif self._closing.is_set():
+                    self._pending.clear()
+                else:
+                    await self._pause(next(pauses), answer)
                 continue
             self._drop_first()
             self.last_success = self._parts.clock.now_utc()
             if answer.commands:
                 self._obey(self._work, answer.commands)
+        self._said.set()
+
+    async def _pause(self, pause_s: float, trouble: ServerTrouble) -> None:
+        """Wait before telling again, but no longer than until `hush`."""
+        log.warning("job %s: %s; telling again in %.0f s", self._work.job_id, trouble.says, pause_s)
+        waits = {
+            asyncio.ensure_future(self._parts.clock.sleep(pause_s)),
+            asyncio.ensure_future(self._closing.wait()),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def _drop_first(self) -> None:
         if self._pending:
