@@ -78,6 +78,7 @@ ROWS: tuple[Code, ...] = (
     Code(1320, "LOGFILECREATIONFAILURE", "The log archive could not be made", Blame.NODE, Retry.ELSEWHERE, _LOG),
     Code(1323, "UNKNOWNCOPYTOOL", "The queue names a mover that this pilot does not have", Blame.PILOT, Retry.ELSEWHERE, "`ppilot plugin list` shows the movers; mend the queue's description or install the mover."),
     Code(1328, "PAYLOADSIGSEGV", "The payload crashed with a segmentation fault", Blame.PAYLOAD, Retry.NEVER, "Debug the program; its last lines are in payload.stderr in the log archive."),
+    Code(1329, "NONDETERMINISTICDDM", "No rule gives a file's path on its storage endpoint", Blame.STORAGE, Retry.ELSEWHERE, "Give the endpoint a path rule in its description (rucio or flat), or use another endpoint."),
     Code(1331, "MISSINGINPUTFILE", "The storage says that an input does not exist", Blame.STORAGE, Retry.ELSEWHERE, "Check the input's name and its replicas in the catalogue."),
     Code(1332, "BLACKHOLE", "A fresh write to the node's disk failed", Blame.NODE, Retry.ELSEWHERE, "Take the node out of production and check its disk."),
     Code(1333, "NOREMOTESPACE", "The storage is full", Blame.STORAGE, Retry.ELSEWHERE, "Free space on the storage endpoint that the evidence names."),

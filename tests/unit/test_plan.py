@@ -1,0 +1,283 @@
+"""Planning: where an input can come from, where an output goes, and how failed attempts are judged."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from picard_pilot.data.plan import NoPlan, address, destinations, rucio_path, sources
+from picard_pilot.data.verdicts import STAGEIN, STAGEOUT, stagein_fault, stageout_fault
+from picard_pilot.data.walk import Walk, walk
+from picard_pilot.diagnosis.catalogue.codes import BY_NAME
+from picard_pilot.model.files import Checksum, ChecksumKind, FileRole, FileSpec
+from picard_pilot.model.site import Activity, Endpoint, PathRule, Protocol, Queue, Site
+from picard_pilot.model.transfer import (
+    AnyResult,
+    FailureClass,
+    How,
+    Side,
+    Source,
+    TransferFailure,
+    Transferred,
+)
+from picard_pilot.movers.file_url import path_of
+from picard_pilot.testing.clock import VirtualClock
+
+
+def endpoint(
+    name: str, *prefixes: str, paths: PathRule = PathRule.RUCIO, state: str | None = None
+) -> Endpoint:
+    """An endpoint with these addresses for everything."""
+    return Endpoint(
+        name=name, protocols=tuple(Protocol(prefix=prefix) for prefix in prefixes), paths=paths, state=state
+    )
+
+
+def site(*endpoints: Endpoint, **activities: tuple[str, ...]) -> Site:
+    """A site with these endpoints, used for these activities."""
+    return Site(
+        queue=Queue(name="Q", panda_resource="Q", endpoints=activities, movers={"default": ("local",)}),
+        endpoints={entry.name: entry for entry in endpoints},
+    )
+
+
+def file(lfn: str = "f.root", scope: str | None = "mc23", at: str | None = None) -> FileSpec:
+    """A file as a job names it."""
+    return FileSpec(lfn=lfn, role=FileRole.INPUT, scope=scope, endpoint=at)
+
+
+DISK = endpoint("DISK", "file:///disk", "root://door:1094//disk")
+CACHE = endpoint("CACHE", "file:///cache/", paths=PathRule.FLAT)
+
+
+@pytest.mark.parametrize(
+    ("scope", "lfn", "path"),
+    [
+        # The digests are those of md5sum on "scope:lfn".
+        ("mc23_13p6TeV", "EVNT.1.root", "mc23_13p6TeV/b8/9d/EVNT.1.root"),
+        ("user.jdoe", "out.root", "user/jdoe/00/1e/out.root"),
+        ("group.phys-higgs", "x", "group/phys-higgs/5b/21/x"),
+        ("data.with.dots", "x", "data.with.dots/d8/0c/x"),
+    ],
+)
+def test_the_deterministic_path_is_rucios(scope: str, lfn: str, path: str) -> None:
+    """Two levels of the md5 of scope and name; only user and group scopes are split at their dots."""
+    assert rucio_path(scope, lfn) == path
+
+
+def test_the_jobs_own_endpoint_comes_first_and_once() -> None:
+    """Then the queue's, in its order; every protocol of an endpoint in the endpoint's order; each with a reason."""
+    found = sources(file(at="CACHE"), site(DISK, CACHE, pr=("DISK", "CACHE")))
+    assert [source.surl for source in found] == [
+        "file:///cache/f.root",
+        "file:///disk/" + rucio_path("mc23", "f.root"),
+        "root://door:1094//disk/" + rucio_path("mc23", "f.root"),
+    ]
+    assert found[0].reason == "the job names CACHE"
+    assert found[1].reason == "endpoint 1 of queue Q for pr"
+    assert found[0].movers == ("local",)
+
+
+def test_reading_falls_back_to_other_words_for_it() -> None:
+    """A queue that names no `pr` may name `read_lan`, or only `default`."""
+    assert sources(file(), site(DISK, read_lan=("DISK",)))[0].reason == "endpoint 1 of queue Q for read_lan"
+    assert sources(file(), site(DISK, default=("DISK",)))[0].reason == "endpoint 1 of queue Q for default"
+
+
+def test_an_output_has_one_endpoint() -> None:
+    """Where the job says, else the queue's first; by each of its protocols."""
+    both = site(DISK, CACHE, pw=("DISK", "CACHE"), pl=("CACHE",))
+    assert {place.endpoint.name for place in destinations(file(), both)} == {"DISK"}
+    assert len(destinations(file(), both)) == 2
+    assert [place.endpoint.name for place in destinations(file(at="CACHE"), both)] == ["CACHE"]
+    assert [place.endpoint.name for place in destinations(file(), both, Activity.LOG)] == ["CACHE"]
+    no_log = site(DISK, pw=("DISK",))
+    assert destinations(file(), no_log, Activity.LOG)[0].reason == "endpoint 1 of queue Q for pw"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "where", "fault", "word"),
+    [
+        (file(), site(DISK), "NOSTORAGE", "neither the job nor the queue"),
+        (file(at="DISC"), site(DISK), "NOSTORAGE", "nearest: DISK"),
+        (file(), site(endpoint("E", "file:///e", state="DISABLED"), pr=("E",)), "NOSTORAGE", "DISABLED"),
+        (file(), site(endpoint("E"), pr=("E",)), "NOSTORAGEPROTOCOL", "no protocol for pr"),
+        (file(scope=None), site(DISK, pr=("DISK",)), "NOTDEFINED", "no scope"),
+        (
+            file(),
+            site(endpoint("E", "root://e//", paths=PathRule.CATALOGUE), pr=("E",)),
+            "NONDETERMINISTICDDM",
+            "only a replica catalogue",
+        ),
+    ],
+)
+def test_why_there_is_no_plan(wanted: FileSpec, where: Site, fault: str, word: str) -> None:
+    """The name of the error and a sentence with the names in it."""
+    with pytest.raises(NoPlan) as raised:
+        sources(wanted, where)
+    assert raised.value.fault == fault
+    assert word in raised.value.says
+    assert fault in BY_NAME
+
+
+def test_one_usable_endpoint_is_enough() -> None:
+    """An endpoint that nobody knows does not hide the others."""
+    assert [source.endpoint.name for source in sources(file(at="GONE"), site(CACHE, pr=("CACHE",)))] == [
+        "CACHE"
+    ]
+
+
+@given(
+    lfn=st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1).filter(
+        lambda name: name not in (".", "..")
+    )
+)
+def test_every_name_survives_its_address(lfn: str) -> None:
+    """Whatever a file is called, its file:// address leads to that name below the prefix, and nowhere else."""
+    flat = endpoint("E", "file:///srv/e", paths=PathRule.FLAT)
+    path = path_of(address(file(lfn), flat, "file:///srv/e"), flat)
+    assert str(path.parent) == "/srv/e"
+    assert path.name == lfn
+
+
+def test_xrootd_takes_names_as_they_are() -> None:
+    """Its addresses are no URLs by the letter."""
+    flat = endpoint("E", "root://e//d", paths=PathRule.FLAT)
+    assert address(file("a b%c"), flat, "root://e//d") == "root://e//d/a b%c"
+
+
+# judging
+
+
+def failure(
+    kind: FailureClass, *, side: Side = Side.STORAGE, after_s: float | None = None, fault: str | None = None
+) -> TransferFailure:
+    """A failure of this class."""
+    return TransferFailure(kind=kind, says=f"{kind}!", side=side, retry_after_s=after_s, fault=fault)
+
+
+def test_every_name_is_in_the_catalogue() -> None:
+    """A verdict that the catalogue does not know would be no verdict."""
+    kinds = [failure(kind, side=side) for kind in FailureClass for side in Side]
+    for kind in ChecksumKind:
+        for one in kinds:
+            assert stagein_fault([one], kind) in BY_NAME
+            assert stageout_fault([one], kind) in BY_NAME
+    assert set(STAGEIN.values()) | set(STAGEOUT.values()) <= set(BY_NAME)
+
+
+@pytest.mark.parametrize(
+    ("failures", "name"),
+    [
+        ([failure(FailureClass.MISSING)], "MISSINGINPUTFILE"),
+        ([failure(FailureClass.MISSING), failure(FailureClass.MISSING)], "MISSINGINPUTFILE"),
+        ([failure(FailureClass.MISSING), failure(FailureClass.TIMEOUT)], "STAGEINFAILED"),
+        ([failure(FailureClass.TIMEOUT), failure(FailureClass.SPACE, side=Side.NODE)], "NOLOCALSPACE"),
+        ([failure(FailureClass.CHECKSUM)], "GETADMISMATCH"),
+        ([failure(FailureClass.AUTH)], "STAGEINAUTHENTICATIONFAILURE"),
+        ([failure(FailureClass.CONTACT)], "STAGEINFAILED"),
+        ([failure(FailureClass.SPECIFICATION, fault="NOSTORAGEPROTOCOL")], "NOSTORAGEPROTOCOL"),
+    ],
+)
+def test_a_verdict_over_several_sources(failures: list[TransferFailure], name: str) -> None:
+    """The exact name where all sources failed alike, or where the node is to blame; else the general one."""
+    assert stagein_fault(failures, ChecksumKind.ADLER32) == name
+
+
+def test_mismatches_by_kind_and_direction() -> None:
+    """Four numbers for four mismatches; the pilot before told all of them as md5."""
+    wrong = [failure(FailureClass.CHECKSUM)]
+    assert stagein_fault(wrong, ChecksumKind.MD5) == "GETMD5MISMATCH"
+    assert stageout_fault(wrong, ChecksumKind.ADLER32) == "PUTADMISMATCH"
+    assert stageout_fault(wrong, ChecksumKind.MD5) == "PUTMD5MISMATCH"
+
+
+# walking
+
+
+def entries(count: int) -> list[Source]:
+    """Sources A, B, C ..."""
+    return [
+        Source(surl=f"file:///{letter}", endpoint=endpoint(letter), reason="test")
+        for letter in "ABCDE"[:count]
+    ]
+
+
+def order(count: int, outcomes: dict[str, list[TransferFailure]]) -> list[tuple[str, float]]:
+    """The tries and pauses when entries fail as told and then for ever."""
+    plan = Walk(entries(count))
+    tried: list[tuple[str, float]] = []
+    while (chosen := plan.next()) is not None:
+        entry, pause_s = chosen
+        tried.append((entry.endpoint.name, pause_s))
+        told = outcomes[entry.endpoint.name]
+        plan.failed(entry, told.pop(0) if len(told) > 1 else told[0])
+    return tried
+
+
+FOR_EVER = failure(FailureClass.MISSING)
+SICK = failure(FailureClass.CONTACT, after_s=5.0)
+CHANGED = failure(FailureClass.CHECKSUM, after_s=0.0)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "tried"),
+    [
+        ({"A": [FOR_EVER], "B": [FOR_EVER]}, [("A", 0), ("B", 0)]),
+        ({"A": [SICK], "B": [FOR_EVER]}, [("A", 0), ("B", 0), ("A", 5)]),
+        ({"A": [CHANGED], "B": [FOR_EVER]}, [("A", 0), ("A", 0), ("B", 0)]),
+        ({"A": [failure(FailureClass.SPACE, side=Side.NODE)], "B": [FOR_EVER]}, [("A", 0)]),
+        ({"A": [failure(FailureClass.CONTACT, after_s=3600)], "B": [SICK]}, [("A", 0), ("B", 0), ("B", 5)]),
+        ({"A": [SICK], "B": [SICK]}, [("A", 0), ("B", 0), ("A", 5), ("B", 5)]),
+    ],
+    ids=["for ever", "sick", "changed", "node", "too long", "all sick"],
+)
+def test_the_order_of_tries_by_class(
+    outcomes: dict[str, list[TransferFailure]], tried: list[tuple[str, float]]
+) -> None:
+    """Permanent: next at once. Transient: again after all others. Checksum: again at once. Node: the end."""
+    assert order(2, outcomes) == tried
+
+
+def test_a_walk_pauses_and_tells_every_attempt() -> None:
+    """On a virtual clock: A is sick, B lacks the file, A has recovered five seconds later."""
+    done = Transferred(
+        surl="file:///A",
+        size_bytes=3,
+        checksum=Checksum(ChecksumKind.ADLER32, "00000001"),
+        seconds=0.5,
+        how=How.COPY,
+        mover="local",
+    )
+    told: dict[str, list[AnyResult]] = {"A": [SICK, done], "B": [FOR_EVER]}
+    clock = VirtualClock()
+    at: list[tuple[str, float]] = []
+
+    async def perform(source: Source) -> Transferred | TransferFailure:
+        at.append((source.endpoint.name, clock.monotonic()))
+        outcome = told[source.endpoint.name].pop(0)
+        assert isinstance(outcome, (Transferred, TransferFailure))
+        return outcome
+
+    async def run(act: Callable[[Source], Awaitable[Transferred | TransferFailure]]) -> list[str]:
+        walking = asyncio.create_task(walk(entries(2), act, clock))
+        await clock.advance(60)
+        return [attempt.says() for attempt in await walking]
+
+    lines = asyncio.run(run(perform))
+    assert at == [("A", 0.0), ("B", 0.0), ("A", 5.0)]
+    assert lines == [
+        "A (test, file:///A): contact: contact!",
+        "B (test, file:///B): missing: missing!",
+        "A (test, file:///A): copy, 3 bytes in 0.500 s",
+    ]
+
+
+def test_values_survive_the_way_to_the_worker() -> None:
+    """Everything of a plan is JSON and back without a loss."""
+    source = sources(file(), site(DISK, pr=("DISK",)))[0]
+    assert msgspec.json.decode(msgspec.json.encode(source), type=Source) == source
+    assert msgspec.json.decode(msgspec.json.encode(SICK), type=AnyResult) == SICK  # type: ignore[arg-type]
