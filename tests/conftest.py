@@ -1,1 +1,27 @@
-"""Shared by all tests: helpers beside a test file can be imported by it."""
+"""Shared by all tests: a grid per test, on one server per test process; each grid has its own queue."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from grid import Grid, running_server
+from picard_pilot.server.info import ServerInfo
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerInfo]:
+    """The embedded server that all trips of this test process share."""
+    with running_server(tmp_path_factory.mktemp("server")) as info:
+        yield info
+
+
+@pytest.fixture
+def grid(server: ServerInfo, tmp_path: Path) -> Iterator[Grid]:
+    """Storage, queue and pilots of one test."""
+    made = Grid(tmp_path, server, queue=f"TEST{next(_numbers)}")
+    yield made
+    made.close()

@@ -81,6 +81,7 @@ async def build(
         environment=environ,
     )
     stack.callback(http.close)
+    http.warm_up()
     worker = await stack.enter_async_context(TransferWorker(log_path=workdir / "transferlog.txt"))
     return Parts(
         settings=settings,

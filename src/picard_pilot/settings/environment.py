@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from picard_pilot.settings.read import SettingsTrouble
 from picard_pilot.settings.settings import Settings
 
 CREDENTIAL_VARIABLES = (
@@ -27,6 +28,15 @@ CREDENTIAL_VARIABLES = (
     "X509_USER_KEY",
 )
 """What the discovery of tokens and proxies reads: the WLCG's variables, PanDA's, and those of X.509."""
+
+TOKEN_VARIABLES = (
+    "BEARER_TOKEN",
+    "BEARER_TOKEN_FILE",
+    "XDG_RUNTIME_DIR",
+    "OIDC_AUTH_TOKEN",
+    "PANDA_AUTH_TOKEN",
+)
+"""Those that lead to a token; a certificate that was named explicitly wins over them."""
 
 _BATCH_SYSTEMS = (
     ("SLURM_JOB_ID", "slurm"),
@@ -59,8 +69,29 @@ def credential_environment(environ: Mapping[str, str], settings: Settings | None
             found.pop(name, None)
         found["BEARER_TOKEN_FILE"] = settings.token_file
     if settings is not None and settings.x509_proxy:
+        if not settings.token_file:
+            for name in TOKEN_VARIABLES:
+                found.pop(name, None)
         found["X509_USER_PROXY"] = settings.x509_proxy
     return found
+
+
+def server_data_dir(environ: Mapping[str, str], settings: Settings) -> Path:
+    """The folder of the server on this host: the setting, or picard/server where a user's programs keep state.
+
+    Raises SettingsTrouble where there is no home to keep it in.
+    """
+    if settings.server_data_dir:
+        return Path(settings.server_data_dir).absolute()
+    if environ.get("XDG_STATE_HOME"):
+        return Path(environ["XDG_STATE_HOME"], "picard", "server")
+    if environ.get("HOME"):
+        return Path(environ["HOME"], ".local", "state", "picard", "server")
+    raise SettingsTrouble(
+        "There is no folder for the server's data",
+        "neither --data-dir nor XDG_STATE_HOME nor HOME is set",
+        "Name one with --data-dir",
+    )
 
 
 def batch(environ: Mapping[str, str]) -> Batch:

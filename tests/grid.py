@@ -19,6 +19,8 @@ from picard_pilot.server.info import ServerInfo
 from picard_pilot.server.settings import ServerSettings
 from picard_pilot.system import proc
 
+ROOT = Path(__file__).resolve().parent.parent
+
 PATIENCE_S = 60.0
 """How long a condition may take to come true on a busy machine before the test fails."""
 
@@ -129,12 +131,18 @@ class Grid:
 
     # Pilots
 
-    def pilot(self, *flags: str, workdir: Path | None = None, **environ: str) -> subprocess.Popen[bytes]:
-        """Start a pilot as a process of its own."""
+    def pilot(
+        self,
+        *flags: str,
+        workdir: Path | None = None,
+        program: tuple[str, ...] = ("-m", "picard_pilot.cli.main"),
+        **environ: str,
+    ) -> subprocess.Popen[bytes]:
+        """Start a pilot as a process of its own; `program` is what Python runs, by default the real one."""
         workdir = workdir or self.workdir
         workdir.mkdir(exist_ok=True)
         command = [
-            *(sys.executable, "-m", "picard_pilot.cli.main", "run", "--queue", self.queue),
+            *(sys.executable, *program, "run", "--queue", self.queue),
             *("--server", self.info.url, "--site-file", str(self.site_file), "--workdir", str(workdir)),
             *("--ca", str(self.info.ca_file), "--queue-patience", "0", "--command-poll", "0.2"),
             *("--token-file", str(control.token_file(Path(self.info.data_dir), "pilot"))),
@@ -148,6 +156,7 @@ class Grid:
                 stdout=output,
                 stderr=output,
                 env={**clean_environment(), **environ},
+                cwd=ROOT,
                 start_new_session=True,
             )
         self.pilots.append(started)
