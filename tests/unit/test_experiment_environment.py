@@ -45,7 +45,7 @@ def test_what_is_unknown_is_left_out() -> None:
     "name",
     [
         *("BEARER_TOKEN", "BEARER_TOKEN_FILE", "X509_USER_PROXY", "X509_USER_KEY", "OIDC_AUTH_TOKEN"),
-        *("PANDA_AUTH_TOKEN", "PANDA_AUTH_TOKEN_KEY", "PICARD_TOKEN_FILE", "PICARD_QUEUE", "XDG_RUNTIME_DIR"),
+        *("PANDA_AUTH_TOKEN", "PANDA_AUTH_TOKEN_KEY", "PICARD_TOKEN_FILE"),
         *("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "DB_PASSWORD", "MY_PASSPHRASE", "api_key"),
         *("SSH_AUTH_SOCK", "KRB5CCNAME", "S3_PRIVATE_KEY", "CONDOR_CREDENTIALS", "_CONDOR_CREDS"),
     ],
@@ -92,7 +92,7 @@ def test_ordinary_variables_stay(name: str, value: str) -> None:
 
 def test_a_credential_that_the_experiment_asks_for_stays() -> None:
     """And later additions win over earlier ones."""
-    inherited = {"PATH": "/bin", "X509_USER_PROXY": "/p", "BEARER_TOKEN": "t"}
+    inherited = {"PATH": "/bin", "X509_USER_PROXY": "/p", "BEARER_TOKEN": "t", "PICARD_QUEUE": "Q"}
     environment = payload_environment(
         inherited, {"A": "1", "PATH": "/q"}, {"A": "2"}, keep=("X509_USER_PROXY",)
     )

@@ -14,10 +14,9 @@ from picard_pilot.model.trouble import nearest
 from picard_pilot.settings.option import Kind, Option
 from picard_pilot.settings.read import Reading, read
 from picard_pilot.settings.settings import Settings
-from picard_pilot.settings.table import TABLE
 from picard_pilot.settings.values import written
 
-Configure = Callable[[argparse.ArgumentParser], None]
+Configure = Callable[["Parser"], None]
 
 
 class Call(NamedTuple):
@@ -64,6 +63,9 @@ class Parser(argparse.ArgumentParser):
         more.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(prog=prog, add_help=False, allow_abbrev=False, **more)
 
+    takes_command = False
+    """Whether `--` begins a command of the user's."""
+
     def error(self, message: str) -> NoReturn:
         """Raises UsageTrouble."""
         raise UsageTrouble(
@@ -73,8 +75,17 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse_all(self, words: list[str]) -> argparse.Namespace:
-        """Parse `words`. Raises UsageTrouble, with the nearest flag for one that is unknown."""
+        """Parse `words`. Raises UsageTrouble, with the nearest flag for one that is unknown.
+
+        What stands behind `--` is a command of the user's, if this verb takes one: `behind_dashes` is the whole of
+        it, or None without `--`.
+        """
+        behind: list[str] | None = None
+        if self.takes_command and "--" in words:
+            place = words.index("--")
+            words, behind = words[:place], words[place + 1 :]
         args, left = self.parse_known_args(words)
+        args.behind_dashes = behind
         if not left:
             return args
         unknown = left[0].partition("=")[0]
@@ -138,6 +149,8 @@ def add_options(
 ) -> None:
     """Add the flags of `options`, grouped as in the table; with `old_flags` also those of today's pilot."""
     groups: dict[str, argparse._ArgumentGroup] = {}
+    options = tuple(options)
+    parser.set_defaults(options_taken=tuple(option.name for option in options))
     for option in options:
         if option.group not in groups:
             groups[option.group] = parser.add_argument_group(option.group)
@@ -170,5 +183,6 @@ def _add(group: argparse._ArgumentGroup, option: Option, old_flags: bool) -> Non
 
 def reading_of(args: argparse.Namespace) -> Reading:
     """All settings, as flags, environment and settings file give them. Raises SettingsTrouble."""
-    flags = {option.name: getattr(args, option.name, None) for option in TABLE}
+    taken = (*getattr(args, "options_taken", ()), "client_format")
+    flags = {name: getattr(args, name, None) for name in taken}
     return read(flags, os.environ, args.config)

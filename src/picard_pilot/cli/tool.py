@@ -18,7 +18,8 @@ _TRACEBACK_VERBOSITY = 2
 def run_tool(parser: Parser, verb: Verb, words: list[str]) -> int:
     """Do what `words` say; the exit code. Every error has been told when this returns."""
     # Until the flags are understood, an error still has to be told in the way that they ask for.
-    screen = Screen(json="--json" in words, verbose=_TRACEBACK_VERBOSITY if "-vv" in words else 0)
+    ours = words[: words.index("--")] if "--" in words else words
+    screen = Screen(json="--json" in ours, verbose=_TRACEBACK_VERBOSITY if "-vv" in ours else 0)
     try:
         args = parser.parse_all(words)
         reading = reading_of(args) if verb.needs_settings else read({}, {}, os.devnull)

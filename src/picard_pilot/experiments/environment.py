@@ -12,12 +12,15 @@ from picard_pilot.model.site import Site
 from picard_pilot.model.version import VERSION
 
 _SECRET_NAMES = re.compile(
-    r"^PICARD_|^BEARER_TOKEN|^X509_USER_|^OIDC_|^PANDA_AUTH|^XDG_RUNTIME_DIR$|^KRB5CCNAME$|^SSH_(AUTH_SOCK|AGENT_PID)$"
+    r"^BEARER_TOKEN|^X509_USER_|^OIDC_|^PANDA_AUTH|^KRB5CCNAME$|^SSH_(AUTH_SOCK|AGENT_PID)$"
     r"|AUTH_TOKEN|TOKEN|SECRET|PASSW(OR)?D|PASSPHRASE|PASSCODE|CREDENTIAL|(^|_)CREDS$|COOKIE|_PWD$|_PW$"
     r"|(ACCESS|PRIVATE|API|SIGNING|ENCRYPTION|SESSION)_?KEY",
     re.IGNORECASE,
 )
-"""Names of the pilot's own variables, of the credentials of the grid, and of what people call their secrets."""
+"""Names of the credentials of the grid, and of what people call their secrets."""
+
+_PILOTS_OWN = re.compile(r"^PICARD_|^XDG_RUNTIME_DIR$")
+"""The pilot's own settings, and the directory in which its token lies: no secrets, and nothing for a payload."""
 
 _SECRET_VALUES = re.compile(
     r"^(Bearer\s+)?eyJ[\w-]+\.[\w-]+\.|-----BEGIN [A-Z ]*PRIVATE KEY|^\w[\w+.-]*://[^/@\s]*:[^/@\s]+@"
@@ -26,7 +29,7 @@ _SECRET_VALUES = re.compile(
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether an environment variable is, or looks like, something that a payload must not see."""
+    """Whether an environment variable is, or looks like, a secret or the way to one."""
     return _SECRET_NAMES.search(name) is not None or _SECRET_VALUES.search(value) is not None
 
 
@@ -51,12 +54,16 @@ def facts(job: Job, site: Site, bundle: Bundle, experiment: str) -> dict[str, st
 def payload_environment(
     inherited: Mapping[str, str], *additions: Mapping[str, str], keep: Collection[str] = ()
 ) -> dict[str, str]:
-    """`inherited` without anything secret except `keep`, then each of `additions` on top, later ones winning.
+    """`inherited` without secrets (except `keep`) and the pilot's own, then `additions` on top, later ones winning.
 
     `inherited` is the pilot's own environment; the additions come from the queue, the experiment and its command,
     and `keep` from the experiment's credentials hook.
     """
-    result = {name: value for name, value in inherited.items() if name in keep or not is_secret(name, value)}
+    result = {
+        name: value
+        for name, value in inherited.items()
+        if name in keep or not (_PILOTS_OWN.search(name) or is_secret(name, value))
+    }
     for addition in additions:
         result.update(addition)
     return result

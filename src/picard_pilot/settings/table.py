@@ -7,7 +7,7 @@ To add an option, add a row here and a field in `settings.settings`; a test comp
 
 from picard_pilot.settings.option import Kind, Option
 
-CLIENT = ("job", "submit")
+CLIENT = ("job", "submit", "peek")
 """The commands that talk to a server as a person's tool."""
 
 SERVER_GROUP = "server"
@@ -49,7 +49,7 @@ _JOBS: tuple[Option, ...] = (
     Option("queue", "pilot.queue", Kind.TEXT, None, JOBS_GROUP,
            "PanDA queue to take jobs for",
            "needed: a pilot without a queue has no job to ask for",
-           flags=("-q", "--queue"), metavar="QUEUE"),
+           flags=("-q", "--queue"), commands=("run", "submit"), metavar="QUEUE"),
     Option("experiment", "pilot.experiment", Kind.TEXT, "generic", JOBS_GROUP,
            "experiment plug-in: a name of `ppilot plugin list`, or module:Class",
            "generic runs any command",

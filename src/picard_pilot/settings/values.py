@@ -32,6 +32,11 @@ def parse(option: Option, raw: object) -> Value:
     return value
 
 
+def parse_kind(kind: Kind, raw: object) -> Value:
+    """The value of this kind that `raw` means, for a flag that is no setting. Raises ValueError."""
+    return _PARSERS[kind](raw)
+
+
 def _check_range(option: Option, value: float) -> None:
     """Raises ValueError when `value` is outside the option's range."""
     if option.minimum is not None and value < option.minimum:

@@ -1,0 +1,113 @@
+"""A job told in sentences and tables, for people at a terminal. Scripts get the data itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from picard_pilot.cli.moments import duration, shown, size
+from picard_pilot.cli.screen import Screen, clean
+
+if TYPE_CHECKING:
+    from picard_pilot.server.views import JobDetail, JobRow
+
+_MARKS: dict[str, tuple[str, str]] = {
+    "activated": ("·", "grey"),
+    "sent": (">", "blue"),
+    "starting": (">", "blue"),
+    "running": (">", "blue"),
+    "transferring": (">", "blue"),
+    "holding": ("~", "yellow"),
+    "finished": ("+", "green"),
+    "failed": ("x", "red"),
+    "cancelled": ("-", "grey"),
+    "closed": ("-", "grey"),
+}
+"""A sign and a colour for each state; the word stands beside them, since nobody should need the colour."""
+
+_ENDED = {
+    "finished": "finished",
+    "failed": "failed",
+    "cancelled": "was cancelled",
+    "closed": "was closed",
+}
+
+
+def state_text(status: str, screen: Screen) -> str:
+    """A state with its sign, coloured where colours are wanted."""
+    mark, colour = _MARKS.get(status, ("?", "yellow"))
+    return screen.paint(f"{mark} {clean(status)}", colour)
+
+
+def error_text(errors: list[dict[str, Any]] | None) -> str:
+    """The first error of a job in a few words."""
+    if not errors:
+        return "-"
+    first = errors[0]
+    return clean(f"{first['component']}:{first['code']} {first['diag'] or ''}".strip())
+
+
+def description(job: JobDetail, screen: Screen, clock: str, now: datetime) -> str:
+    """Everything about a job that is known: sentences first, then its history, files, attempts."""
+    lines = [*_sentences(job, now), ""]
+    lines += _history(job, screen, clock, now)
+    lines += _files(job)
+    if len(job.attempts) > 1:
+        lines += ["", "attempts"]
+        lines += [f"  {row.attempt_nr}  job {row.job_id}  {clean(row.status)}" for row in job.attempts]
+    return "\n".join(lines)
+
+
+def _sentences(job: JobDetail, now: datetime) -> Iterator[str]:
+    row = job.row
+    name = f" ({clean(row.name)})" if row.name else ""
+    yield f"Job {row.job_id}{name} of {clean(row.owner)} at {clean(row.queue)} {_fate(row, now)}."
+    for error in row.errors:
+        yield f"  {error.component} {error.code}: {clean(error.diag or 'no text')}"
+    if row.kill_requested and row.ended_at is None:
+        yield "It is to be killed; its pilot is told with the next answer."
+    if row.max_attempt > 1 or row.parent_id is not None:
+        parent = f", after job {row.parent_id}" if row.parent_id is not None else ""
+        yield f"It is attempt {row.attempt_nr} of at most {row.max_attempt}{parent}."
+    yield f"Its command: {clean(job.transformation)} {clean(job.parameters)}"[:500].rstrip()
+    if row.host:
+        yield f"Its node: {clean(row.host)}" + (f", batch id {clean(row.batch_id)}" if row.batch_id else "")
+    asked = ", ".join(f"{name} {value}" for name, value in job.resources.items() if value is not None)
+    yield f"It asked for {row.cores} core{'s' if row.cores != 1 else ''}" + (f", {asked}." if asked else ".")
+    if job.usage:
+        yield "Measured: " + ", ".join(f"{name} {clean(str(value))}" for name, value in job.usage.items())
+
+
+def _fate(row: JobRow, now: datetime) -> str:
+    if row.status in _ENDED:
+        if row.ended_at is not None and row.started_at is not None:
+            return f"{_ENDED[row.status]} after running for {duration((row.ended_at - row.started_at).total_seconds())}"
+        return _ENDED[row.status]
+    phase = f", in the phase {clean(row.sub_status)}" if row.sub_status else ""
+    age = duration((now - row.changed_at).total_seconds())
+    if row.status == "activated":
+        return f"waits for a pilot since {age}"
+    return f"is {clean(row.status)} since {age}{phase}"
+
+
+def _history(job: JobDetail, screen: Screen, clock: str, now: datetime) -> Iterator[str]:
+    yield "history"
+    for place, change in enumerate(job.history):
+        following = job.history[place + 1].at if place + 1 < len(job.history) else None
+        stayed = duration((following - change.at).total_seconds()) if following else ""
+        words = [change.sub_status or "", change.note or "", f"on {change.host}" if change.host else ""]
+        rest = ", ".join(clean(word) for word in words if word)
+        when = shown(change.at, clock, now)
+        yield f"  {when:<22} {state_text(change.status, screen)} {stayed:>7}  by {change.who}  {rest}".rstrip()
+
+
+def _files(job: JobDetail) -> Iterator[str]:
+    if not job.files:
+        return
+    yield ""
+    yield "files"
+    for file in job.files:
+        place = clean(file.surl or file.endpoint or "-")
+        facts = f"{size(file.size_bytes)}  {file.checksum or '-'}  {file.status}"
+        yield f"  {file.role:<6} {clean(file.lfn)}  {facts}  {place}"
