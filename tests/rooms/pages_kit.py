@@ -13,7 +13,8 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
-from picard_pilot.server.pages.routes import SESSION_COOKIE, routes
+from picard_pilot.server.auth import SESSION_COOKIE
+from picard_pilot.server.pages.routes import routes
 from picard_pilot.server.store import Store, Transaction, open_store
 
 #: A moment for all stories to begin, in milliseconds: 2026-11-22 12:00:00 UTC.

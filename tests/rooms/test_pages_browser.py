@@ -9,8 +9,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from pages_kit import SESSION_COOKIE, Served, served, showcase
+from pages_kit import Served, served, showcase
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from picard_pilot.server.auth import SESSION_COOKIE
 
 CHROMIUM = shutil.which("chromium")
 QUIET = (

@@ -16,11 +16,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from picard_pilot.server.auth import SESSION_COOKIE
 from picard_pilot.server.pages import live, render, shown
 from picard_pilot.server.pages.source import JobSource
 from picard_pilot.server.store import Store
-
-SESSION_COOKIE = "picard_session"
 
 #: No script, style, font or connection from elsewhere; nothing inline; not within frames.
 _POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
