@@ -19,10 +19,10 @@ from pathlib import Path
 
 import msgspec
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from picard_pilot.server import info, tls
 from picard_pilot.server.app import App, create_app
+from picard_pilot.server.http11 import OneRecordProtocol
 from picard_pilot.server.info import ServerInfo, ServerRuns
 from picard_pilot.server.settings import ServerSettings, SettingsError, check
 from picard_pilot.server.store import Clock, StoreError, open_store, utc_ms
@@ -127,19 +127,15 @@ class _Server(uvicorn.Server):
         self._app.store.feed.close()
         for connection in list(self.server_state.connections):
             # A polite TLS close waits for the other side, and an idle pilot does not read.
-            if isinstance(connection, H11Protocol) and _is_idle(connection):
+            if isinstance(connection, OneRecordProtocol) and connection.is_idle:
                 connection.transport.abort()
         await super().shutdown(sockets)
-
-
-def _is_idle(connection: H11Protocol) -> bool:
-    return connection.cycle is None or connection.cycle.response_complete
 
 
 def _config(app: App, files: tls.TlsFiles | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="h11",
+        http=OneRecordProtocol,
         ws="none",
         loop="asyncio",
         lifespan="off",

@@ -5,7 +5,7 @@ Types were checked before (`wire.check`); judging a final report is the adder's 
 
 from __future__ import annotations
 
-import re
+import functools
 from datetime import UTC, datetime
 
 import msgspec
@@ -22,6 +22,7 @@ from picard_pilot.server.jobstates import (
     holding_mark,
 )
 from picard_pilot.server.store import Transaction
+from picard_pilot.server.updated import updated_columns
 from picard_pilot.wire.envelope import (
     ALREADY_DONE_COMMAND,
     DEBUG_COMMAND,
@@ -31,48 +32,27 @@ from picard_pilot.wire.envelope import (
     failure,
     success,
 )
-from picard_pilot.wire.fields import Kind
+from picard_pilot.wire.fields import Kind, fields_of
 from picard_pilot.wire.v1 import FINAL_STATUSES, JOB_STATUSES, UPDATE_JOB
 
 _SQL = queries.load("jobs.sql")
 
-_WRITTEN = tuple(
-    field.name
-    for field in UPDATE_JOB.fields
-    if field.name
-    not in ("job_id", "job_status", "attempt_nr", "job_output_report", "pilot_log", "meta_data", "stdout")
-    and field.name not in ("site_name", "timeout")
-)
-"""The fields that become columns of the job."""
-
-_INTEGRAL = tuple(f"{kind}_{name}" for kind in ("max", "avg") for name in ("rss", "vmem", "swap", "pss"))
-_IN_KILO = tuple(
-    f"{kind}_{name}" for kind in ("tot", "rate") for name in ("rchar", "wchar", "rbytes", "wbytes")
-)
-"""Input and output figures come in bytes and are kept in kB."""
-
-_MAX_KILO = 10**10 - 1
-"""Ten digits are what the column holds."""
-
 _MAX_COLUMN = 2**63 - 1
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
-
-_TEXT_FIELDS = tuple(field.name for field in UPDATE_JOB.fields if field.kind is Kind.TEXT)
-_UNCUT = tuple(
-    (field.name, field.max_length)
+_TEXT_FIELDS = frozenset(field.name for field in UPDATE_JOB.fields if field.kind is Kind.TEXT)
+_LONGEST = {
+    field.name: field.max_length
     for field in UPDATE_JOB.fields
     if field.max_length is not None and not field.cut and field.name != "stdout"
-)
-_CUT = tuple(
-    (field.name, field.max_length)
-    for field in UPDATE_JOB.fields
-    if field.max_length is not None and field.cut
-)
-_BOUNDED = tuple(
-    (field.name, field.max_value or _MAX_COLUMN) for field in UPDATE_JOB.fields if field.kind is Kind.INTEGER
-)
-_MAX_STDOUT = UPDATE_JOB.fields[[field.name for field in UPDATE_JOB.fields].index("stdout")].max_length
+}
+"""Texts that lose the whole update if they are longer."""
+
+_LARGEST = {
+    field.name: field.max_value or _MAX_COLUMN for field in UPDATE_JOB.fields if field.kind is Kind.INTEGER
+}
+
+_MAX_STDOUT = fields_of(UPDATE_JOB)["stdout"].max_length or 0
+_MAX_PILOT_LOG = fields_of(UPDATE_JOB)["pilot_log"].max_length or 0
 
 DATABASE_ERROR = "Database error"
 
@@ -155,18 +135,17 @@ def _answer(text: str, job: Situation | None = None) -> dict[str, object]:
 
 def _fits(values: dict[str, object]) -> bool:
     """Whether every value fits its column: one that does not loses the whole update, as on a real server."""
-    for name in _TEXT_FIELDS:
-        text = values.get(name)
-        if isinstance(text, str) and "\0" in text:
-            return False
-    for name, length in _UNCUT:
-        text = values.get(name)
-        if isinstance(text, str) and len(text) > length:
-            return False
-    for name, largest in _BOUNDED:
-        number = values.get(name)
-        if isinstance(number, int) and not -largest - 1 <= number <= largest:
-            return False
+    for name, value in values.items():
+        if isinstance(value, str):
+            if name in _TEXT_FIELDS and "\0" in value:
+                return False
+            longest = _LONGEST.get(name)
+            if longest is not None and len(value) > longest:
+                return False
+        elif isinstance(value, int):
+            largest = _LARGEST.get(name)
+            if largest is not None and not -largest - 1 <= value <= largest:
+                return False
     return True
 
 
@@ -192,11 +171,11 @@ def _keep_metadata(
 def _keep_texts(transaction: Transaction, job_id: int, job: Situation, values: dict[str, object]) -> None:
     pilot_log = values.get("pilot_log")
     if isinstance(pilot_log, str) and pilot_log:
-        cut = pilot_log[: dict(_CUT)["pilot_log"]]
-        transaction.execute(_SQL["keep_pilot_log"], (job_id, transaction.now, cut))
+        row = (job_id, transaction.now, pilot_log[:_MAX_PILOT_LOG])
+        transaction.execute(_SQL["keep_pilot_log"], row)
     stdout = values.get("stdout")
     # A longer text vanishes without a word, and the older one stays.
-    if isinstance(stdout, str) and stdout and len(stdout) <= (_MAX_STDOUT or 0) and job.status not in FINAL:
+    if isinstance(stdout, str) and 0 < len(stdout) <= _MAX_STDOUT and job.status not in FINAL:
         transaction.execute(_SQL["keep_stdout"], (job_id, transaction.now, stdout))
 
 
@@ -214,65 +193,44 @@ def _file_report(transaction: Transaction, job_id: int, values: dict[str, object
 def _write(transaction: Transaction, job_id: int, job: Situation, values: dict[str, object]) -> None:
     said = values["job_status"]
     assert isinstance(said, str)
-    columns = _columns(values)
+    columns = updated_columns(values)
+    transaction.execute(_statement(tuple(columns)), (transaction.now, *columns.values(), job_id))
     status, wanted = said, None
     if said in FINAL_STATUSES:
         status, wanted = HOLDING, said
     elif said == STARTING and job.status == RUNNING:
         status = RUNNING
-    if said in (HOLDING, TRANSFERRING):
-        at = datetime.fromtimestamp(transaction.now / 1000, UTC)
-        columns["dispatcher_error_diag"] = holding_mark(said, f"{at:%Y-%m-%d %H:%M:%S}")
-    changed = status != job.status or wanted is not None
-    columns.update(
-        job_id=job_id, status=status, wanted_status=wanted, changed=int(changed), now=transaction.now
+    if status != job.status or wanted is not None:
+        _move(transaction, job_id, status, wanted)
+    elif columns.get("sub_status") in (None, job.sub_status):
+        return
+    phase, host = columns.get("sub_status"), columns.get("host")
+    transaction.log(
+        job_id,
+        status,
+        who=BY_PILOT,
+        sub_status=job.sub_status if phase is None else str(phase),
+        host=job.host if host is None else str(host),
+        note=f"{wanted} reported" if wanted else None,
     )
-    transaction.execute(_SQL["update"], columns)
-    sub_status = columns["job_sub_status"]
-    if changed or (sub_status is not None and sub_status != job.sub_status):
-        phase = sub_status if sub_status is not None else job.sub_status
-        host = columns["node"] if columns["node"] is not None else job.host
-        transaction.log(
-            job_id,
-            status,
-            who=BY_PILOT,
-            sub_status=str(phase) if phase is not None else None,
-            host=str(host) if host is not None else None,
-            note=f"{wanted} reported" if wanted else None,
-        )
 
 
-def _columns(values: dict[str, object]) -> dict[str, object]:
-    """The update's values as columns: empty texts are nothing, long ones cut, bytes in kB, times only if they are."""
-    columns: dict[str, object] = {name: values.get(name) for name in _WRITTEN}
-    for name, length in _CUT:
-        text = columns.get(name)
-        if isinstance(text, str) and len(text) > length:
-            columns[name] = text[:length]
-    for name in _INTEGRAL:
-        number = columns[name]
-        if isinstance(number, (int, float)):
-            columns[name] = max(-_MAX_COLUMN, min(_MAX_COLUMN, int(number)))
-    for name in _IN_KILO:
-        number = columns[name]
-        if isinstance(number, (int, float)):
-            columns[name] = min(float(_MAX_KILO), int(number) / 1024)
-    for name in ("start_time", "end_time"):
-        moment = columns[name]
-        if isinstance(moment, str) and not _is_moment(moment):
-            columns[name] = None
-    for name, value in columns.items():
-        if value == "":
-            columns[name] = None
-    columns["dispatcher_error_diag"] = None
-    return columns
+def _move(transaction: Transaction, job_id: int, status: str, wanted: str | None) -> None:
+    mark = None
+    if wanted is None and status in (HOLDING, TRANSFERRING):
+        at = datetime.fromtimestamp(transaction.now / 1000, UTC)
+        mark = holding_mark(status, f"{at:%Y-%m-%d %H:%M:%S}")
+    columns: dict[str, object] = {
+        "job_id": job_id,
+        "status": status,
+        "wanted_status": wanted,
+        "dispatcher_error_diag": mark,
+        "now": transaction.now,
+    }
+    transaction.execute(_SQL["move"], columns)
 
 
-def _is_moment(text: str) -> bool:
-    if _MOMENT.fullmatch(text) is None:
-        return False
-    try:
-        datetime.strptime(text, "%Y-%m-%d %H:%M:%S")
-    except ValueError:
-        return False
-    return True
+@functools.lru_cache(maxsize=256)
+def _statement(columns: tuple[str, ...]) -> str:
+    """The update that sets these columns; pilots send a few combinations only."""
+    return _SQL["update"].format(columns="".join(f", {column} = ?" for column in columns))

@@ -53,49 +53,19 @@ FROM job_specs s WHERE s.job_id = ?
 SELECT status, attempt_nr, wanted_status, kill_requested, command, debug, sub_status, batch_id, host, owner
 FROM jobs WHERE job_id = ?
 
--- name: update
+-- name: move
 UPDATE jobs
 SET status = :status,
-    sub_status = coalesce(:job_sub_status, sub_status),
     wanted_status = coalesce(:wanted_status, wanted_status),
     started_at = CASE WHEN :status = 'running' THEN coalesce(started_at, :now) ELSE started_at END,
-    changed_at = iif(:changed, :now, changed_at),
-    updated_at = :now,
-    dispatcher_error_diag = iif(:wanted_status IS NULL, coalesce(:dispatcher_error_diag, dispatcher_error_diag), NULL),
-    host = coalesce(:node, host),
-    pilot_id = coalesce(:pilot_id, pilot_id),
-    batch_id = coalesce(:batch_id, batch_id),
-    scheduler_id = coalesce(:scheduler_id, scheduler_id),
-    reported_start = coalesce(:start_time, reported_start),
-    reported_end = coalesce(:end_time, reported_end),
-    trans_exit_code = coalesce(:trans_exit_code, trans_exit_code),
-    pilot_error_code = coalesce(:pilot_error_code, pilot_error_code),
-    pilot_error_diag = coalesce(:pilot_error_diag, pilot_error_diag),
-    exe_error_code = coalesce(:exe_error_code, exe_error_code),
-    exe_error_diag = coalesce(:exe_error_diag, exe_error_diag),
-    pilot_timing = coalesce(:pilot_timing, pilot_timing),
-    cpu_consumption_time = coalesce(:cpu_consumption_time, cpu_consumption_time),
-    cpu_consumption_unit = coalesce(:cpu_consumption_unit, cpu_consumption_unit),
-    cpu_conversion_factor = coalesce(:cpu_conversion_factor, cpu_conversion_factor),
-    cpu_architecture_level = coalesce(:cpu_architecture_level, cpu_architecture_level),
-    n_events = coalesce(:n_events, n_events),
-    n_input_files = coalesce(:n_input_files, n_input_files),
-    core_count = coalesce(:core_count, core_count),
-    mean_core_count = coalesce(:mean_core_count, mean_core_count),
-    job_metrics = coalesce(:job_metrics, job_metrics),
-    corrupted_files = coalesce(:corrupted_files, corrupted_files),
-    grid = coalesce(:grid, grid),
-    source_site = coalesce(:source_site, source_site),
-    destination_site = coalesce(:destination_site, destination_site),
-    max_rss = coalesce(:max_rss, max_rss), max_vmem = coalesce(:max_vmem, max_vmem),
-    max_swap = coalesce(:max_swap, max_swap), max_pss = coalesce(:max_pss, max_pss),
-    avg_rss = coalesce(:avg_rss, avg_rss), avg_vmem = coalesce(:avg_vmem, avg_vmem),
-    avg_swap = coalesce(:avg_swap, avg_swap), avg_pss = coalesce(:avg_pss, avg_pss),
-    tot_rchar = coalesce(:tot_rchar, tot_rchar), tot_wchar = coalesce(:tot_wchar, tot_wchar),
-    tot_rbytes = coalesce(:tot_rbytes, tot_rbytes), tot_wbytes = coalesce(:tot_wbytes, tot_wbytes),
-    rate_rchar = coalesce(:rate_rchar, rate_rchar), rate_wchar = coalesce(:rate_wchar, rate_wchar),
-    rate_rbytes = coalesce(:rate_rbytes, rate_rbytes), rate_wbytes = coalesce(:rate_wbytes, rate_wbytes)
+    changed_at = :now,
+    dispatcher_error_diag = :dispatcher_error_diag
 WHERE job_id = :job_id
+
+-- Only the columns that the update brought are set (at {columns}): naming all of them costs six times as much.
+-- Apart from `move`, since a heartbeat then touches no index.
+-- name: update
+UPDATE jobs SET updated_at = ?{columns} WHERE job_id = ?
 
 -- name: keep_metadata
 INSERT INTO metadata (job_id, text) VALUES (?, ?) ON CONFLICT (job_id) DO NOTHING

@@ -73,7 +73,7 @@ CREATE TABLE jobs (
 ) STRICT;
 
 CREATE INDEX jobs_waiting ON jobs (queue, priority DESC, job_id) WHERE status = 'activated';
-CREATE INDEX jobs_open ON jobs (status, updated_at) WHERE ended_at IS NULL;
+CREATE INDEX jobs_open ON jobs (job_id) WHERE ended_at IS NULL;
 CREATE INDEX jobs_by_status ON jobs (status, job_id);
 CREATE INDEX jobs_by_first ON jobs (first_id, job_id);
 CREATE INDEX jobs_by_parent ON jobs (parent_id) WHERE parent_id IS NOT NULL;
