@@ -138,7 +138,7 @@ def test_a_signal_while_running_stops_the_payload_and_becomes_the_cause() -> Non
 
 def test_a_payload_that_ends_well_within_its_grace_keeps_its_results() -> None:
     """The slot's end does not take away work that is done."""
-    case, then = walk([*until(ev.PayloadStarted), stop(), exited(0), ev.Diagnosed()])
+    case, _ = walk([*until(ev.PayloadStarted), stop(), exited(0), ev.Diagnosed()])
     assert case.state is State.STAGING_OUT
     assert not case.failed
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from picard_pilot.model.files import FileSpec
-from picard_pilot.model.site import Activity, Endpoint, PathRule, Site
+from picard_pilot.model.site import Activity, Endpoint, PathRule, Protocol, Site
 from picard_pilot.model.transfer import Destination, Source
 from picard_pilot.model.trouble import nearest
 
@@ -60,16 +60,34 @@ def address(file: FileSpec, endpoint: Endpoint, prefix: str) -> str:
     return f"{prefix.rstrip('/')}/{coded}"
 
 
-def sources(file: FileSpec, site: Site) -> tuple[Source, ...]:
-    """Where to read an input, best first: where the job says it is, then the queue's endpoints for reading.
+def sources(file: FileSpec, site: Site, local_path: str | None = None) -> tuple[Source, ...]:
+    """Where to read an input, best first: a copy on the node (`local_path`, which the experiment knows), where the
+    job says it is, then the queue's endpoints for reading.
 
     Raises NoPlan where nothing can be named at all.
     """
+    here = () if local_path is None else (_on_the_node(local_path),)
     movers = site.queue.movers_for(Activity.READ)
     wanted = _named_places(file, site, Activity.READ)
-    return tuple(
-        Source(surl=way.surl, endpoint=way.endpoint, movers=movers, reason=way.reason)
-        for way in _ways(file, site, Activity.READ, wanted)
+    try:
+        ways = _ways(file, site, Activity.READ, wanted)
+    except NoPlan:
+        if here:
+            return here
+        raise
+    return here + tuple(
+        Source(surl=way.surl, endpoint=way.endpoint, movers=movers, reason=way.reason) for way in ways
+    )
+
+
+def _on_the_node(path: str) -> Source:
+    """A file that lies on the node anyway, on CVMFS for instance; verified like any other."""
+    surl = f"file://{quote(path)}"
+    prefix = surl.rpartition("/")[0] + "/"
+    return Source(
+        surl=surl,
+        endpoint=Endpoint(name="node", protocols=(Protocol(prefix=prefix),), paths=PathRule.FLAT),
+        reason="already on the node",
     )
 
 

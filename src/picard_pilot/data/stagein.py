@@ -49,17 +49,20 @@ async def stage_in(
     done: Mapping[str, InputStaged],
     worker: TransferWorker,
     on_staged: OnStaged,
+    local_files: Mapping[str, str] | None = None,
+    allow_link: bool = True,
     clock: Clock = REAL_CLOCK,
 ) -> StageInResult:
     """Bring the job's inputs into `directory`; safe to repeat after a crash at any point.
 
     `done` holds what the journal knows to be staged: such a file is only looked at (it exists with its size) and
-    fetched again if it is not so. `on_staged` is awaited for each input, after it lies complete under its name.
+    fetched again if it is not so. `local_files` are copies that the experiment knows on the node, path by LFN: they
+    come first. `on_staged` is awaited for each input, after it lies complete under its name.
     After a first input that cannot be had no further one is begun; those under way are finished.
     Cancelling ends the transfers under way and leaves no partial file's content under a final name.
     """
     _remove_leftovers(directory)
-    run = _Run(job, site, directory, worker, on_staged, clock)
+    run = _Run(job, site, directory, worker, on_staged, local_files or {}, allow_link, clock)
     missing = [file for file in job.inputs if not run.still_there(file, done.get(file.lfn))]
     await for_each(missing, run.stage, lambda: not run.faults)
     return StageInResult(faults=tuple(run.faults), decisions=tuple(run.decisions))
@@ -75,6 +78,8 @@ class _Run:
         directory: Path,
         worker: TransferWorker,
         on_staged: OnStaged,
+        local_files: Mapping[str, str],
+        allow_link: bool,
         clock: Clock,
     ) -> None:
         self._job = job
@@ -82,6 +87,8 @@ class _Run:
         self._directory = directory
         self._worker = worker
         self._on_staged = on_staged
+        self._local_files = local_files
+        self._allow_link = allow_link
         self._clock = clock
         self.faults: list[Fault] = []
         self.decisions: list[str] = []
@@ -106,7 +113,7 @@ class _Run:
             self._fail("BADOUTPUTFILENAME", f"the input name {file.lfn!r} is not a bare file name")
             return
         try:
-            places = sources(file, self._site)
+            places = sources(file, self._site, self._local_files.get(file.lfn))
         except NoPlan as none:
             self._fail(none.fault, none.says)
             return
@@ -128,7 +135,7 @@ class _Run:
                 size_bytes=file.size_bytes,
                 checksum=file.checksum,
                 measure=source.endpoint.checksum,
-                allow_symlink=self._site.queue.allow_symlink,
+                allow_symlink=self._site.queue.allow_symlink and self._allow_link,
                 movers=source.movers,
                 context=context(self._job, self._site, source.endpoint, Activity.READ),
             )

@@ -3,6 +3,8 @@
 The same journal always gives the same final report, whichever pilot sends it. How they travel is `panda`.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from picard_pilot.lifecycle.case import Case
@@ -44,16 +46,18 @@ def update(case: Case, sender: Sender, usage: UsageSummary | None = None) -> Upd
     )
 
 
-def final_report(case: Case, sender: Sender, pilot_log: str | None = None) -> Update:
+def final_report(
+    case: Case, sender: Sender, pilot_log: str | None = None, metrics: Mapping[str, str] | None = None
+) -> Update:
     """The report that ends the job: the payload's own record, the verdict, and where each output really is.
 
-    `pilot_log` is an extract of the log for people, sent for failed jobs.
+    `pilot_log` is an extract of the log for people, sent for failed jobs; `metrics` are the experiment's own.
     """
     failed = case.failed
     cause = case.faults[0] if case.faults else None
     stored = (*case.stored.values(), *((case.log,) if case.log else ()))
     return msgspec.structs.replace(
-        update(case, sender, _usage(case.exit)),
+        update(case, sender, exit_usage(case)),
         status=JobStatus.FAILED if failed else JobStatus.FINISHED,
         phase=Phase.FAILED if failed else Phase.FINISHED,
         end_time=case.ended_at,
@@ -64,7 +68,7 @@ def final_report(case: Case, sender: Sender, pilot_log: str | None = None) -> Up
         exe_error_code=case.outcome.exe_error_code or 0,
         exe_error_diag=case.outcome.exe_error_diag or "",
         trans_exit_code=exit_status(case.exit) if case.exit else None,
-        metrics=_metrics(case),
+        metrics={**_metrics(case), **(metrics or {})},
         metadata=None if failed else case.outcome.metadata,
         pilot_log=pilot_log if failed else None,
         outputs=stored,
@@ -84,7 +88,9 @@ def _status(case: Case) -> JobStatus:
     return JobStatus.STARTING if case.state in BEFORE_PAYLOAD else JobStatus.RUNNING
 
 
-def _usage(ended: PayloadExit | None) -> UsageSummary:
+def exit_usage(case: Case) -> UsageSummary:
+    """What the payload used in all; nothing for one that never ran or whose end is not known."""
+    ended = case.exit
     if ended is None:
         return UsageSummary()
     cpu_s = [part for part in (ended.cpu_user_s, ended.cpu_system_s) if part is not None]
@@ -92,6 +98,8 @@ def _usage(ended: PayloadExit | None) -> UsageSummary:
     return UsageSummary(
         cpu_time_s=round(sum(cpu_s)) if cpu_s else None,
         max_rss_kb=None if rss is None else rss // 1024,
+        stdout_bytes=ended.stdout_bytes,
+        stderr_bytes=ended.stderr_bytes,
     )
 
 

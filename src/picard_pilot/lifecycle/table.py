@@ -200,7 +200,7 @@ def _diagnosed(case: Case, event: ev.Diagnosed, at: float) -> Step:
     # Who stopped the payload is the cause; what the payload then did is the symptom.
     stopped = (case.stop.fault,) if case.stop is not None and _stop_counts(case) else ()
     case = msgspec.structs.replace(case, outcome=event.outcome, faults=stopped + case.faults + event.faults)
-    if case.faults or not case.job.outputs:
+    if not case.job.outputs or case.unwanted or (case.faults and not event.keep_outputs):
         return _finish_up(case, at)
     return _enter(case, State.STAGING_OUT, at)
 

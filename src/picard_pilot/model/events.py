@@ -119,6 +119,8 @@ class Diagnosed(Event, frozen=True, kw_only=True):
 
     faults: tuple[Fault, ...] = ()
     outcome: Outcome = Outcome()
+    keep_outputs: bool = False
+    """Store the outputs although something went wrong: the experiment's policy."""
 
 
 class OutputStored(Event, frozen=True, kw_only=True):

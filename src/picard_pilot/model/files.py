@@ -1,4 +1,4 @@
-"""Files as a job names them: inputs, outputs and the log, with their checksums and replicas.
+"""Files as a job names them: inputs, outputs and the log, with their checksums.
 
 How a file travels (transfers, failures) lives in `model.transfer`.
 """
@@ -49,14 +49,6 @@ class FileSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Space or access token of the data block (`prodDBlockToken`, `destinationDBlockToken`)."""
     may_be_absent: bool = False
     """An output that the job may legitimately not produce (`allowNoOutput`)."""
-
-
-class Replica(msgspec.Struct, frozen=True, kw_only=True):
-    """A place where a file can be read: an address (SURL), the endpoint that holds it, and why it is listed."""
-
-    surl: str
-    endpoint: str
-    reason: str
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):

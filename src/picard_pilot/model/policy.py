@@ -23,27 +23,20 @@ class InputPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     allow_link: bool = True
     """A symbolic link to a file of a local storage will do, where the queue allows it."""
-    attempts_per_source: int = 2
-    """A second try mends a cut connection; more of them only delay the next source."""
 
 
 class OutputPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stored, and how hard is tried."""
+    """What is stored."""
 
     store_of_failed: bool = False
     """Outputs of a failed payload are stored too. Off: the server would not register them."""
-    allow_alternative: bool = True
-    """Another endpoint will do when the first one fails, where the queue allows it."""
-    attempts_per_destination: int = 2
-    """A second try mends a cut connection; more of them only delay the next destination."""
 
 
 class RecoveryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a job that could not be brought to its end waits on disk for a later pilot."""
+    """How often a job that was left on disk is taken up again."""
 
-    keep: bool = True
     max_attempts: int = 15
-    """How many pilots may try; the number that the first pilot used for years."""
+    """How many times; then it is reported failed. The number that the first pilot used for years."""
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,6 @@
 Faults of transfers are made in `data`; the catalogue is `diagnosis.catalogue`.
 """
 
-import errno
 import signal
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from picard_pilot.model.policy import Refusal
 from picard_pilot.model.states import Phase
 from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.pilot.lines import last_lines
+from picard_pilot.system import disk
 
 STOPPED_FOR_OUTPUT = "output_limit"
 """The launcher's word for a payload that wrote too much."""
@@ -79,7 +79,7 @@ def hook_fault(failed: HookFailed, phase: str) -> Fault:
 
 def directory_fault(error: Exception, workdir: Path) -> Fault:
     """The job's directory, or the journal in it, could not be made."""
-    full = not isinstance(error, OSError) or error.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = not isinstance(error, OSError) or disk.is_full_error(error)
     says = "the disk is full" if full else str(error)
     return fault(
         "NOLOCALSPACE" if full else "MKDIR",
@@ -99,6 +99,31 @@ def start_fault(error: StartError) -> Fault:
     words = error.kind.value.replace("_", " ")
     return fault("PAYLOADEXECUTIONEXCEPTION", f"the payload could not be started: {words}", rule="launcher.start",
                  evidence=(error.evidence,), phase=Phase.RUNNING)  # fmt: skip
+
+
+def no_container_fault(image: str) -> Fault:
+    """The job wants a container, and nothing here can give it one: it is never run without."""
+    return fault(
+        "QUEUENOTSETUPFORCONTAINERS",
+        f"the job wants to run in the container {image}, which this pilot cannot give it",
+        rule="pilot.admit",
+    )
+
+
+def launch_directory_fault(error: Exception) -> Fault:
+    """The launch directory cannot be used, or somebody holds it without starting the payload."""
+    full = isinstance(error, OSError) and disk.is_full_error(error)
+    name = "NOLOCALSPACE" if full else "PAYLOADEXECUTIONEXCEPTION"
+    return fault(
+        name, f"the payload could not be started: {error}", rule="launcher.start", phase=Phase.RUNNING
+    )
+
+
+def too_often_fault(times: int) -> Fault:
+    """The job was taken up from its journal again and again, and no pilot could end it."""
+    return fault(
+        "INTERNALPILOTPROBLEM", f"{times} pilots took the job up and none could end it", rule="pilot.recovery"
+    )
 
 
 def lost_fault(why: str) -> Fault:

@@ -7,48 +7,35 @@ import logging
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import msgspec
 
-from picard_pilot.experiments.base import Experiment
-from picard_pilot.experiments.environment import payload_environment
-from picard_pilot.experiments.hooks import HookFailed, call_hook
+from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.journal import file as journal_file
 from picard_pilot.journal import lease
 from picard_pilot.journal.memory import MemoryJournal
-from picard_pilot.lifecycle.report import final_report
+from picard_pilot.lifecycle.report import exit_usage, final_report
 from picard_pilot.lifecycle.table import step
 from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
 from picard_pilot.model.states import Phase
+from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.panda.outbox import Accepted, Outbox
-from picard_pilot.payload import jobdir, launcher
-from picard_pilot.payload.launch import (
-    Elsewhere,
-    Exited,
-    LaunchFailed,
-    LaunchHandle,
-    LaunchSpec,
-    Lost,
-    Running,
-)
+from picard_pilot.payload import jobdir
 from picard_pilot.pilot import faults
 from picard_pilot.pilot.extract import log_extract
+from picard_pilot.pilot.hooking import Hooks
 from picard_pilot.pilot.parts import Parts
+from picard_pilot.pilot.payloads import Payloads
 from picard_pilot.pilot.staging import Staging
 from picard_pilot.pilot.teller import Tellers
 from picard_pilot.pilot.work import JobWork
-from picard_pilot.system import disk
 
 log = logging.getLogger("picard.perform")
 
-LAUNCH_DIRECTORY = "launch"
 REPORT_FILE = "report.json"
 
 Post = Callable[[JobWork, int, ev.Event], None]
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Performer:
@@ -59,10 +46,11 @@ class Performer:
 
         `plugin_failed` is called when a hook of the experiment misbehaves.
         """
-        self._plugin_failed = plugin_failed
+        self._hooks = Hooks(parts, plugin_failed)
         self._parts = parts
         self._tellers = tellers
-        self._staging = Staging(parts, post)
+        self._payloads = Payloads(parts, self._hooks)
+        self._staging = Staging(parts, self._hooks, post)
         self._outbox = Outbox(parts.dispatcher, parts.clock, random.Random(parts.seed))
 
     async def perform(self, work: JobWork, generation: int, instruction: do.Instruction) -> ev.Event | None:
@@ -75,13 +63,13 @@ class Performer:
             case do.StageIn():
                 return await self._staging.stage_in(work, generation)
             case do.Launch():
-                return await self._launch(work)
+                return await self._payloads.launch(work)
             case do.Watch():
-                return await self._watch(work)
+                return await self._payloads.watch(work)
             case do.StopPayload(grace_s=grace_s):
-                await self._stop_payload(work, grace_s)
+                await self._payloads.stop(work, grace_s)
             case do.Diagnose():
-                return await self._diagnose(work)
+                return await self._payloads.diagnose(work)
             case do.StageOut():
                 return await self._staging.stage_out(work, generation)
             case do.StoreLog():
@@ -123,6 +111,17 @@ class Performer:
         nowhere = self._parts.workdir / f"{jobdir.PREFIX}{arrived.job.job_id}.none"
         return JobWork(case, jobdir.bundle_of(nowhere), journal)
 
+    async def too_often(self, work: JobWork) -> Stop | None:
+        """The stop for a job that was taken up more often than its experiment wants, for instance since it brings
+        down every pilot; None while it may go on."""
+        try:
+            policy = await self._hooks.call(self._hooks.experiment.recovery_policy, work.case.job)
+        except HookFailed:
+            return None
+        if work.case.resumed <= policy.max_attempts:
+            return None
+        return Stop(kind=StopKind.LIMIT, fault=faults.too_often_fault(work.case.resumed), grace_s=0.0)
+
     def release(self, work: JobWork) -> None:
         """Let go of the directory, so that a later pilot can take it up. May be called twice."""
         work.journal.close()
@@ -139,103 +138,34 @@ class Performer:
 
     async def _admit(self, work: JobWork) -> ev.Event:
         try:
-            refusal = await self._hook(work, self._experiment.check, work.case.job, self._parts.site)
+            job, site = work.case.job, self._parts.site
+            refusal = await self._hooks.call(self._hooks.experiment.check, job, site)
+            container = await self._hooks.call(self._hooks.experiment.container, job, site)
         except HookFailed as failed:
             return ev.Refused(fault=faults.hook_fault(failed, Phase.STARTING))
-        return ev.Admitted() if refusal is None else ev.Refused(fault=faults.refusal_fault(refusal))
+        if refusal is not None:
+            return ev.Refused(fault=faults.refusal_fault(refusal))
+        if container is not None:
+            return ev.Refused(fault=faults.no_container_fault(container.image))
+        return ev.Admitted()
 
     async def _prepare(self, work: JobWork) -> ev.Event:
         try:
-            preparation = await self._hook(
-                work, self._experiment.prepare, work.case.job, self._parts.site, self._parts.node
+            preparation = await self._hooks.call(
+                self._hooks.experiment.prepare, work.case.job, self._parts.site, self._parts.node
             )
         except HookFailed as failed:
             return ev.SetupFailed(fault=faults.hook_fault(failed, Phase.SETUP))
         return ev.Prepared(preparation=preparation)
-
-    # The payload
-
-    async def _launch(self, work: JobWork) -> ev.Event:
-        """Start the payload, or find that it was started before: the launch directory knows."""
-        directory = Path(work.bundle.private, LAUNCH_DIRECTORY)
-        found = await launcher.find(directory)
-        if isinstance(found, Running | Exited | Lost):
-            return _started(work, found)
-        try:
-            spec = await self._launch_spec(work, directory)
-            handle = await launcher.launch(spec)
-        except HookFailed as failed:
-            return ev.LaunchFailed(fault=faults.hook_fault(failed, Phase.RUNNING))
-        except LaunchFailed as failed:
-            return ev.LaunchFailed(fault=faults.start_fault(failed.error))
-        return _started(work, handle)
-
-    async def _launch_spec(self, work: JobWork, directory: Path) -> LaunchSpec:
-        job, site, bundle = work.case.job, self._parts.site, work.bundle
-        hooks = self._experiment
-        variables = await self._hook(work, hooks.environment, job, site, bundle)
-        needs = await self._hook(work, hooks.credentials, job)
-        command = await self._hook(work, hooks.command, job, site, bundle)
-        environment = payload_environment(
-            self._parts.environ, site.queue.environment, variables, command.environment, keep=needs.variables
-        )
-        return LaunchSpec(
-            directory=str(directory),
-            argv=command.argv,
-            cwd=bundle.directory,
-            env=environment,
-            stdout=bundle.stdout,
-            stderr=bundle.stderr,
-            output_limit_bytes=self._parts.settings.output_limit_bytes,
-        )
-
-    async def _watch(self, work: JobWork) -> ev.Event:
-        """Wait for the payload, whoever started it."""
-        found = await launcher.find(Path(work.bundle.private, LAUNCH_DIRECTORY))
-        if isinstance(found, Running):
-            work.launcher = found.handle.launcher
-            found = await launcher.wait(found.handle)
-        match found:
-            case Exited(exit=ended):
-                return ev.PayloadExited(exit=ended)
-            case Lost():
-                killed = launcher.kill_leftovers(found)
-                log.warning(
-                    "job %s: payload lost (%s), %s leftovers killed", work.job_id, found.reason, killed
-                )
-                return ev.PayloadLost(fault=faults.lost_fault(found.reason.replace("_", " ")))
-            case Elsewhere(handle=handle):
-                return ev.PayloadLost(
-                    fault=faults.lost_fault(f"it was started on another host, {handle.host}")
-                )
-            case _:
-                return ev.PayloadLost(fault=faults.lost_fault("it was never started"))
-
-    async def _stop_payload(self, work: JobWork, grace_s: float) -> None:
-        found = await launcher.find(Path(work.bundle.private, LAUNCH_DIRECTORY))
-        if isinstance(found, Running):
-            why = work.case.stop.kind.value if work.case.stop else "stop"
-            launcher.stop(found.handle, grace_s, why)
-
-    async def _diagnose(self, work: JobWork) -> ev.Event:
-        case = work.case
-        if case.exit is None:
-            return ev.Diagnosed()
-        try:
-            outcome = await self._hook(work, self._experiment.outcome, case.job, work.bundle, case.exit)
-        except HookFailed as failed:
-            return ev.Diagnosed(faults=(faults.hook_fault(failed, Phase.STAGEOUT),))
-        full = case.exit.exit_code != 0 and disk.is_full(Path(work.bundle.directory))
-        return ev.Diagnosed(
-            faults=faults.payload_faults(case.exit, outcome, work.bundle, full), outcome=outcome
-        )
 
     # The end
 
     async def _report(self, work: JobWork) -> ev.Event | None:
         """Tell the final report until the server has it; cancelled when the pilot must leave before."""
         await self._tellers.hush(work)
-        report = final_report(work.case, self._parts.sender, log_extract(work.case, work.bundle))
+        report = final_report(
+            work.case, self._parts.sender, log_extract(work.case, work.bundle), await self._metrics(work)
+        )
         delivered = await self._outbox.deliver(report, Path(work.bundle.private, REPORT_FILE))
         if not isinstance(delivered, Accepted):
             return None
@@ -244,24 +174,10 @@ class Performer:
         )
         return ev.ReportAccepted(answer=delivered.answer)
 
-    @property
-    def _experiment(self) -> Experiment:
-        return self._parts.experiment
-
-    async def _hook(self, work: JobWork, hook: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a hook of the experiment; one that fails ends the pilot's taking of jobs."""
+    async def _metrics(self, work: JobWork) -> dict[str, str]:
+        """The experiment's facts for the server; a hook that fails costs only these."""
+        job, bundle = work.case.job, work.bundle
         try:
-            return await call_hook(self._parts.settings.hook_limit_s, hook, *args, **kwargs)
-        except HookFailed as failed:
-            log.error("job %s: %s", work.job_id, failed)
-            self._plugin_failed()
-            raise
-
-
-def _started(work: JobWork, found: LaunchHandle | Running | Exited | Lost) -> ev.Event:
-    """The payload's identity, as the launch directory holds it."""
-    handle = found if isinstance(found, LaunchHandle) else found.handle
-    work.launcher = handle.launcher
-    return ev.PayloadStarted(
-        pid=handle.main.pid, start_ticks=handle.main.start_ticks, started_at=handle.started_at
-    )
+            return await self._hooks.call(self._hooks.experiment.metrics, job, bundle, exit_usage(work.case))
+        except HookFailed:
+            return {}

@@ -11,9 +11,12 @@ from picard_pilot.data import logs
 from picard_pilot.data.stagein import stage_in
 from picard_pilot.data.stageout import stage_out
 from picard_pilot.diagnosis.faults import fault
+from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.model import events as ev
 from picard_pilot.model.site import Activity
 from picard_pilot.model.states import Phase
+from picard_pilot.pilot.faults import hook_fault
+from picard_pilot.pilot.hooking import Hooks
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.work import JobWork
 
@@ -25,9 +28,10 @@ Post = Callable[[JobWork, int, ev.Event], None]
 class Staging:
     """Performs StageIn, StageOut and StoreLog; each is safe to repeat."""
 
-    def __init__(self, parts: Parts, post: Post) -> None:
-        """`post` takes the event of each single file."""
+    def __init__(self, parts: Parts, hooks: Hooks, post: Post) -> None:
+        """`hooks` calls the experiment; `post` takes the event of each single file."""
         self._parts = parts
+        self._hooks = hooks
         self._post = post
 
     async def stage_in(self, work: JobWork, generation: int) -> ev.Event:
@@ -36,9 +40,17 @@ class Staging:
         async def staged(event: ev.InputStaged) -> None:
             self._post(work, generation, event)
 
+        try:
+            experiment = self._hooks.experiment
+            policy = await self._hooks.call(experiment.input_policy, work.case.job, self._parts.site)
+            local_files = await self._hooks.call(experiment.local_files, work.case.job)
+        except HookFailed as failed:
+            return ev.StageInFailed(faults=(hook_fault(failed, Phase.STAGEIN),))
         result = await stage_in(
             job=work.case.job,
             site=self._parts.site,
+            local_files=local_files,
+            allow_link=policy.allow_link,
             directory=Path(work.bundle.directory),
             done=work.case.staged,
             worker=self._parts.worker,

@@ -78,6 +78,8 @@ class Supervisor:
                 for work in left:
                     self._adopt(work)
                     self._handle(work, ev.Resumed(pilot=self._parts.owner.pilot))
+                    if (stop := await self._performer.too_often(work)) is not None:
+                        self._handle(work, ev.StopRequested(stop=stop))
                 why = await self._loop()
                 log.info("leaving: %s", self._signal.name + " received" if self._signal else why.value)
                 beat.cancel()

@@ -1,0 +1,155 @@
+"""The instructions about a payload: launch it, watch it, stop it, read what it left.
+
+The launcher that keeps it is `payload.launcher`; what its end means for the job is decided in `lifecycle`.
+"""
+
+import logging
+from pathlib import Path
+
+from picard_pilot.diagnosis.match import first_match
+from picard_pilot.experiments.environment import payload_environment
+from picard_pilot.experiments.hooks import HookFailed
+from picard_pilot.model import events as ev
+from picard_pilot.model.bundle import Bundle, Outcome
+from picard_pilot.model.fault import Fault
+from picard_pilot.model.rule import Where
+from picard_pilot.model.states import Phase
+from picard_pilot.payload import launcher
+from picard_pilot.payload.launch import (
+    Elsewhere,
+    Exited,
+    LaunchFailed,
+    LaunchHandle,
+    LaunchSpec,
+    Lost,
+    Running,
+    UndeterminedLaunch,
+)
+from picard_pilot.pilot import faults
+from picard_pilot.pilot.hooking import Hooks
+from picard_pilot.pilot.lines import last_lines
+from picard_pilot.pilot.parts import Parts
+from picard_pilot.pilot.work import JobWork
+from picard_pilot.system import disk
+
+log = logging.getLogger("picard.payload")
+
+LAUNCH_DIRECTORY = "launch"
+
+RULE_LINES = 200
+"""How many of the last lines of each stream an experiment's rules are tried on: a traceback and what led to it."""
+
+
+class Payloads:
+    """Performs Launch, Watch, StopPayload and Diagnose; each is safe to repeat."""
+
+    def __init__(self, parts: Parts, hooks: Hooks) -> None:
+        """`hooks` calls the experiment."""
+        self._parts = parts
+        self._hooks = hooks
+
+    async def launch(self, work: JobWork) -> ev.Event:
+        """Start the payload, or find that it was started before: the launch directory knows."""
+        directory = _launch_directory(work)
+        try:
+            found = await launcher.find(directory)
+            if isinstance(found, Running | Exited | Lost):
+                return _started(work, found.handle)
+            spec = await self._spec(work, directory)
+            return _started(work, await launcher.launch(spec))
+        except HookFailed as failed:
+            return ev.LaunchFailed(fault=faults.hook_fault(failed, Phase.RUNNING))
+        except LaunchFailed as failed:
+            return ev.LaunchFailed(fault=faults.start_fault(failed.error))
+        except (UndeterminedLaunch, OSError) as error:
+            return ev.LaunchFailed(fault=faults.launch_directory_fault(error))
+
+    async def _spec(self, work: JobWork, directory: Path) -> LaunchSpec:
+        job, site, bundle = work.case.job, self._parts.site, work.bundle
+        experiment = self._hooks.experiment
+        variables = await self._hooks.call(experiment.environment, job, site, bundle)
+        needs = await self._hooks.call(experiment.credentials, job)
+        command = await self._hooks.call(experiment.command, job, site, bundle)
+        environment = payload_environment(
+            self._parts.environ, site.queue.environment, variables, command.environment, keep=needs.variables
+        )
+        return LaunchSpec(
+            directory=str(directory),
+            argv=command.argv,
+            cwd=bundle.directory,
+            env=environment,
+            stdout=bundle.stdout,
+            stderr=bundle.stderr,
+            output_limit_bytes=self._parts.settings.output_limit_bytes,
+        )
+
+    async def watch(self, work: JobWork) -> ev.Event:
+        """Wait for the payload, whoever started it."""
+        found = await launcher.find(_launch_directory(work))
+        if isinstance(found, Running):
+            work.launcher = found.handle.launcher
+            found = await launcher.wait(found.handle)
+        match found:
+            case Exited(exit=ended):
+                return ev.PayloadExited(exit=ended)
+            case Lost():
+                killed = launcher.kill_leftovers(found)
+                log.warning("job %s: payload lost (%s), %s leftovers", work.job_id, found.reason, killed)
+                return ev.PayloadLost(fault=faults.lost_fault(found.reason.replace("_", " ")))
+            case Elsewhere(handle=handle):
+                why = f"it was started on another host, {handle.host}"
+                return ev.PayloadLost(fault=faults.lost_fault(why))
+            case _:
+                return ev.PayloadLost(fault=faults.lost_fault("it was never started"))
+
+    async def stop(self, work: JobWork, grace_s: float) -> None:
+        """Ask the launcher to end the payload's whole tree; the end arrives through `watch`."""
+        found = await launcher.find(_launch_directory(work))
+        if isinstance(found, Running):
+            why = work.case.stop.kind.value if work.case.stop else "stop"
+            launcher.stop(found.handle, grace_s, why)
+
+    async def diagnose(self, work: JobWork) -> ev.Event:
+        """What the payload reports about itself and, where it did not end well, what went wrong."""
+        case = work.case
+        if case.exit is None:
+            return ev.Diagnosed()
+        experiment = self._hooks.experiment
+        try:
+            outcome = await self._hooks.call(experiment.outcome, case.job, work.bundle, case.exit)
+            found = await self._faults(work, outcome)
+            policy = await self._hooks.call(experiment.output_policy, case.job, self._parts.site)
+        except HookFailed as failed:
+            return ev.Diagnosed(faults=(faults.hook_fault(failed, Phase.STAGEOUT),))
+        return ev.Diagnosed(faults=found, outcome=outcome, keep_outputs=policy.store_of_failed)
+
+    async def _faults(self, work: JobWork, outcome: Outcome) -> tuple[Fault, ...]:
+        """What the experiment's own rules recognise comes first: it is the cause, the bad exit its symptom."""
+        ended = work.case.exit
+        assert ended is not None
+        full = ended.exit_code != 0 and disk.is_full(Path(work.bundle.directory).parent)
+        found = faults.payload_faults(ended, outcome, work.bundle, full)
+        if not found:
+            return ()
+        rules = await self._hooks.call(self._hooks.experiment.rules)
+        cause = first_match(rules, _lines(work.bundle), phase=Phase.RUNNING) if rules else None
+        return (cause, *found) if cause else found
+
+
+def _launch_directory(work: JobWork) -> Path:
+    return Path(work.bundle.private, LAUNCH_DIRECTORY)
+
+
+def _lines(bundle: Bundle) -> dict[Where, list[str]]:
+    return {
+        Where.STDOUT: last_lines(bundle.stdout, RULE_LINES),
+        Where.STDERR: last_lines(bundle.stderr, RULE_LINES),
+    }
+
+
+def _started(work: JobWork, handle: LaunchHandle) -> ev.Event:
+    """The payload's identity, as the launch directory holds it."""
+    work.launcher = handle.launcher
+    return ev.PayloadStarted(
+        pid=handle.main.pid, start_ticks=handle.main.start_ticks, started_at=handle.started_at
+    )
