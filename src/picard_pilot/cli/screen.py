@@ -119,8 +119,8 @@ class Screen:
             return
         if self.no_input or self.json or not sys.stdin.isatty() or not sys.stderr.isatty():
             raise UsageTrouble(
-                question,
-                "nobody can be asked here",
+                "Nothing was done: this needs a yes",
+                f"{question} Nobody can be asked here",
                 "Repeat it with --yes, or see what it would do with --dry-run",
             )
         sys.stderr.write(f"{question} [y/N] ")
