@@ -12,7 +12,7 @@ import msgspec
 from picard_pilot.data.crew import for_each
 from picard_pilot.data.plan import NoPlan, sources
 from picard_pilot.data.verdicts import stagein_fault
-from picard_pilot.data.walk import Attempt, walk
+from picard_pilot.data.walk import Attempt, many, walk
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.model.events import InputStaged
@@ -146,7 +146,7 @@ class _Run:
         kind = file.checksum.kind if file.checksum else ChecksumKind.ADLER32
         self._fail(
             stagein_fault(failures, kind),
-            f"input {file.lfn} cannot be had: {failures[-1].says}",
+            f"input {file.lfn} cannot be had" + many(attempts),
             tuple(attempt.says() for attempt in attempts),
         )
 

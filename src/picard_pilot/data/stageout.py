@@ -14,7 +14,7 @@ from picard_pilot.data.crew import for_each
 from picard_pilot.data.plan import NoPlan, destinations
 from picard_pilot.data.stagein import REAL_CLOCK, context
 from picard_pilot.data.verdicts import stageout_fault
-from picard_pilot.data.walk import Attempt, walk
+from picard_pilot.data.walk import Attempt, many, walk
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.model.events import OutputStored
@@ -155,7 +155,7 @@ class _Run:
         kind = attempts[-1].entry.endpoint.checksum
         self._fail(
             stageout_fault(failures, kind),
-            f"output {file.lfn} cannot be stored: {failures[-1].says}",
+            f"output {file.lfn} cannot be stored" + many(attempts),
             tuple(attempt.says() for attempt in attempts),
         )
 

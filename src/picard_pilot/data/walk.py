@@ -40,6 +40,11 @@ class Attempt(NamedTuple):
         return f"{place}: {self.outcome.how}, {self.outcome.size_bytes} bytes in {self.outcome.seconds:.3f} s"
 
 
+def many(attempts: Sequence[Attempt]) -> str:
+    """How often it was tried, for the end of a sentence; nothing when it was tried once."""
+    return "" if len(attempts) == 1 else f" after {len(attempts)} attempts"
+
+
 class Walk(Generic[Entry]):
     """The order of tries, without doing them.
 
