@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from launch_kit import payload, runs
-from process_kit import DEADLINE_S, go, until_async
+from process_kit import DEADLINE_S, go, shell, until_async
 
 from picard_pilot.model.command import StartErrorKind
 from picard_pilot.payload import launcher
@@ -93,3 +93,14 @@ def test_a_start_that_cannot_be_recorded_does_not_happen(small_disk: Path, tmp_p
         await until_async(lambda: runs(tmp_path) == 1, "the one run")
 
     go(scenario())
+
+
+def test_a_command_on_a_full_disk_is_told_by_the_kernel_and_by_us(small_disk: Path) -> None:
+    """What fitted is kept, the command hears ENOSPC itself, and its own words are not lost."""
+    result = shell("exec cat /dev/zero", stdout=small_disk / "out")
+    assert result.exit_code == 1
+    assert "No space left" in result.stderr_tail
+    assert result.stdout_bytes == (small_disk / "out").stat().st_size > 0
+    _fill(small_disk)
+    assert shell("echo works", temporary=small_disk).exit_code == 1  # its output has no room
+    (small_disk / "filling").unlink()

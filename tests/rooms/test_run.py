@@ -240,3 +240,16 @@ def test_no_variable_of_ours_is_needed() -> None:
     """An empty environment works; programs are then found in the usual places."""
     assert command("true", env={}).ok
     assert "PATH" in ENV
+
+
+def test_a_character_that_no_program_can_get_is_refused() -> None:
+    """Half a surrogate pair, as hostile JSON has it."""
+    result = command("echo", "\ud800")
+    assert result.start_error is not None
+    assert result.start_error.kind is StartErrorKind.BAD_ARGUMENT
+
+
+def test_limits_of_years_are_no_trouble() -> None:
+    """The kernel waits for no more than 24 days at a time; nobody else needs to know."""
+    for limit in (1e9, float("inf")):
+        assert command("true", time_limit_s=limit, grace_s=1e12).ok

@@ -169,3 +169,16 @@ def test_the_launcher_imports_only_itself() -> None:
         word for word in said.split("'") if word.startswith("picard_pilot.system.") and "shim" not in word
     ]
     assert ours == []
+
+
+def test_a_kernel_that_lists_no_children_is_asked_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some sandboxes do not imitate that file; the answer is the same."""
+    with nothing_survives() as mark:
+        with subprocess.Popen(["/bin/sh", "-c", "sleep 1000; :", mark]) as child:
+            until(lambda: tree.children(child.pid), "the shell to have a child")
+            expected = sorted(tree.descendants(child.pid))
+            monkeypatch.setattr(tree, "_KERNEL_LISTS_CHILDREN", False)
+            assert sorted(tree.descendants(child.pid)) == expected
+            for each in proc.descendants(child.pid):
+                proc.send_signal(each, signal.SIGKILL)
+            child.kill()

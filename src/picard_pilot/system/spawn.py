@@ -22,6 +22,10 @@ _KEPT_VARIABLES = ("LD_LIBRARY_PATH", "LD_PRELOAD")
 _RESET_SIGNALS = tuple(n for n in range(1, 65) if n not in (9, 19, 32, 33))
 
 
+LONGEST_GRACE_S = 1e6
+"""Longer than any job; keeps infinity off the wire."""
+
+
 class BadOrder(ValueError):
     """A command that no kernel would take: empty, with a NUL byte, or a variable whose name has a `=`."""
 
@@ -44,10 +48,15 @@ def encode_order(
         raise BadOrder("the command is empty or has a NUL byte in it")
     if any(not name or "=" in name for name in env):
         raise BadOrder("the environment has a name that is empty or has a `=` in it")
+    try:
+        arguments = [os.fsencode(argument) for argument in argv]
+        variables = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
+    except UnicodeEncodeError as error:
+        raise BadOrder(f"a character cannot be passed to a program: {error.object[error.start]!a}") from None
     order = {
         "protocol": PROTOCOL,
-        "argv": [os.fsencode(a) for a in argv],
-        "env": {os.fsencode(k): os.fsencode(v) for k, v in env.items()},
+        "argv": arguments,
+        "env": variables,
         "cwd": os.fsencode(cwd),
         "directory": directory,
         "launch_id": launch_id,
@@ -96,7 +105,9 @@ class Shim:
 
 def stop_line(grace_s: float, reason: str) -> bytes:
     """The order to stop, for the channel or the control FIFO."""
-    return f"stop {max(0, round(grace_s * 1000))} {reason}\n".encode("ascii", "replace")
+    return f"stop {round(min(max(0.0, grace_s), LONGEST_GRACE_S) * 1000)} {reason}\n".encode(
+        "ascii", "replace"
+    )
 
 
 def start(stdin_fd: int, stdout_fd: int, stderr_fd: int, lock_fd: int | None = None) -> Shim:
@@ -106,6 +117,7 @@ def start(stdin_fd: int, stdout_fd: int, stderr_fd: int, lock_fd: int | None = N
     """
     ours, theirs = socket.socketpair()
     moved: list[int] = []
+    pid = 0
     try:
         wanted = [stdin_fd, stdout_fd, stderr_fd, theirs.fileno()]
         if lock_fd is not None:
@@ -121,15 +133,19 @@ def start(stdin_fd: int, stdout_fd: int, stderr_fd: int, lock_fd: int | None = N
             setsigmask=(),
             setsigdef=_RESET_SIGNALS,
         )
+        pidfd = os.pidfd_open(pid)
     except OSError:
         ours.close()
+        theirs.close()
+        if pid:
+            os.waitpid(pid, 0)  # without an order it leaves at once
         raise
     finally:
         theirs.close()
         for fd in moved:
             os.close(fd)
     ours.setblocking(False)
-    return Shim(pid, os.pidfd_open(pid), ours)
+    return Shim(pid, pidfd, ours)
 
 
 async def process_end(pidfd: int) -> None:

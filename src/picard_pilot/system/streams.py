@@ -3,8 +3,8 @@
 Who starts the command is `system.run` and `payload.launcher`.
 """
 
+import errno
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 TAIL_PIECE_BYTES = 4
@@ -32,13 +32,16 @@ def open_output(path: Path | None, temporary: Path) -> int:
     Appending keeps what is there, and keeps both streams whole when they share a file.
     """
     if path is not None:
+        if "\0" in str(path):
+            raise OSError(errno.EINVAL, "a NUL byte in the name", ascii(str(path)))
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         return os.open(temporary, os.O_RDWR | os.O_APPEND | os.O_TMPFILE, 0o600)
-    except (IsADirectoryError, OSError) as error:
-        if isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError):
+    except OSError as error:
+        # EISDIR is the answer of a kernel, EOPNOTSUPP of a file system without it, network ones above all.
+        if error.errno not in (errno.EISDIR, errno.EOPNOTSUPP):
             raise
-    return _open_unlinked(temporary)  # a file system without O_TMPFILE, network ones above all
+    return _open_unlinked(temporary)
 
 
 def _open_unlinked(directory: Path) -> int:
@@ -66,8 +69,3 @@ def read_tail(fd: int, start: int, size: int, tail_bytes: int) -> str:
             cut += 1
         data = data[cut:]
     return data.decode("utf-8", "backslashreplace")
-
-
-def file_keys(fds: Mapping[str, int]) -> set[tuple[int, int]]:
-    """Device and inode of each file."""
-    return {os.fstat(fd)[2:0:-1] for fd in fds.values()}

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 KILL_PAUSE_S = 0.004
 """Between two rounds of killing, unless a child ends sooner."""
+LONGEST_WAIT_MS = 86_400_000.0
+"""A day; poll takes no more than 24 of them."""
 STOP_SIGNALS = (_signal.SIGTERM, _signal.SIGINT)
 _FAULTS = (_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGABRT)
 """What reports an error of the launcher itself keeps its effect."""
@@ -115,6 +117,9 @@ class Launcher:
         posix.close(self.gate_fd)
         self.poller.register(self.status_fd, select.POLLIN)
         self.poller.register(self.control, select.POLLIN)
+        if self.order["time_limit_s"] is not None:
+            # From here, not from the program's first step: its file system may hang while it is loaded.
+            self.limit_at = self.started_s + self.order["time_limit_s"]
         if self.output.limit_bytes is not None:
             self.look_at = self.started_s
 
@@ -175,7 +180,9 @@ class Launcher:
 
     def _timeout_ms(self) -> float | None:
         times = [at for at in (self.limit_at, self.stop_at, self.look_at) if at is not None]
-        return max(0.0, (min(times) - time.monotonic()) * 1000 + 1) if times else None
+        if not times:
+            return None
+        return min(max(0.0, (min(times) - time.monotonic()) * 1000 + 1), LONGEST_WAIT_MS)
 
     def _read_signals(self) -> None:
         try:
@@ -197,8 +204,6 @@ class Launcher:
             stage, _, number = said.decode().partition(" ")
             self.start_error = (stage, int(number))
         elif not self.nothing_ran:
-            if self.order["time_limit_s"] is not None and self.stopped_by is None:
-                self.limit_at = self.started_s + self.order["time_limit_s"]
             self._tell(self._identity())
 
     def _read_control(self) -> None:

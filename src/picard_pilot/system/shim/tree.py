@@ -46,13 +46,26 @@ def start_ticks(pid: int) -> int:
     return int(fields[19]) if fields else 0
 
 
+_KERNEL_LISTS_CHILDREN = posix.access("/proc/thread-self/children", posix.R_OK)
+"""CONFIG_PROC_CHILDREN, which every distribution sets but not every sandbox imitates."""
+
+
 def children(pid: int) -> list[int]:
     """The children of all threads of a process. May miss some while others end; ask again."""
+    if not _KERNEL_LISTS_CHILDREN:
+        return _children_by_parent(pid)
     try:
         tasks = posix.listdir(f"/proc/{pid}/task")
     except OSError:
         return []
     return [int(child) for task in tasks for child in read_small(f"/proc/{pid}/task/{task}/children").split()]
+
+
+def _children_by_parent(pid: int) -> list[int]:
+    """The same by asking every process for its parent: 1 ms for a hundred of them, instead of 0.01."""
+    parent = str(pid).encode()
+    every = [int(name) for name in posix.listdir("/proc") if name.isdigit()]
+    return [child for child in every if stat_fields(child)[1:2] == [parent]]
 
 
 def descendants(root: int) -> Tree:
@@ -114,6 +127,6 @@ def kill_descendants(reap: "Callable[[], bool]", pause: "Callable[[], None]") ->
         if tree != seen:
             seen, give_up_at = tree, time.monotonic() + KILL_PATIENCE_S
         elif time.monotonic() > give_up_at:
-            return len(tree)
+            return max(1, len(tree))
         pause()
     return 0
