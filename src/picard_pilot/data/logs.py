@@ -115,7 +115,9 @@ class _Maker:
     def _members(self) -> list[_Member]:
         """The archive's files, the most useful first."""
         directory, private = Path(self._bundle.directory), Path(self._bundle.private)
-        beside = [_Member(name, directory.parent / name) for name in PILOT_LOGS]
+        beside = [
+            _Member(name, path) for name in PILOT_LOGS if os.path.lexists(path := directory.parent / name)
+        ]
         own = [_Member(name, directory / name) for name in self._matching(directory, PAYLOAD_PATTERNS)]
         records = [
             _Member(f"{private.name}/{name}", private / name)

@@ -1,0 +1,75 @@
+"""Movers that misbehave, for tests of the transfer worker; named to it by their import path."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import ClassVar
+
+from picard_pilot.model.transfer import FetchRequest, StoreRequest, Transferred
+from picard_pilot.movers.base import Progress
+from picard_pilot.movers.local import LocalMover
+
+
+class _Naughty(LocalMover):
+    api: ClassVar[int] = 1
+
+    def store(self, request: StoreRequest, progress: Progress) -> Transferred:
+        """Not what these are for."""
+        raise NotImplementedError
+
+
+class Raising(_Naughty):
+    """Raises what no mover should."""
+
+    def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
+        """Fail like a bug."""
+        raise ZeroDivisionError("a bug in a mover")
+
+
+class Leaving(_Naughty):
+    """Tries to end the program."""
+
+    def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
+        """End it politely."""
+        sys.exit(3)
+
+
+class Crashing(_Naughty):
+    """Takes the worker with it, the first time or always."""
+
+    def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
+        """Crash unless a file beside the target says that it crashed before."""
+        marker = Path(request.target + ".crashed")
+        if request.scope == "once" and marker.exists():
+            return super().fetch(request, progress)
+        marker.touch()
+        os._exit(11)
+
+
+class Noisy(_Naughty):
+    """Prints to both streams, with text that looks like an answer."""
+
+    def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
+        """Make noise, then do the work."""
+        for descriptor in (1, 2):
+            os.write(descriptor, b'{"type": "answer", "number": 1}\n' + b"\xff" * 100_000 + b"\n")
+        return super().fetch(request, progress)
+
+
+class Slow(_Naughty):
+    """Shows a sign of life now and then, for ever or until a file appears."""
+
+    def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
+        """Pass one byte each 20 ms."""
+        release = Path(request.target + ".release")
+        while not release.exists():
+            progress(1)
+            threading.Event().wait(0.02)
+        return super().fetch(request, progress)
+
+
+class FromTomorrow(_Naughty):
+    """Written for another interface."""
+
+    api: ClassVar[int] = 99

@@ -1,0 +1,200 @@
+"""The log archive: what is in it, what never is, and that nothing a payload leaves can spoil it."""
+
+import asyncio
+import os
+import tarfile
+import zlib
+from pathlib import Path
+
+import pytest
+
+from picard_pilot.data import log_text
+from picard_pilot.data.logs import make_archive
+from picard_pilot.model.bundle import Bundle
+from picard_pilot.model.files import FileRole, FileSpec
+from picard_pilot.model.job import Job
+from picard_pilot.payload.jobdir import bundle_of
+from picard_pilot.system.redact import Redactor
+from picard_pilot.testing.mover_kit import largest_file_bytes
+
+JOB = Job(
+    job_id=42,
+    attempt_nr=1,
+    inputs=(FileSpec(lfn="in.root", role=FileRole.INPUT),),
+    outputs=(FileSpec(lfn="out.log", role=FileRole.OUTPUT),),
+    log=FileSpec(lfn="job.log.tgz", role=FileRole.LOG),
+)
+FOLDER = "tarball_PandaJob_42_QUEUE"
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """The directory of a job that ran."""
+    (tmp_path / "pilotlog.txt").write_text("pilot was here\n")
+    directory = tmp_path / "PanDA_Pilot-42"
+    (directory / "picard").mkdir(parents=True)
+    (directory / "picard" / "journal.jsonl").write_text('{"event": "JobReceived"}\n')
+    (directory / "picard" / "job.json").write_text("{}\n")
+    (directory / "picard" / "reserve").write_bytes(b"\0" * 1000)
+    (directory / "payload.stdout").write_text("line 1\nline 2\n")
+    (directory / "payload.stderr").write_text("")
+    (directory / "jobReport.json").write_text("{}\n")
+    (directory / "log.EVNTtoHITS").write_text("step\n")
+    (directory / "in.root").write_bytes(b"input")
+    (directory / "out.log").write_bytes(b"output, whatever its name")
+    (directory / "scratch.dat").write_bytes(b"not a log")
+    return bundle_of(directory)
+
+
+def archive(bundle: Bundle, name: str = "job.log.tgz", redactor: Redactor | None = None) -> dict[str, bytes]:
+    """Make the archive and read it back: contents by name without the folder."""
+    target = Path(bundle.private, name)
+    asyncio.run(make_archive(JOB, "QUEUE", bundle, target, redactor=redactor))
+    found: dict[str, bytes] = {}
+    with tarfile.open(target) as opened:
+        for member in opened:
+            assert member.isreg()
+            assert member.name.startswith(FOLDER + "/")
+            content = opened.extractfile(member)
+            assert content is not None
+            found[member.name.removeprefix(FOLDER + "/")] = content.read()
+    return found
+
+
+def test_what_is_in_it(bundle: Bundle) -> None:
+    """The pilot's log and records, what the payload said, its reports; no input, no output, nothing else."""
+    found = archive(bundle)
+    assert set(found) == {
+        "pilotlog.txt",
+        "picard/job.json",
+        "picard/journal.jsonl",
+        "payload.stdout",
+        "payload.stderr",
+        "jobReport.json",
+        "log.EVNTtoHITS",
+    }
+    assert found["payload.stdout"] == b"line 1\nline 2\n"
+    assert sorted(path.name for path in Path(bundle.private).iterdir()) == [
+        "job.json",
+        "job.log.tgz",
+        "journal.jsonl",
+        "reserve",
+    ]
+
+
+def test_an_uncompressed_one(bundle: Bundle) -> None:
+    """The name decides."""
+    archive(bundle, "job.log.tar")
+    with tarfile.open(Path(bundle.private, "job.log.tar"), "r:") as opened:
+        assert opened.getnames()
+
+
+def test_secrets_stay_out(bundle: Bundle) -> None:
+    """Registered ones and those that look like one, in any file."""
+    secret = os.urandom(12).hex()
+    redactor = Redactor()
+    redactor.register(secret)
+    Path(bundle.stdout).write_text(f"my key is {secret}\n" * 3 + "Authorization: Bearer abcdefgh12345678\n")
+    Path(bundle.private, "journal.jsonl").write_text('{"note": "' + secret + '"}\n')
+    found = archive(bundle, redactor=redactor)
+    assert secret.encode() not in b"".join(found.values())
+    assert b"abcdefgh12345678" not in found["payload.stdout"]
+    assert found["payload.stdout"].count(b"[redacted]") == 4
+
+
+def test_bytes_that_are_no_text_come_through(bundle: Bundle) -> None:
+    """A payload may print anything."""
+    noise = bytes(range(256)) * 1000
+    Path(bundle.stdout).write_bytes(noise)
+    assert archive(bundle)["payload.stdout"] == noise
+
+
+def test_a_long_file_is_cut_in_its_middle(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beginning and end are kept, the cut is said in the file and in a note."""
+    monkeypatch.setattr(log_text, "HEAD_BYTES", 1000)
+    monkeypatch.setattr(log_text, "TAIL_BYTES", 2000)
+    text = b"".join(b"line %06d\n" % number for number in range(10_000))
+    Path(bundle.stdout).write_bytes(text)
+    found = archive(bundle)
+    cut = found["payload.stdout"]
+    assert cut.startswith(text[:1000])
+    assert cut.endswith(text[-2000:])
+    assert b"117000 bytes are left out here" in cut
+    assert b"payload.stdout is cut: 117000 bytes" in found["archive_notes.txt"]
+
+
+def test_what_is_no_regular_file_is_left_out(bundle: Bundle) -> None:
+    """A link could lead to anything, a FIFO would hang for ever; a note says what was left out."""
+    directory = Path(bundle.directory)
+    (directory / "log.link").symlink_to("/etc/hostname")
+    os.mkfifo(directory / "log.fifo")
+    (directory / "log.folder").mkdir()
+    Path(bundle.stderr).unlink()
+    Path(bundle.stderr).symlink_to("/etc/hostname")
+    found = archive(bundle)
+    assert not {"log.link", "log.fifo", "log.folder", "payload.stderr"} & set(found)
+    notes = found["archive_notes.txt"].decode()
+    for name in ("log.link", "log.fifo", "log.folder", "payload.stderr"):
+        assert f"{name} is left out: it is no regular file" in notes
+
+
+def test_a_payload_with_a_thousand_logs(bundle: Bundle) -> None:
+    """The first ones, and a note for each of the others."""
+    for number in range(1000):
+        Path(bundle.directory, f"log.{number:04}").write_text("x")
+    found = archive(bundle)
+    assert len(found) == 201
+    assert found["archive_notes.txt"].count(b"more than 200 files") == 1007 - 200
+    assert "payload.stdout" in found
+
+
+def test_an_archive_that_is_there_is_kept(bundle: Bundle) -> None:
+    """It may have been stored before a crash; another one would not be the stored one any more."""
+    target = Path(bundle.private, "job.log.tgz")
+    archive(bundle)
+    before = zlib.crc32(target.read_bytes())
+    Path(bundle.stdout).write_text("changed")
+    archive(bundle)
+    assert zlib.crc32(target.read_bytes()) == before
+
+
+def test_after_everything_else_failed(bundle: Bundle) -> None:
+    """No payload ever ran, no log exists: there is still an archive with the journal."""
+    for path in Path(bundle.directory).iterdir():
+        if path.is_file():
+            path.unlink()
+    Path(bundle.directory).parent.joinpath("pilotlog.txt").unlink()
+    assert set(archive(bundle)) == {"picard/job.json", "picard/journal.jsonl"}
+
+
+def test_a_full_disk_leaves_no_half_archive(bundle: Bundle) -> None:
+    """The error is the system's, and the temporary file is gone."""
+    Path(bundle.stdout).write_bytes(os.urandom(500_000))
+    target = Path(bundle.private, "job.log.tgz")
+    with largest_file_bytes(100_000), pytest.raises(OSError, match="too large"):
+        asyncio.run(make_archive(JOB, "QUEUE", bundle, target))
+    assert sorted(path.name for path in Path(bundle.private).iterdir()) == [
+        "job.json",
+        "journal.jsonl",
+        "reserve",
+    ]
+
+
+def test_cancelling_leaves_nothing(bundle: Bundle) -> None:
+    """The pilot must leave: the thread stops at once and takes its temporary file with it."""
+    Path(bundle.stdout).write_bytes(b"a line that is short\n" * 2_000_000)
+    target = Path(bundle.private, "job.log.tgz")
+
+    async def run() -> None:
+        work = asyncio.create_task(make_archive(JOB, "QUEUE", bundle, target))
+        await asyncio.sleep(0)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+
+    asyncio.run(run())
+    assert sorted(path.name for path in Path(bundle.private).iterdir()) == [
+        "job.json",
+        "journal.jsonl",
+        "reserve",
+    ]

@@ -1,0 +1,357 @@
+"""The transfer worker: one process that can be killed as a whole, and a client that nothing can hang."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+
+import pytest
+
+from picard_pilot.data.worker import TransferWorker, WorkerLimits
+from picard_pilot.model.files import ChecksumKind
+from picard_pilot.model.transfer import (
+    FailureClass,
+    FetchRequest,
+    FileFacts,
+    How,
+    Removed,
+    RemoveRequest,
+    Side,
+    StatRequest,
+    TransferFailure,
+    Transferred,
+)
+from picard_pilot.testing.mover_kit import CONTENT, DEADLINE_S, adler32, gone, names, until
+
+HERE = str(Path(__file__).parent)
+
+
+def worker(folder: Path, **limits: float) -> TransferWorker:
+    """A worker that finds the movers of this folder."""
+    return TransferWorker(
+        limits=WorkerLimits(**limits),
+        log_path=folder / "worker.log",
+        environment={**os.environ, "PYTHONPATH": HERE},
+    )
+
+
+def request(
+    folder: Path, name: str = "in", mover: str | None = None, scope: str | None = None
+) -> FetchRequest:
+    """A request for a file of CONTENT, by the local mover or a naughty one."""
+    storage = folder / "storage"
+    storage.mkdir(exist_ok=True)
+    (folder / "node").mkdir(exist_ok=True)
+    (storage / name).write_bytes(CONTENT)
+    return FetchRequest(
+        lfn=name,
+        scope=scope,
+        surl=f"file://{storage}/{name}",
+        target=str(folder / "node" / name),
+        checksum=adler32(CONTENT),
+        movers=(f"naughty_movers:{mover}",) if mover else (),
+    )
+
+
+def run(work: Coroutine[object, object, None]) -> None:
+    """Run a test's coroutine with a deadline."""
+
+    async def limited() -> None:
+        async with asyncio.timeout(3 * DEADLINE_S):
+            await work
+
+    asyncio.run(limited())
+
+
+def good(result: Transferred | TransferFailure) -> Transferred:
+    """A transfer that must have worked."""
+    assert isinstance(result, Transferred), result
+    return result
+
+
+def bad(result: object) -> TransferFailure:
+    """A transfer that must have failed."""
+    assert isinstance(result, TransferFailure), result
+    return result
+
+
+def test_nothing_is_started_before_it_is_needed(tmp_path: Path) -> None:
+    """No process before the first transfer, one for all of them, none afterwards, and no zombie."""
+
+    async def work() -> None:
+        async with worker(tmp_path) as client:
+            assert client.pid is None
+            good(await client.transfer(request(tmp_path)))
+            first = client.pid
+            good(await client.transfer(request(tmp_path, "second")))
+            assert first is not None and client.pid == first
+        assert client.pid is None
+        assert gone(first)
+
+    run(work())
+
+
+def test_many_files_at_once(tmp_path: Path) -> None:
+    """A hundred transfers asked together all succeed, each with its own answer."""
+
+    async def work() -> None:
+        async with worker(tmp_path) as client:
+            asked = [request(tmp_path, f"in{number}") for number in range(100)]
+            results = await asyncio.gather(*(client.transfer(one) for one in asked))
+            assert [good(result).surl for result in results] == [one.surl for one in asked]
+        assert len(names(tmp_path / "node")) == 100
+
+    run(work())
+
+
+def test_stat_and_remove_by_the_worker(tmp_path: Path) -> None:
+    """The other two requests travel as well, and their failures."""
+
+    async def work() -> None:
+        surl = request(tmp_path).surl
+        async with worker(tmp_path) as client:
+            facts = await client.stat(StatRequest(surl=surl, measure=ChecksumKind.ADLER32))
+            assert facts == FileFacts(exists=True, size_bytes=len(CONTENT), checksum=adler32(CONTENT))
+            assert await client.remove(RemoveRequest(surl=surl)) == Removed(was_there=True)
+            assert await client.stat(StatRequest(surl=surl)) == FileFacts(exists=False)
+            failure = bad(await client.stat(StatRequest(surl="file://elsewhere.example/x")))
+            assert failure.kind is FailureClass.SPECIFICATION
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("mover", "word"), [("Raising", "ZeroDivisionError: a bug in a mover"), ("Leaving", "SystemExit: 3")]
+)
+def test_a_mover_that_misbehaves_is_blamed_by_name(tmp_path: Path, mover: str, word: str) -> None:
+    """Its exception is a failure of this transfer alone, with file and line; the worker lives on."""
+
+    async def work() -> None:
+        async with worker(tmp_path) as client:
+            failure = bad(await client.transfer(request(tmp_path, mover=mover)))
+            assert failure.kind is FailureClass.TRANSFER
+            assert failure.side is Side.NODE
+            assert word in failure.says
+            assert "naughty_movers.py, line" in failure.says
+            assert failure.surl
+            first = client.pid
+            good(await client.transfer(request(tmp_path)))
+            assert client.pid == first
+        assert word.split(":")[0] in (tmp_path / "worker.log").read_text()
+
+    run(work())
+
+
+def test_noise_on_both_streams_is_no_answer(tmp_path: Path) -> None:
+    """What movers print goes to a file; the answers travel elsewhere."""
+
+    async def work() -> None:
+        async with worker(tmp_path) as client:
+            assert good(await client.transfer(request(tmp_path, mover="Noisy"))).how is How.COPY
+        assert (tmp_path / "worker.log").stat().st_size > 200_000
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("mover", "fault", "word"),
+    [
+        ("naughty_movers:FromTomorrow", "MIDDLEWAREIMPORTFAILURE", "version 99"),
+        ("naughty_movers:Absent", "MIDDLEWAREIMPORTFAILURE", "no Absent"),
+        ("no_such_module:Mover", "MIDDLEWAREIMPORTFAILURE", "no_such_module"),
+    ],
+)
+def test_a_mover_that_cannot_be_used_says_why(tmp_path: Path, mover: str, fault: str, word: str) -> None:
+    """A mover asked for by import path must load; the error names the reason and the right number."""
+
+    async def work() -> None:
+        async with worker(tmp_path) as client:
+            asked = request(tmp_path)
+            failure = bad(
+                await client.transfer(
+                    FetchRequest(lfn="in", surl=asked.surl, target=asked.target, movers=(mover,))
+                )
+            )
+            assert (failure.fault, failure.side) == (fault, Side.NODE)
+            assert word in failure.says
+
+    run(work())
+
+
+def test_a_queues_unknown_movers_are_passed_over(tmp_path: Path) -> None:
+    """CRIC names copy tools of other pilots; whoever speaks the protocol does the work."""
+
+    async def work() -> None:
+        async with worker(tmp_path) as client:
+            asked = request(tmp_path)
+            done = await client.transfer(
+                FetchRequest(lfn="in", surl=asked.surl, target=asked.target, movers=("copytool9",))
+            )
+            assert good(done).mover == "local"
+            unspoken = FetchRequest(lfn="in", surl="gopher://x/y", target=asked.target)
+            assert bad(await client.transfer(unspoken)).fault == "NOSTORAGEPROTOCOL"
+
+    run(work())
+
+
+def test_a_crash_is_tried_once_more(tmp_path: Path) -> None:
+    """A transfer that takes the worker with it once gets a second chance, and a bystander loses nothing."""
+
+    async def work() -> None:
+        async with worker(tmp_path) as client:
+            slow = asyncio.create_task(client.transfer(request(tmp_path, "slow", "Slow")))
+            await until(lambda: client.pid is not None)
+            good(await client.transfer(request(tmp_path, "crash", "Crashing", scope="once")))
+            (tmp_path / "node" / "slow.release").touch()
+            good(await slow)
+
+    run(work())
+
+
+def test_a_transfer_that_always_crashes_is_given_up(tmp_path: Path) -> None:
+    """Twice, and with the worker's exit status as evidence; the next transfer finds a new worker."""
+
+    async def work() -> None:
+        async with worker(tmp_path) as client:
+            failure = bad(await client.transfer(request(tmp_path, "crash", "Crashing")))
+            assert failure.kind is FailureClass.TRANSFER
+            assert "died 2 times" in failure.says
+            assert "exited with status 11" in failure.says
+            good(await client.transfer(request(tmp_path)))
+
+    run(work())
+
+
+def test_a_slow_stream_lives_as_long_as_bytes_pass(tmp_path: Path) -> None:
+    """The watch looks for silence, not for slowness; the limit by size ends it all the same."""
+
+    async def work() -> None:
+        async with worker(
+            tmp_path, stall_s=1.5, base_s=3.0, slowest_bytes_per_s=1e9, unknown_size_s=3.0
+        ) as client:
+            seen: list[int] = []
+            failure = bad(await client.transfer(request(tmp_path, "slow", "Slow"), seen.append))
+            assert failure.kind is FailureClass.TIMEOUT
+            assert failure.retry_after_s == 0.0
+            assert "took longer than its 3 s" in failure.says
+            assert len(seen) >= 2
+            assert seen == sorted(seen)
+
+    run(work())
+
+
+def test_bystanders_of_a_hang_are_asked_again(tmp_path: Path) -> None:
+    """One transfer hangs and its worker is killed; another one, alive, goes on in the next worker."""
+
+    async def work() -> None:
+        async with worker(tmp_path, base_s=2.0, slowest_bytes_per_s=1e9, unknown_size_s=60.0) as client:
+            alive = asyncio.create_task(client.transfer(request(tmp_path, "alive", "Slow")))
+            hung = request(tmp_path, "hung", "Slow")
+            limited = FetchRequest(
+                lfn="hung", surl=hung.surl, target=hung.target, movers=hung.movers, size_bytes=len(CONTENT)
+            )
+            assert bad(await client.transfer(limited)).kind is FailureClass.TIMEOUT
+            (tmp_path / "node" / "alive.release").touch()
+            good(await alive)
+
+    run(work())
+
+
+def test_cancelling_one_transfer_leaves_the_others(tmp_path: Path) -> None:
+    """A job is killed while another one's input is on its way."""
+
+    async def work() -> None:
+        async with worker(tmp_path) as client:
+            unwanted = asyncio.create_task(client.transfer(request(tmp_path, "unwanted", "Slow")))
+            wanted = asyncio.create_task(client.transfer(request(tmp_path, "wanted", "Slow")))
+            await until(lambda: client.pid is not None)
+            first = client.pid or 0
+            unwanted.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await unwanted
+            assert gone(first)
+            (tmp_path / "node" / "unwanted.release").touch()
+            (tmp_path / "node" / "wanted.release").touch()
+            good(await wanted)
+        assert not (tmp_path / "node" / "unwanted").exists()
+
+    run(work())
+
+
+def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
+    """A pilot that leaves does not wait for a storage that never answers."""
+
+    async def work() -> None:
+        client = worker(tmp_path)
+        slow = asyncio.create_task(client.transfer(request(tmp_path, "slow", "Slow")))
+        await until(lambda: client.pid is not None)
+        pid = client.pid or 0
+        await client.close()
+        assert gone(pid)
+        slow.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slow
+
+    run(work())
+
+
+PILOT = """
+import asyncio, sys
+from pathlib import Path
+from picard_pilot.data.worker import TransferWorker
+from picard_pilot.model.transfer import FetchRequest
+
+async def main(surl, target):
+    async with TransferWorker() as worker:
+        transfer = asyncio.create_task(
+            worker.transfer(FetchRequest(lfn="in", surl=surl, target=target, movers=("naughty_movers:Slow",)))
+        )
+        while worker.pid is None:
+            await asyncio.sleep(0.01)
+        print(worker.pid, flush=True)
+        await transfer
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_worker_dies_with_its_pilot(tmp_path: Path, frozen: bool) -> None:
+    """kill -9 on the pilot: the worker is gone too, even one that is stopped, and moves no byte for nobody."""
+
+    async def work() -> None:
+        asked = request(tmp_path)
+        pilot = subprocess.Popen(  # noqa: ASYNC220 - a test may wait for a fork
+            [sys.executable, "-c", PILOT, asked.surl, asked.target],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": HERE},
+        )
+        assert pilot.stdout is not None
+        pid = int(await asyncio.to_thread(pilot.stdout.readline))
+        if frozen:
+            # Only once it has asked the kernel to die with its parent: from then on it ignores SIGTERM.
+            await until(lambda: ignores_sigterm(pid))
+            os.kill(pid, signal.SIGSTOP)
+        pilot.kill()
+        pilot.wait()
+        pilot.stdout.close()
+        await until(lambda: not running(pid))
+
+    run(work())
+
+
+def ignores_sigterm(pid: int) -> bool:
+    """Whether the process has got so far as to ignore SIGTERM."""
+    ignored = Path(f"/proc/{pid}/status").read_text().partition("SigIgn:")[2].split()[0]
+    return bool(int(ignored, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def running(pid: int) -> bool:
+    """Whether a process lives; whose zombie it is, is not ours to say."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
