@@ -127,7 +127,7 @@ class _Lines(asyncio.Protocol):
         for line in lines:
             self._process.heard(self._decoder.decode(line))
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self._process.lost()
 
 

@@ -5,7 +5,6 @@ What is written into it, and whether it is right, is the mover's business.
 
 import os
 from pathlib import Path
-from types import TracebackType
 
 SUFFIX = ".part"
 RANDOM_BYTES = 6
@@ -37,9 +36,7 @@ class PartFile:
         )
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
         self.path.unlink(missing_ok=True)
 

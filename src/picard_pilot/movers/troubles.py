@@ -4,7 +4,6 @@ One table for all movers that read or write a local path; protocol codes belong 
 """
 
 import errno
-from types import TracebackType
 
 from picard_pilot.model.transfer import FailureClass, Side, TransferError, TransferFailure
 
@@ -66,8 +65,6 @@ class Blaming:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
         if isinstance(error, OSError):
             raise classified(error, doing=self._doing, surl=self._surl, side=self._side) from error
