@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ PACKAGE = ROOT / "examples" / "picard-example-experiment"
 
 def _build_options() -> list[str]:
     """Without the network where the installed setuptools will do; else pip fetches the one that is asked for."""
-    import setuptools
-
-    recent = int(setuptools.__version__.partition(".")[0]) >= 77
+    try:
+        recent = int(version("setuptools").partition(".")[0]) >= 77
+    except PackageNotFoundError:
+        recent = False
     return ["--no-build-isolation"] if recent else []
 
 
@@ -99,3 +101,59 @@ print(outcome.n_events, outcome.exe_error_diag)
     assert done.stdout.splitlines() == ["('python3', '-u', 'analysis.py', '--cut', '5 GeV')", "10 no beam"], (
         done.stderr
     )
+
+
+_SITE = """
+[queue.Q]
+panda_resource = "Q"
+state = "ACTIVE"
+status = "online"
+endpoints = {{ pr = ["DISK"], pw = ["DISK"], pl = ["DISK"] }}
+
+[endpoint.DISK]
+paths = "flat"
+protocols = [{{ prefix = {prefix} }}]
+"""
+
+_SCRIPT = """
+import json, os, sys
+json.dump({"events": int(sys.argv[1]), "problem": None}, open("summary.json", "w"))
+open("result.txt", "w").write(os.environ["PANDAID"])
+"""
+
+
+def test_it_runs_a_job(installed: dict[str, str], tmp_path: Path) -> None:
+    """A real server, a real pilot, the package's own command and outcome; the output lies in the storage."""
+    storage, work = tmp_path / "storage", tmp_path / "work"
+    storage.mkdir()
+    work.mkdir()
+    (storage / "analysis.py").write_text(_SCRIPT)
+    (tmp_path / "site.toml").write_text(_SITE.format(prefix=json.dumps(storage.as_uri())))
+    environ = {**installed, "XDG_STATE_HOME": str(tmp_path / "state"), "PICARD_QUEUE": "Q"}
+    started = json.loads(_ppilot(environ, "server", "start", "--port", "0", "--no-ui", "--json").stdout)[
+        "data"
+    ]
+    try:
+        script = f"analysis.py={storage / 'analysis.py'}@DISK"
+        given = _ppilot(
+            environ,
+            "submit",
+            "--input",
+            script,
+            "--output",
+            "result.txt",
+            "--quiet",
+            "--",
+            "analysis.py",
+            "17",
+        )
+        token = _ppilot(environ, "server", "token", "pilot", "--path").stdout.strip()
+        where = ["--server", started["url"], "--ca", started["ca_file"], "--token-file", token]
+        place = ["--site-file", str(tmp_path / "site.toml"), "--workdir", str(work)]
+        pilot = _ppilot(environ, "run", "--plugin", "example", "--jobs", "1", *where, *place)
+        assert pilot.returncode == 0, pilot.stdout + pilot.stderr
+        job = json.loads(_ppilot(environ, "job", "describe", "latest", "--json").stdout)["data"]
+    finally:
+        _ppilot(environ, "server", "stop")
+    assert (job["row"]["status"], job["usage"]["n_events"]) == ("finished", 17)
+    assert (storage / "result.txt").read_text() == given.stdout.strip()

@@ -26,6 +26,8 @@ _MARKS: dict[str, tuple[str, str]] = {
 }
 """A sign and a colour for each state; the word stands beside them, since nobody should need the colour."""
 
+STATE_WIDTH = max(map(len, _MARKS))
+
 _ENDED = {
     "finished": "finished",
     "failed": "failed",
@@ -93,13 +95,15 @@ def _fate(row: JobRow, now: datetime) -> str:
 
 def _history(job: JobDetail, screen: Screen, clock: str, now: datetime) -> Iterator[str]:
     yield "history"
+    when_width = 22 if clock == "utc" else 19 if clock == "local" else 10
     for place, change in enumerate(job.history):
         following = job.history[place + 1].at if place + 1 < len(job.history) else None
         stayed = duration((following - change.at).total_seconds()) if following else ""
         words = [change.sub_status or "", change.note or "", f"on {change.host}" if change.host else ""]
         rest = ", ".join(clean(word) for word in words if word)
         when = shown(change.at, clock, now)
-        yield f"  {when:<22} {state_text(change.status, screen)} {stayed:>7}  by {change.who}  {rest}".rstrip()
+        state = state_text(change.status, screen) + " " * (STATE_WIDTH - len(change.status))
+        yield f"  {when:<{when_width}}  {state} {stayed:>7}  by {change.who}  {rest}".rstrip()
 
 
 def _files(job: JobDetail) -> Iterator[str]:
