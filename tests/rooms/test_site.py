@@ -1,6 +1,9 @@
 """The site room: queue and storage facts from TOML and CRIC files, merged, checked, explained."""
 
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -247,3 +250,18 @@ def test_the_sample_needs_nothing_beside_it(tmp_path: Path) -> None:
     copy = tmp_path / "mine.toml"
     shutil.copy(TOML.path, copy)
     assert load_site("LOCAL", [source_for(copy)]).queue.limits == load_site("LOCAL", [TOML]).queue.limits
+
+
+def test_config_show_tells_the_origin_of_every_fact() -> None:
+    """What people see: the queue's facts beside the settings, each with the file and key it came from."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "picard_pilot.cli.main", "config", "show", "queue.LOCAL.limits.maxrss_mb"]
+        + ["--queue", "LOCAL", "--site-file", str(TOML.path), "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    (row,) = json.loads(shown.stdout)["data"]
+    assert row["value"] == "4000"
+    assert row["origin"] == f"toml {TOML.path}: queue.LOCAL.limits.maxrss_mb"

@@ -37,7 +37,9 @@ def _show(call: Call) -> int:
                 "reason": option.reason,
             }
         )
-    _all_found(call, rows)
+    facts = _site_rows(call)
+    _all_found(call, tuple(str(row["key"]) for row in facts))
+    rows += [row for row in facts if not call.args.name or row["key"] in call.args.name]
     origin = not call.args.origin
     columns = (
         Column("key", "KEY"),
@@ -51,12 +53,35 @@ def _show(call: Call) -> int:
     return 0
 
 
-def _all_found(call: Call, rows: list[dict[str, object]]) -> None:
-    """Raises CommandTrouble for a key that no option has."""
+def _site_rows(call: Call) -> list[dict[str, object]]:
+    """The facts of the queue that the settings name, where they also name files about it. Raises SiteError."""
+    settings = call.settings
+    files = (*settings.storage_files, *settings.site_files)
+    if not settings.queue or not files:
+        return []
+    from picard_pilot.site.load import explain, load_site
+
+    return [
+        {
+            "key": row.key,
+            "value": row.value,
+            "written": row.value,
+            "origin": f"{row.origin.source} {row.origin.detail}".rstrip(),
+            "variable": None,
+            "flag": None,
+            "help": "a fact of the site",
+            "reason": None,
+        }
+        for row in explain(load_site(settings.queue, files))
+    ]
+
+
+def _all_found(call: Call, facts: tuple[str, ...]) -> None:
+    """Raises CommandTrouble for a key that no option and no fact of the site has."""
     from picard_pilot.cli.exits import CommandTrouble, Exit
     from picard_pilot.model.trouble import nearest
 
-    known = tuple(option.key for option in TABLE)
+    known = (*(option.key for option in TABLE), *facts)
     for name in call.args.name:
         if name not in known and not hasattr(call.settings, name):
             near = nearest(name, known)
@@ -88,6 +113,7 @@ VERBS = {
         examples=(
             "ppilot config show --origin",
             "ppilot config show pilot.lifetime --lifetime 12h --origin",
+            "ppilot config show --queue LOCAL --site-file local.toml --origin",
             "ppilot config show --json",
         ),
         configure=_configure_show,
