@@ -1,0 +1,78 @@
+"""`make bench`: speed and size of the pilot and its server, measured on this machine, printed and not judged.
+
+Each part makes its own directories and processes and ends them. What is measured is in the files beside this one.
+"""
+
+import argparse
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import gettempdir
+
+import hands
+import jobs
+import rest
+import start
+from figures import Figure, print_table
+
+SERVER = Path(__file__).with_name("server.py")
+
+
+class Part:
+    """One part of the benchmark: its title and what it measures."""
+
+    def __init__(self, title: str, *measures: Callable[[], list[Figure]]) -> None:
+        self.title = title
+        self.measures = measures
+
+    def run(self) -> None:
+        """Measure and print."""
+        print_table(self.title, [figure for measure in self.measures for figure in measure()])
+
+
+PARTS = {
+    "start": Part(
+        "A pilot's start",
+        lambda: start.bare_interpreter(20),
+        lambda: start.ready_to_ask(20),
+        lambda: start.whole_pilot(10),
+    ),
+    "jobs": Part("Jobs in one pilot", lambda: jobs.per_job(100)),
+    "hands": Part(
+        "Commands, journal, transfers",
+        lambda: hands.commands(50),
+        lambda: hands.journal(200),
+        lambda: hands.transfers(5),
+    ),
+    "idle": Part("Beside a sleeping payload", lambda: rest.idle(25.0)),
+}
+
+
+def main() -> None:
+    """Run the parts that were asked for, by default all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, "server", []], help="by default all")
+    wanted = parser.parse_args().parts or [*PARTS, "server"]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is ended on the way out
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
+        f"files in {gettempdir()}.\n"
+        "Other work on the machine makes every figure larger; the references beside them say by how much."
+    )
+    for name in wanted:
+        if name in PARTS:
+            PARTS[name].run()
+    if "server" in wanted and SERVER.exists():
+        print(
+            "\nThe embedded server: goals 1,000 heartbeats/s, 100 cycles/s, p99 50 ms at half of that",
+            flush=True,
+        )
+        subprocess.run([sys.executable, str(SERVER), "--seconds", "5"], check=False)
+
+
+if __name__ == "__main__":
+    main()
