@@ -254,9 +254,10 @@ def test_the_sample_needs_nothing_beside_it(tmp_path: Path) -> None:
 
 def test_config_show_tells_the_origin_of_every_fact() -> None:
     """What people see: the queue's facts beside the settings, each with the file and key it came from."""
+    key = "queue.LOCAL.limits.maxrss_mb"
+    command = [sys.executable, "-m", "picard_pilot.cli.main", "config", "show", key, "--json"]
     shown = subprocess.run(
-        [sys.executable, "-m", "picard_pilot.cli.main", "config", "show", "queue.LOCAL.limits.maxrss_mb"]
-        + ["--queue", "LOCAL", "--site-file", str(TOML.path), "--json"],
+        [*command, "--queue", "LOCAL", "--site-file", str(TOML.path)],
         capture_output=True,
         text=True,
         check=True,
@@ -264,4 +265,4 @@ def test_config_show_tells_the_origin_of_every_fact() -> None:
     )
     (row,) = json.loads(shown.stdout)["data"]
     assert row["value"] == "4000"
-    assert row["origin"] == f"toml {TOML.path}: queue.LOCAL.limits.maxrss_mb"
+    assert row["origin"] == f"toml {TOML.path}: {key}"

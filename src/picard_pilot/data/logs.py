@@ -8,7 +8,7 @@ import io
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -162,11 +162,3 @@ class _Maker:
     def _check_time(self) -> None:
         if time.monotonic() > self.deadline:
             raise TimeoutError(None, "making the log archive took too long")
-
-
-def archive_members(archive: Path) -> Iterator[str]:
-    """The names in an archive, for people and tests. Raises OSError, tarfile.TarError."""
-    import tarfile
-
-    with tarfile.open(archive) as opened:
-        yield from opened.getnames()

@@ -29,8 +29,9 @@ from picard_pilot.model.transfer import (
 from picard_pilot.movers.base import Progress, SiteMover
 from picard_pilot.movers.file_url import path_of
 from picard_pilot.movers.measure import compare, measure
-from picard_pilot.movers.part_file import PartFile, part_name, sync_directory
+from picard_pilot.movers.part_file import PartFile, part_name
 from picard_pilot.movers.troubles import Blaming
+from picard_pilot.system.files import sync_directory
 
 BLOCK_BYTES = 256 * 1024
 """Fits the processor's cache; larger and smaller blocks were measured to be slower or equal."""

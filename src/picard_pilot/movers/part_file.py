@@ -79,12 +79,3 @@ class PartFile:
             if os.path.lexists(self._target):
                 raise FileExistsError(f"{self._target} exists") from None
             self.path.rename(self._target)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a new name in a directory durable."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
