@@ -189,6 +189,7 @@ def test_a_second_stop_shortens_and_kill_is_at_once(tmp_path: Path) -> None:
     """A payload that wants no end; the first reason stays."""
     for name, second in (("stop", 0.1), ("kill", None)):
         spec = payload(tmp_path, "trap '' TERM; echo ready; while :; do sleep 1000; done", name=name)
+        spec = msgspec.structs.replace(spec, stdout=str(tmp_path / f"{name}.out"))
 
         async def scenario(spec: LaunchSpec, second: float | None) -> PayloadExit:
             handle = await launcher.launch(spec)

@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from pages_kit import Served, served, showcase
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
+from browser_kit import PATIENCE_MS, Watch, chromium, needs_browser, watching
 from picard_pilot.server.auth import SESSION_COOKIE
 
-CHROMIUM = shutil.which("chromium")
-QUIET = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--no-first-run"),
-)
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None,
-    reason="NO BROWSER: the pages were not tested; install it with `apt-get install chromium`",
-)
-
-#: A page says within this time that it is live, or that it is not.
-PATIENCE_MS = 20_000
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The distribution's Chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        expect.set_options(timeout=PATIENCE_MS)
+    """One browser for all tests here."""
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -46,37 +30,11 @@ def site(tmp_path: Path) -> Iterator[Served]:
         yield site
 
 
-class Watch:
-    """Everything a page must not do."""
-
-    def __init__(self) -> None:
-        self.faults: list[str] = []
-        #: Set while a test breaks the connection itself: a browser then reports it on its console.
-        self.cut = False
-
-    def context(self, context: BrowserContext) -> None:
-        """Watch every request of this context and every page that it opens."""
-        context.on("request", lambda request: self.request(request.url))
-        context.on("console", lambda message: self.console(message.type, message.text))
-        context.on("weberror", lambda error: self.faults.append(f"script: {error.error}"))
-
-    def request(self, url: str) -> None:
-        if urlsplit(url).hostname != "127.0.0.1" and not url.startswith("data:"):
-            self.faults.append(f"left this host: {url}")
-
-    def console(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning") and not (
-            self.cut and ("net::ERR" in text or "Failed to fetch" in text)
-        ):
-            self.faults.append(f"console: {text}")
-
-
 @pytest.fixture
 def watch() -> Iterator[Watch]:
     """Fails the test for an error on the console (a broken policy is one), in a script, or a foreign request."""
-    watch = Watch()
-    yield watch
-    assert watch.faults == []
+    with watching() as watch:
+        yield watch
 
 
 def signed_in(browser: Browser, site: Served, watch: Watch, **options: object) -> Page:
@@ -204,4 +162,18 @@ def test_it_fits_a_phone_and_the_keyboard(browser: Browser, site: Served, watch:
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "content"
+    page.context.close()
+
+
+def test_slow_scripts_do_not_cost_the_stream(browser: Browser, site: Served, watch: Watch) -> None:
+    """However late the extension arrives, the page becomes live."""
+    page = signed_in(browser, site, watch)
+
+    def delay(route: Route) -> None:
+        page.wait_for_timeout(700)
+        route.continue_()
+
+    page.route("**/static/hx-sse.min.js", delay)
+    page.goto(f"{site.url}/jobs")
+    expect(page.locator("#link")).to_have_text("live")
     page.context.close()

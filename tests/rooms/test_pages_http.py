@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import urllib3
@@ -213,3 +214,13 @@ def test_files_of_others_are_as_published(site: Served) -> None:
     assert len(noted) == 2
     for name, digest in noted:
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+
+
+def test_the_timeline_is_a_file_too(http: urllib3.PoolManager, site: Served) -> None:
+    """An SVG that stands alone, under a policy that lets nothing else in."""
+    answer = get(http, site, "/jobs/1/timeline.svg")
+    assert answer.headers["Content-Type"] == "image/svg+xml"
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    root = ElementTree.fromstring(answer.data)
+    assert "running" in root.get("aria-label", "")
+    assert get(http, site, "/jobs/999/timeline.svg").status == 404

@@ -138,7 +138,7 @@ def test_the_file_for_documents_stands_alone() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(None, "unknown"), (0.004, "0.00 s"), (0.12, "0.12 s"), (0.9999, "1.0 s"), (59.96, "1 min 00 s"),
+    [(None, "unknown"), (0.004, "4 ms"), (0.0996, "0.10 s"), (0.12, "0.12 s"), (0.9999, "1.0 s"), (59.96, "1 min 00 s"),
      (125, "2 min 05 s"), (3599.7, "1 h 00 min"), (7380, "2 h 03 min"), (90000, "1 d 01 h")],
 )  # fmt: skip
 def test_durations_have_two_parts_at_most(seconds: float | None, said: str) -> None:
@@ -215,3 +215,21 @@ def test_a_silent_pilot_is_worth_a_sentence() -> None:
     assert sentences.details(job(heard_s=1000.0), 1000 + 7200) == [
         "Its pilot has not been heard of for 2 h 00 min."
     ]
+
+
+def test_a_long_cause_is_cut_between_words() -> None:
+    """The heading stays a heading; the whole text is in the error's card."""
+    failure = Failure(component="pilot", code=1331, says="no replica of the file " * 20)
+    said = sentences.headline(job(status="failed", failures=(failure,)))
+    assert len(said) < 160 and said.endswith(" …")
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [(("ready", "input", None), "listed"),
+     (("failed", "log", "file:///x"), "stored"), (("unknown", "output", None), "not stored"),
+     (("absent", "output", None), "absent, as allowed"), (("failed", "input", None), "failed")],
+)  # fmt: skip
+def test_files_are_told_by_what_is_known_of_them(facts: tuple[str, str, str | None], said: str) -> None:
+    """A log that was stored is stored, also when its job failed."""
+    assert words.file_state(*facts) == said

@@ -33,10 +33,10 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     jobs_active: int
     jobs_at_once: int
     draining: Leaving | None
-    dry_since: float | None
-    """Since when the server has had no job for us."""
-    trouble_since: float | None
-    """Since when the server could not be understood or reached."""
+    dry_for_s: float | None
+    """Between the first and the latest of the empty answers in a row; None when the latest was not empty."""
+    trouble_for_s: float | None
+    """The same for answers that could not be had or understood."""
     next_ask: float
     """Not before this time, after the last empty answer."""
     queue_patience_s: float
@@ -81,8 +81,8 @@ def _no_more(now: Situation) -> Leaving | None:
         return Leaving.JOB_LIMIT
     if now.lifetime_ends is not None and now.now >= now.lifetime_ends - now.closing_reserve_s:
         return Leaving.LIFETIME
-    if now.dry_since is not None and now.now - now.dry_since >= now.queue_patience_s:
+    if now.dry_for_s is not None and now.dry_for_s >= now.queue_patience_s:
         return Leaving.NO_JOBS
-    if now.trouble_since is not None and now.now - now.trouble_since >= now.server_patience_s:
+    if now.trouble_for_s is not None and now.trouble_for_s >= now.server_patience_s:
         return Leaving.SERVER_GONE
     return None

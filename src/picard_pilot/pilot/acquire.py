@@ -32,8 +32,10 @@ class Acquirer:
         self._arrived: list[JobReceived] = []
         self._random = random.Random(parts.seed)
         self._pauses = self._fresh()
-        self.dry_since: float | None = None
-        self.trouble_since: float | None = None
+        self._dry_since: float | None = None
+        self._trouble_since: float | None = None
+        self.dry_for_s: float | None = None
+        self.trouble_for_s: float | None = None
         self.next_ask = 0.0
 
     @property
@@ -77,19 +79,17 @@ class Acquirer:
         now = self._parts.clock.monotonic()
         match answer:
             case Acquired():
-                self.dry_since = self.trouble_since = None
+                self._note(now, dry=False, trouble=False)
                 self.next_ask = now
                 self._pauses = self._fresh()
                 self._keep(answer)
             case NoJobs(message=message):
-                self.trouble_since = None
-                self.dry_since = now if self.dry_since is None else self.dry_since
-                self.next_ask = self._not_beyond(now, self.dry_since + settings.queue_patience_s)
+                self._note(now, dry=True, trouble=False)
+                self.next_ask = now + self._pause_s(self.dry_for_s, settings.queue_patience_s)
                 log.info("no job (%s); asking again in %.0f s", message, self.next_ask - now)
             case ServerTrouble():
-                self.dry_since = None
-                self.trouble_since = now if self.trouble_since is None else self.trouble_since
-                self.next_ask = self._not_beyond(now, self.trouble_since + settings.server_patience_s)
+                self._note(now, dry=False, trouble=True)
+                self.next_ask = now + self._pause_s(self.trouble_for_s, settings.server_patience_s)
                 log.warning("%s; asking again in %.0f s", answer.says, self.next_ask - now)
         self._task = None
         self._wake()
@@ -103,10 +103,20 @@ class Acquirer:
                 continue
             self._arrived.append(JobReceived(job=_nameless(bad), queue=queue, refusal=bad_description(bad)))
 
-    def _not_beyond(self, now: float, patience_ends: float) -> float:
-        """The next time to ask; the end of the patience is always used for a last try."""
-        next_ask = now + next(self._pauses)
-        return min(next_ask, patience_ends) if now < patience_ends else next_ask
+    def _note(self, now: float, *, dry: bool, trouble: bool) -> None:
+        """Since when and for how long it has been like this."""
+        self._dry_since = (now if self._dry_since is None else self._dry_since) if dry else None
+        self._trouble_since = (
+            (now if self._trouble_since is None else self._trouble_since) if trouble else None
+        )
+        self.dry_for_s = None if self._dry_since is None else now - self._dry_since
+        self.trouble_for_s = None if self._trouble_since is None else now - self._trouble_since
+
+    def _pause_s(self, lasted_s: float | None, patience_s: float) -> float:
+        """The pause before the next question; the end of the patience is always used for a last one."""
+        pause_s = next(self._pauses)
+        left_s = patience_s - (lasted_s or 0.0)
+        return min(pause_s, left_s) if left_s > 0 else pause_s
 
     def _fresh(self) -> Iterator[float]:
         return PAUSES.pauses(self._random)

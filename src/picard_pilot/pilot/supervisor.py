@@ -7,6 +7,7 @@ the two meet.
 import asyncio
 import logging
 import signal
+from collections import deque
 from pathlib import Path
 
 from picard_pilot.journal.file import JournalFull
@@ -24,6 +25,7 @@ from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.perform import Performer
 from picard_pilot.pilot.status import note_job_id, progress, waiting, write_pilot_heartbeat, write_status
 from picard_pilot.pilot.teller import Tellers
+from picard_pilot.pilot.waiting import first_of
 from picard_pilot.pilot.work import JobWork
 from picard_pilot.system.log import about, lines_about
 
@@ -52,7 +54,8 @@ class Supervisor:
         """`parts` is all that the pilot is made of; see `pilot.wiring`."""
         self._parts = parts
         self._clock = parts.clock
-        self._inbox: asyncio.Queue[tuple[JobWork, int, ev.Event] | None] = asyncio.Queue()
+        self._inbox: deque[tuple[JobWork, int, ev.Event]] = deque()
+        self._arrival = asyncio.Event()
         self._works: list[JobWork] = []
         self._tellers = Tellers(parts, self._obey)
         self._performer = Performer(parts, self._tellers, self._post, self._plugin_failed)
@@ -94,8 +97,9 @@ class Supervisor:
 
     async def _loop(self) -> Leaving:
         while True:
-            while not self._inbox.empty():
-                self._take(self._inbox.get_nowait())
+            self._arrival.clear()
+            while self._inbox:
+                self._take(*self._inbox.popleft())
             for job in self._acquirer.arrived():
                 self._receive(job)
             self._sweep()
@@ -122,8 +126,8 @@ class Supervisor:
             jobs_active=len(self._active()) + self._acquirer.asking,
             jobs_at_once=JOBS_AT_ONCE,
             draining=self._draining,
-            dry_since=self._acquirer.dry_since,
-            trouble_since=self._acquirer.trouble_since,
+            dry_for_s=self._acquirer.dry_for_s,
+            trouble_for_s=self._acquirer.trouble_for_s,
             next_ask=self._acquirer.next_ask,
             queue_patience_s=self._parts.settings.queue_patience_s,
             server_patience_s=self._parts.settings.server_patience_s,
@@ -137,16 +141,9 @@ class Supervisor:
         """Until something arrives, or `until` on the monotonic clock, or the next deadline of the pilot itself."""
         now = self._clock.monotonic()
         ends = [self._started + self._parts.settings.lifetime_s, self._leave_by, until]
-        pause_s = max(0.0, min(end for end in ends if end is not None) - now)
-        sleeper = asyncio.ensure_future(self._clock.sleep(pause_s))
-        getter = asyncio.ensure_future(self._inbox.get())
-        try:
-            await asyncio.wait({sleeper, getter}, return_when=asyncio.FIRST_COMPLETED)
-            if getter.done():
-                self._take(getter.result())
-        finally:
-            sleeper.cancel()
-            getter.cancel()
+        # A deadline that has passed was dealt with when it did; it is no reason to look again at once.
+        pauses_s = [end - now for end in ends if end is not None and end > now]
+        await first_of(self._arrival.wait(), *map(self._clock.sleep, sorted(pauses_s)[:1]))
 
     def _remaining_s(self) -> float:
         return self._started + self._parts.settings.lifetime_s - self._clock.monotonic()
@@ -188,15 +185,14 @@ class Supervisor:
 
     def _post(self, work: JobWork, generation: int, event: ev.Event) -> None:
         """Called by tasks: `event` happened to the job while `generation` was current."""
-        self._inbox.put_nowait((work, generation, event))
+        self._inbox.append((work, generation, event))
+        self._wake()
 
     def _wake(self) -> None:
-        self._inbox.put_nowait(None)
+        """Let the loop look again: something has changed."""
+        self._arrival.set()
 
-    def _take(self, item: tuple[JobWork, int, ev.Event] | None) -> None:
-        if item is None:
-            return
-        work, generation, event = item
+    def _take(self, work: JobWork, generation: int, event: ev.Event) -> None:
         if generation == work.generation:
             self._handle(work, event)
 

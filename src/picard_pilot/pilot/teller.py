@@ -14,6 +14,7 @@ from picard_pilot.model.orders import ServerTrouble
 from picard_pilot.model.report import Update
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.usage import payload_usage
+from picard_pilot.pilot.waiting import first_of
 from picard_pilot.pilot.work import JobWork
 from picard_pilot.system.backoff import Backoff
 
@@ -67,10 +68,8 @@ class Teller:
         """Tell until `hush`; a heartbeat goes out whenever nothing was told for long."""
         try:
             while not self._closing.is_set():
-                try:
-                    async with asyncio.timeout(self._parts.settings.heartbeat_s):
-                        await self._news.wait()
-                except TimeoutError:
+                await first_of(self._news.wait(), self._parts.clock.sleep(self._parts.settings.heartbeat_s))
+                if not self._news.is_set():
                     self.tell()
                 self._news.clear()
                 await self._tell_pending()
@@ -99,15 +98,7 @@ class Teller:
     async def _pause(self, pause_s: float, trouble: ServerTrouble) -> None:
         """Wait before telling again, but no longer than until `hush`."""
         log.warning("job %s: %s; telling again in %.0f s", self._work.job_id, trouble.says, pause_s)
-        waits = {
-            asyncio.ensure_future(self._parts.clock.sleep(pause_s)),
-            asyncio.ensure_future(self._closing.wait()),
-        }
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await first_of(self._parts.clock.sleep(pause_s), self._closing.wait())
 
     def _drop_first(self) -> None:
         if self._pending:
