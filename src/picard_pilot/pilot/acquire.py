@@ -86,11 +86,11 @@ class Acquirer:
             case NoJobs(message=message):
                 self._note(now, dry=True, trouble=False)
                 self.next_ask = now + self._pause_s(self.dry_for_s, settings.queue_patience_s)
-                log.info("no job (%s); asking again in %.0f s", message, self.next_ask - now)
+                log.info("no job (%s), for %.0f s now", message, self.dry_for_s or 0.0)
             case ServerTrouble():
                 self._note(now, dry=False, trouble=True)
                 self.next_ask = now + self._pause_s(self.trouble_for_s, settings.server_patience_s)
-                log.warning("%s; asking again in %.0f s", answer.says, self.next_ask - now)
+                log.warning("%s; no answer of use for %.0f s now", answer.says, self.trouble_for_s or 0.0)
         self._task = None
         self._wake()
 
