@@ -82,7 +82,9 @@ def _row(job: JobFacts, page: Page) -> dict[str, Any]:
         "href": f"{page.root}/jobs/{job.job_id}",
         "badge": words.badge(job.status, job.phase),
         "strip": Markup(timeline.strip(found, page.now_s, title=f"Job {job.job_id}")),
-        "why": sentences.cause(job) if job.status == "failed" else None,
+        "why": words.shorten(sentences.cause(job) or "", sentences.HEADLINE_CHARACTERS)
+        if job.status == "failed"
+        else None,
         "where": job.node or (f"queue {job.queue}" if job.queue else "–"),
         "took": _took(job, page.now_s),
         "changed_s": job.changed_s,
@@ -149,6 +151,12 @@ def job(job: JobFacts, page: Page, *, whole: bool = True) -> str:
         "commands": _commands(job),
     }
     return _fill("job.html" if whole else "job_live.html", page, values)
+
+
+def drawing(job: JobFacts, now_s: float) -> str:
+    """One job's timeline as an SVG file; an empty drawing for a job without history."""
+    drawn, _ = timeline.without_long_queue(timeline.spans(job.history), now_s)
+    return timeline.standalone(drawn, now_s, title=f"Timeline of job {job.job_id}")
 
 
 def _attempts(job: JobFacts, page: Page) -> list[dict[str, Any]]:

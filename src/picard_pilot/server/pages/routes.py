@@ -56,6 +56,7 @@ def routes(store: Store, door: Door) -> list[BaseRoute]:
         Route("/login", pages.login),
         Route("/jobs", pages.guarded(pages.jobs)),
         Route("/jobs/{job_id:int}", pages.guarded(pages.job)),
+        Route("/jobs/{job_id:int}/timeline.svg", pages.guarded(pages.drawing)),
         Route("/ui/v1/live", pages.guarded(pages.stream)),
         Mount("/static", StaticFiles(directory=_STATIC)),
     ]
@@ -115,6 +116,15 @@ class _Pages:
 
     async def job(self, request: Request) -> Response:
         return await self._answer(request, shown.OneJob(request.path_params["job_id"]))
+
+    async def drawing(self, request: Request) -> Response:
+        """The timeline as a file of its own, for a talk or a ticket."""
+        job = await self._source.job(request.path_params["job_id"])
+        if job is None:
+            return Response("no such job\n", status_code=404, media_type="text/plain", headers=HEADERS)
+        # Its colours are inside the file; nothing else is.
+        headers = {**HEADERS, "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        return Response(render.drawing(job, time.time()), media_type="image/svg+xml", headers=headers)
 
     async def _answer(self, request: Request, view: shown.View) -> Response:
         found = await view.read(self._source)

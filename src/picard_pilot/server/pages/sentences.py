@@ -17,6 +17,9 @@ SHELL_SIGNAL_BASE = 128
 #: A pilot that has a job speaks at least every 30 minutes; twice that in silence is worth a sentence.
 SILENCE_WORTH_SAYING_S = 3600.0
 
+#: A heading of two lines; the whole text of an error stands in its card.
+HEADLINE_CHARACTERS = 130
+
 _DOING = {
     "starting": "is starting{where}",
     "setup": "is being set up{where}",
@@ -58,7 +61,8 @@ def cause(job: JobFacts) -> str | None:
 
 def headline(job: JobFacts) -> str:
     """The one sentence on top of a job's page."""
-    return f"Job {job.job_id} {_predicate(job)}."
+    said = f"Job {job.job_id} {_predicate(job)}"
+    return said if said.endswith("…") else said + "."
 
 
 def _predicate(job: JobFacts) -> str:
@@ -66,7 +70,7 @@ def _predicate(job: JobFacts) -> str:
     if job.status == "finished":
         return f"finished: {_harvest(job)}"
     if job.status == "failed":
-        return f"failed: {cause(job) or 'no reason was recorded'}"
+        return f"failed: {words.shorten(cause(job) or 'no reason was recorded', HEADLINE_CHARACTERS)}"
     if job.status == "cancelled":
         return "was cancelled"
     if job.status == "closed":

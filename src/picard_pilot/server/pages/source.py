@@ -16,7 +16,8 @@ import msgspec
 from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
 from picard_pilot.server.pages.facts import Attempt, Change, Failure, FileFact, JobFacts
 from picard_pilot.server.store import Store
-from picard_pilot.server.views import FileRow, JobError, JobFilter, JobRow, StatusChange, Views
+from picard_pilot.server.views import FileRow, JobDetail, JobError, JobFilter, JobRow, StatusChange, Views
+from picard_pilot.wire.jobspec import PLACEHOLDER
 
 Histories = Mapping[int, tuple[Change, ...]]
 
@@ -52,7 +53,7 @@ class JobSource:
         histories[job_id] = tuple(map(_change, detail.history))
         return msgspec.structs.replace(
             _facts(detail.row, histories[job_id]),
-            command=f"{detail.transformation} {detail.parameters}".strip() or None,
+            command=_command(detail),
             files=tuple(map(_file, detail.files)),
             attempts=tuple(_attempt(row, histories) for row in detail.attempts),
             pilot_log=detail.pilot_log,
@@ -74,6 +75,12 @@ class JobSource:
             return {job_id: tuple(changes) for job_id, changes in found.items()}
 
         return await self._store.read(read)
+
+
+def _command(detail: JobDetail) -> str | None:
+    """The payload's line as its pilot reads it, with the job's own number in it."""
+    line = f"{detail.transformation} {detail.parameters}".strip()
+    return line.replace(PLACEHOLDER.decode(), str(detail.row.job_id)) or None
 
 
 def _facts(row: JobRow, history: tuple[Change, ...]) -> JobFacts:

@@ -208,7 +208,7 @@ def marks() -> str:
 
 def standalone(found: Sequence[Span], now_s: float, *, title: str, width_px: int = 720) -> str:
     """The waterfall as an SVG file of its own, with its colours inside, for documents and the terminal's users."""
-    drawing = gantt(found, now_s, title=title)
+    drawing = gantt(found, now_s, title=title) or '<svg class="timeline" width="100%" height="1"></svg>'
     css = files("picard_pilot.server.pages").joinpath("static/timeline.css").read_text(encoding="utf-8")
     defs = marks().partition("<defs>")[2].partition("</defs>")[0]
     head, _, body = drawing.partition(">")

@@ -15,10 +15,12 @@ MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
 
 
 def duration(seconds: float | None) -> str:
-    """A length of time with two meaningful parts at most: `0.12 s`, `3.4 s`, `2 min 05 s`, `1 h 03 min`."""
+    """A length of time with two meaningful parts at most: `8 ms`, `0.12 s`, `3.4 s`, `2 min 05 s`, `1 h 03 min`."""
     if seconds is None:
         return UNKNOWN
     seconds = max(seconds, 0.0)
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 0.9995:
         return f"{seconds:.2f} s"
     if seconds < 59.95:
@@ -75,11 +77,27 @@ def count(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
-def file_state(status: str | None, role: str) -> str:
-    """The state of a file in words that fit what the file is to its job."""
-    if status == "unknown":
-        return "not checked" if role == "input" else "not stored"
-    return {"ready": "there", "absent": "absent, as allowed"}.get(status or "", status or UNKNOWN)
+def file_state(status: str | None, role: str, surl: str | None) -> str:
+    """The state of a file in words that fit what the file is to its job.
+
+    The server calls the log of a failed job failed although it was stored, and an input ready that nobody looked
+    for yet: people are told what is known of the file itself.
+    """
+    if role == "input":
+        return {"ready": "listed", "unknown": "listed"}.get(status or "", status or UNKNOWN)
+    if surl:
+        return "stored"
+    return {"unknown": "not stored", "ready": "stored", "absent": "absent, as allowed"}.get(
+        status or "", "not stored"
+    )
+
+
+def shorten(text: str, at_most: int) -> str:
+    """The beginning of a text, cut between words, with an ellipsis where something was cut."""
+    if len(text) <= at_most:
+        return text
+    head, _, _ = text[:at_most].rpartition(" ")
+    return (head or text[:at_most]).rstrip(" ,;:(") + " …"
 
 
 class Badge(msgspec.Struct, frozen=True):

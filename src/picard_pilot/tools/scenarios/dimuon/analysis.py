@@ -182,6 +182,7 @@ def job_report(
         "exitCode": code,
         "exitAcronym": "OK" if code == 0 else "BADINPUT",
         "exitMsg": message,
+        "nEvents": events,
         "files": {
             "input": [file(source.name, events)],
             "output": [file(name, entries) for name, entries in outputs.items()],
