@@ -12,14 +12,11 @@ from pathlib import Path
 from picard_pilot.model.command import ProcessId
 from picard_pilot.system import proc
 from picard_pilot.system.shim import tree
-from picard_pilot.system.shim.protocol import LAUNCHER_NAME
+from picard_pilot.system.shim.protocol import KILL_PATIENCE_S, LAUNCHER_NAME
 from picard_pilot.system.spawn import process_end
 
 FileKey = tuple[int, int]
 """Device and inode."""
-
-KILL_PATIENCE_S = 5.0
-"""How long all together may withstand SIGKILL until they are left: another user's, or stuck in the kernel."""
 
 
 def file_key(path: Path) -> FileKey | None:

@@ -95,18 +95,19 @@ class Log:
     def __init__(self, handlers: list[logging.Handler], file: TextIO | None, redactor: Redactor) -> None:
         self._handlers = handlers
         self._file = file
-        self._redactor = redactor
+        self.redactor = redactor
+        """What keeps secrets out; for other texts that leave the node too."""
 
     def hide(self, secret: str) -> None:
         """Keep this text out of the log from now on."""
-        self._redactor.register(secret)
+        self.redactor.register(secret)
 
     def follow_job(self, job_id: int, path: Path) -> Callable[[], None]:
         """Write the lines about one job, and about the pilot as a whole, to `path` too, until the answer is called.
 
         Raises OSError for the file. The answer may be called twice.
         """
-        log = open_log(path, stream=None, redactor=self._redactor, level=None, job_id=job_id)
+        log = open_log(path, stream=None, redactor=self.redactor, level=None, job_id=job_id)
         return log.close
 
     def close(self) -> None:

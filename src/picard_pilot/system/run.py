@@ -12,7 +12,7 @@ from pathlib import Path
 
 from picard_pilot.model.command import CommandResult, EndedBy, StartError, StartErrorKind
 from picard_pilot.system import leftovers, records, spawn
-from picard_pilot.system.shim.tree import KILL_PATIENCE_S
+from picard_pilot.system.shim.protocol import KILL_PATIENCE_S
 from picard_pilot.system.streams import open_input, open_output, read_tail
 
 GRACE_S = 5.0

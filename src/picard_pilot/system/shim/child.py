@@ -8,7 +8,7 @@ import posix
 
 TYPE_CHECKING = False  # `typing` itself would cost more than everything else here
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
@@ -49,13 +49,11 @@ def set_all_signals(action: "Any", *, but: tuple[int, ...] = ()) -> None:
             _signal.signal(number, action)
 
 
-def become(
-    order: "dict[str, Any]", launcher: int, close: tuple[int, ...], gate: int, status: int
-) -> "NoReturn":
+def become(order: "dict[str, Any]", launcher: int, close: tuple[int, ...], gate: int, status: int) -> None:
     """Turn this forked process into the command once the gate opens; say on `status` why it cannot.
 
-    `close` are the launcher's descriptors that must not wait here for the gate: the channel's and the lock's
-    end mean that the launcher is gone.
+    It never returns. `close` are descriptors of the launcher that must not wait here for the gate: the end of
+    the channel and of the lock mean that the launcher is gone.
     """
     stage = "session"
     try:
@@ -102,7 +100,7 @@ class _Refused(Exception):
         self.stage, self.number = stage, number
 
 
-def _exec(argv: list[bytes], env: dict[bytes, bytes]) -> "NoReturn":
+def _exec(argv: list[bytes], env: dict[bytes, bytes]) -> None:
     """Execute the program, looked up in the command's own PATH. Raises `_Refused`."""
     name, worst = argv[0], _ENOENT
     has_place = b"/" in name

@@ -18,20 +18,20 @@ A caller starts it in a session of its own (see `system.spawn`). Then:
 """
 
 import _signal  # type: ignore[import-not-found]
-import marshal
 import posix
 import select
 import time
 
 from picard_pilot.system.shim import child, recordfile, tree
+from picard_pilot.system.shim.order import close_strangers, read_order
 from picard_pilot.system.shim.output import Output
 from picard_pilot.system.shim.protocol import (
     CHANNEL_FD,
     CONTROL_FILE,
     EXIT_FILE,
+    KILL_PATIENCE_S,
     LAUNCHER_NAME,
     LOCK_FD,
-    ORDER_LENGTH_DIGITS,
     PROTOCOL,
     STARTED_FILE,
     Value,
@@ -263,10 +263,23 @@ class Launcher:
                 self.leftovers += 1
 
     def kill(self) -> None:
-        """Kill and reap all there is."""
+        """Look, kill, reap, again, until there is nobody left.
+
+        This wins against a chain of processes that forks faster than one look takes, since an orphan comes to us;
+        stopping them all first was measured to lose.
+        """
         self._reap()
         self.killing = True
-        self.survivors = tree.kill_descendants(self._reap, self._pause)
+        seen: set[int] = set()
+        give_up_s = time.monotonic() + KILL_PATIENCE_S
+        while self._reap():
+            pids = tree.signal_descendants(_signal.SIGKILL)
+            if pids != seen:
+                seen, give_up_s = pids, time.monotonic() + KILL_PATIENCE_S
+            elif time.monotonic() > give_up_s:
+                self.survivors = max(1, len(pids))
+                return
+            self._pause()
 
     def _pause(self) -> None:
         poller = select.poll()
@@ -341,38 +354,12 @@ class Launcher:
         self._tell(record)
 
 
-def _read_order() -> "dict[str, Any] | None":
-    """The order, or None if the caller went away before it was complete: then nothing is started."""
-    data, length = b"", ORDER_LENGTH_DIGITS
-    while len(data) < length:
-        chunk = posix.read(CHANNEL_FD, length - len(data))
-        if not chunk:
-            return None
-        data += chunk
-        if len(data) == ORDER_LENGTH_DIGITS == length:
-            length += int(data)
-    order: dict[str, Any] = marshal.loads(data[ORDER_LENGTH_DIGITS:])
-    return order
-
-
-def _close_strangers(keep: tuple[int, ...]) -> None:
-    """Close what a caller left open by mistake, and keep the rest from the command."""
-    for name in posix.listdir("/proc/self/fd"):
-        try:
-            if int(name) not in keep:
-                posix.close(int(name))
-            elif int(name) > 2:
-                posix.set_inheritable(int(name), False)
-        except OSError:
-            pass  # the listing's own descriptor, closed already
-
-
 def main() -> None:
     """Entry of the program; never returns."""
-    order = _read_order()
+    order = read_order()
     if order is None or order["protocol"] != PROTOCOL:
         posix._exit(1)
-    _close_strangers((0, 1, 2, CHANNEL_FD) if order["directory"] is None else (0, 1, 2, CHANNEL_FD, LOCK_FD))
+    close_strangers((0, 1, 2, CHANNEL_FD) if order["directory"] is None else (0, 1, 2, CHANNEL_FD, LOCK_FD))
     child.prctl(child.PR_SET_CHILD_SUBREAPER, 1)
     child.prctl(child.PR_SET_NAME, LAUNCHER_NAME)
     posix.chdir("/")  # a file system can be unmounted although a launcher is about

@@ -20,6 +20,9 @@ CONTROL_FILE = "control"
 RECORD_BYTES = 4096
 """One block of every usual file system, so that overwriting it in place needs no new one."""
 
+KILL_PATIENCE_S = 5.0
+"""How long the same processes may withstand SIGKILL (another user's, stuck in the kernel) until they are left."""
+
 LAUNCHER_NAME = b"picard-shim"
 """What ps and top call it; at most 15 characters."""
 

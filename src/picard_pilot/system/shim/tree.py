@@ -1,18 +1,10 @@
-"""Processes as /proc shows them, and the killing of all descendants of the calling process.
+"""Processes as /proc shows them, and signals to all descendants of the calling process.
 
-What the pilot itself wants to know of processes is in `system.proc`.
+The loop that kills them all is `launcher`'s; what the pilot itself wants to know of processes is in `system.proc`.
 """
 
 import _signal  # type: ignore[import-not-found]
 import posix
-import time
-
-TYPE_CHECKING = False  # `collections.abc` costs more than everything else here
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-KILL_PATIENCE_S = 5.0
-"""How long the same processes may withstand SIGKILL (another user's, stuck in the kernel) until we leave them."""
 
 Tree = list[tuple[int, int]]
 """Processes, each with the parent it was found under, parents first."""
@@ -107,26 +99,7 @@ def _send(pid: int, parent: int, me: int, number: int) -> None:
             else:
                 posix.kill(pid, each)
     except OSError:
-        pass  # gone, or another user's: the next round of kill_descendants sees which
+        pass  # gone, or another user's: the next round of the killing loop sees which
     finally:
         if fd >= 0:
             posix.close(fd)
-
-
-def kill_descendants(reap: "Callable[[], bool]", pause: "Callable[[], None]") -> int:
-    """Look, kill, reap, again, until there are none; returns how many could not be killed.
-
-    This loop wins against a chain of processes that forks faster than one look takes, since an orphan comes to
-    us; stopping them all first was measured to lose. `reap` reaps what has ended and says whether children are
-    left; `pause` waits a moment for the next end.
-    """
-    seen: set[int] = set()
-    give_up_at = time.monotonic() + KILL_PATIENCE_S
-    while reap():
-        tree = signal_descendants(_signal.SIGKILL)
-        if tree != seen:
-            seen, give_up_at = tree, time.monotonic() + KILL_PATIENCE_S
-        elif time.monotonic() > give_up_at:
-            return max(1, len(tree))
-        pause()
-    return 0
