@@ -85,7 +85,11 @@ class Staging:
         private = Path(work.bundle.private)
         try:
             await logs.make_archive(
-                work.case.job, self._parts.site.queue.name, work.bundle, private / file.lfn
+                work.case.job,
+                self._parts.site.queue.name,
+                work.bundle,
+                private / file.lfn,
+                redactor=self._parts.log.redactor,
             )
         except OSError as error:
             says = f"the log archive {file.lfn} could not be made: {error.strerror}"
