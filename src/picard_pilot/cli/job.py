@@ -290,7 +290,7 @@ VERBS = {
         see_also=_SEE,
     ),
     "debug": Verb(
-        help="let a job's pilot send the end of its output with every update, or stop that",
+        help="switch the debug mode of jobs: their pilot then writes more into its log",
         examples=("ppilot job debug on 17", "ppilot job debug off latest"),
         configure=_configure_debug,
         act=_debug,

@@ -18,7 +18,7 @@ NOUNS: dict[str, Entry] = {
     "demo": Entry("picard_pilot.cli.demo", "run real jobs on a server of their own, live in this terminal"),
     "run": Entry("picard_pilot.cli.run", "the pilot: take jobs from a PanDA server and run them here"),
     "submit": Entry("picard_pilot.cli.submit", "give a job to the server"),
-    "peek": Entry("picard_pilot.cli.peek", "show the output that a job has sent so far (ppeek)"),
+    "peek": Entry("picard_pilot.cli.peek", "show what a job's pilot has sent of its output (ppeek)"),
     "job": Entry(
         "picard_pilot.cli.job", "jobs on the server", ("list", "describe", "kill", "retry", "debug")
     ),

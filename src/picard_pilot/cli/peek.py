@@ -1,4 +1,4 @@
-"""`ppilot peek`, also `ppeek`: the end of a job's output, as its pilot sent it last."""
+"""`ppilot peek`, also `ppeek`: what a job's pilot has sent of its output: its end, or an extract of the logs."""
 
 import argparse
 
@@ -9,13 +9,11 @@ from picard_pilot.cli.frame import Call, Verb, add_options
 from picard_pilot.cli.job import chosen
 from picard_pilot.settings.table import options_of
 
-_FINAL = ("finished", "failed", "cancelled", "closed")
-
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ids", nargs=1, metavar="ID", help=ids.HELP)
     parser.add_argument(
-        "--pilot", action="store_true", help="the end of the pilot's log instead of the payload's output"
+        "--pilot", action="store_true", help="the extract of the logs, even where there is newer output"
     )
     add_options(parser, options_of("peek"))
 
@@ -24,16 +22,16 @@ def _peek(call: Call) -> int:
     with server(call) as client:
         detail = client.job(chosen(call, client)[0])
     row = detail.row
-    text = detail.pilot_log if call.args.pilot else detail.debug_stdout
-    what = "pilotlog.txt" if call.args.pilot else "payload.stdout"
-    if text is None:
+    if detail.debug_stdout is not None and not call.args.pilot:
+        what, text = "payload.stdout", detail.debug_stdout
+    elif detail.pilot_log is not None:
+        what, text = "extract of the logs", detail.pilot_log
+    else:
         raise CommandTrouble(
             Exit.NOT_FOUND,
-            f"No output of job {row.job_id} has been sent",
-            f"it is {row.status}, and its debug mode is {'on' if row.debug else 'off'}",
-            "Its log archive has all: `ppilot job describe` says where"
-            if row.status in _FINAL
-            else f"Ask its pilot for it: `ppilot job debug on {row.job_id}`",
+            f"Nothing that job {row.job_id} wrote has been sent",
+            f"it is {row.status}; its pilot sends an extract when a job has failed",
+            f"`ppilot job describe {row.job_id}` says where it is, and where its log archive lies",
         )
     call.screen.say(f"== {what} of job {row.job_id}, {row.status} ==")
     data = {"job_id": row.job_id, "status": row.status, "file": what, "text": text}
@@ -48,7 +46,7 @@ def readable(text: str) -> str:
 
 VERBS = {
     "peek": Verb(
-        help="show the end of a job's output, as its pilot sent it last",
+        help="show what a job's pilot has sent of its output",
         examples=("ppilot peek 17", "ppeek latest", "ppeek 17 --pilot"),
         configure=_configure,
         act=_peek,

@@ -56,7 +56,10 @@ def _configure(parser: Parser) -> None:
     job.add_argument("--label", metavar="LABEL", dest="spec_label", help="kind of job (prodSourceLabel)")
     job.add_argument("--retries", type=int, metavar="N", help="attempts after a failed one [default 0]")
     job.add_argument(
-        "--debug", action="store_true", dest="spec_debug", help="send the end of its output with every update"
+        "--debug",
+        action="store_true",
+        dest="spec_debug",
+        help="in debug mode: its pilot writes more into its log",
     )
     parser.add_argument(
         "--wait", action="store_true", help="wait for its end; exit 0 if it finished, 1 if not"

@@ -135,7 +135,7 @@ class Client:
         return self._convert(self._panda(v1.KILL, {"job_ids": list(job_ids)}), list[bool], v1.KILL.path)
 
     def set_debug(self, job_id: int, on: bool) -> None:
-        """Switch debug mode: the pilot then sends the end of the payload's output with every update."""
+        """Switch a job's debug mode, which its pilot is told with every answer."""
         self._panda(v1.SET_DEBUG_MODE, {"job_id": job_id, "mode": on})
 
     def _panda(self, call: Call, values: Mapping[str, object]) -> object:
