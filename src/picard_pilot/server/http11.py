@@ -7,13 +7,22 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+GOODBYE_S = 0.5
+"""Seconds for the other side's TLS goodbye: idle pilots do not read, and asyncio would wait half a minute."""
+
 
 class OneRecordProtocol(H11Protocol):
     """Saves one system call here and one wake-up of the caller for each answer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Put the joining transport in between."""
-        super().connection_made(cast(asyncio.Transport, _JoiningTransport(transport, self.loop)))
+        self._joining = _JoiningTransport(transport, self.loop)
+        super().connection_made(cast(asyncio.Transport, self._joining))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more to write or to wait for."""
+        self._joining.lost()
+        super().connection_lost(exc)
 
     @property
     def is_idle(self) -> bool:
@@ -28,6 +37,7 @@ class _JoiningTransport:
         self._transport = transport
         self._loop = loop
         self._waiting: list[bytes] = []
+        self._goodbye: asyncio.TimerHandle | None = None
 
     def write(self, data: bytes) -> None:
         """Keep until the running callback has ended."""
@@ -36,9 +46,24 @@ class _JoiningTransport:
         self._waiting.append(data)
 
     def close(self) -> None:
-        """Write what waits, then close."""
+        """Write what waits, then close; a caller that does not answer the TLS goodbye is not waited for."""
+        if self._goodbye is not None:
+            return
         self._flush()
         self._transport.close()
+        self._goodbye = self._loop.call_later(GOODBYE_S, self._abort_if_written)
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        self._waiting.clear()
+        if self._goodbye is not None:
+            self._goodbye.cancel()
+
+    def _abort_if_written(self) -> None:
+        if self._transport.get_write_buffer_size() > 0:
+            self._goodbye = self._loop.call_later(GOODBYE_S, self._abort_if_written)
+        else:
+            self._transport.abort()
 
     def _flush(self) -> None:
         if self._waiting:
