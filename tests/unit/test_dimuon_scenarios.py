@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("rich", reason="the demo extra is not installed")
 
-from picard_pilot.model.trouble import Trouble
 from picard_pilot.server.views import FileRow, JobDetail, JobError, JobRow
+from picard_pilot.settings.read import SettingsTrouble
 from picard_pilot.tools.demo_judge import judge
 from picard_pilot.tools.scenarios import pi
 from picard_pilot.tools.scenarios.table import FAILING, FIRST, FURTHER, StoredInput, chosen
@@ -78,7 +78,7 @@ def test_jobs_are_chosen_in_order() -> None:
 
 def test_an_unknown_failure_names_the_nearest() -> None:
     """A slip of the hand is met with the right word."""
-    with pytest.raises(Trouble, match="nearest: signal"):
+    with pytest.raises(SettingsTrouble, match="nearest: signal"):
         chosen(5, ("signl",))
 
 

@@ -66,7 +66,8 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
 async def run_demo(options: DemoOptions, out: TextIO | None = None) -> int:
     """Run the demonstration; 0 if every job ended as its scenario says, else 1, or 128 + n after signal n.
 
-    Writes to `out` (stdout). Raises Trouble for options that cannot be obeyed and for missing packages. When it
+    Writes to `out` (stdout). Raises SettingsTrouble for a failure that is not in the table, Trouble for missing
+    packages. When it
     returns or raises, none of its processes is left, nor its folder unless it should be kept.
     """
     scenarios = chosen(options.jobs, options.fail)
@@ -139,6 +140,7 @@ class _Demo:
             self._screen.open(
                 Opening(
                     jobs=len(self._scenarios),
+                    meant_to_fail=sum(one.end.status == "failed" for one in self._scenarios),
                     pilots=self._options.pilots,
                     server_url=server.url,
                     monitor_url=monitor,

@@ -38,6 +38,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """What people should know before the table: what runs, where, and where to look."""
 
     jobs: int
+    meant_to_fail: int
     pilots: int
     server_url: str
     monitor_url: str
@@ -62,8 +63,9 @@ class Screen:
         say = self._console.print
         say()
         say(
-            f"[bold]Picard[/] runs {words.count(opening.jobs, 'job')} on this machine, with a PanDA server of its own"
-            f" and {words.count(opening.pilots, 'pilot')}. Some jobs are meant to fail."
+            f"[bold]Picard[/] starts a PanDA server of its own on this machine, {words.count(opening.pilots, 'pilot')},"
+            f" and {words.count(opening.jobs, 'job')}."
+            + (f" Meant to fail: {opening.meant_to_fail} of them." if opening.meant_to_fail else "")
         )
         say()
         say(f"  server   {opening.server_url}  [dim](only this machine can reach it)[/]")

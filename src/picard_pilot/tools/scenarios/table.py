@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from picard_pilot.model.trouble import Trouble, nearest
+from picard_pilot.model.trouble import nearest
+from picard_pilot.settings.read import SettingsTrouble
 from picard_pilot.tools.scenarios import pi
 from picard_pilot.wire.jobspec import PLACEHOLDER
 
@@ -158,14 +159,14 @@ NO_FAILURE = "none"
 def chosen(jobs: int, fail: Sequence[str]) -> list[Scenario]:
     """The scenarios of one demonstration: the physics, then the failures asked for, then good ones up to `jobs`.
 
-    Raises Trouble for a failure that is not in the table.
+    Raises SettingsTrouble for a failure that is not in the table.
     """
     known = {scenario.name: scenario for scenario in FAILING}
     names = [name for name in fail if name != NO_FAILURE]
     for name in names:
         if name not in known:
             near = nearest(name, tuple(known))
-            raise Trouble(
+            raise SettingsTrouble(
                 f"There is no failure named {name!r} in the demonstration",
                 f"nearest: {', '.join(near)}" if near else f"there are: {', '.join(known)}, {NO_FAILURE}",
                 f"Try --fail {','.join(near or known)}",
