@@ -67,8 +67,7 @@ async def run_demo(options: DemoOptions, out: TextIO | None = None) -> int:
     """Run the demonstration; 0 if every job ended as its scenario says, else 1, or 128 + n after signal n.
 
     Writes to `out` (stdout). Raises SettingsTrouble for a failure that is not in the table, Trouble for missing
-    packages. When it
-    returns or raises, none of its processes is left, nor its folder unless it should be kept.
+    packages. When it returns or raises, none of its processes is left, nor its folder unless it should be kept.
     """
     scenarios = chosen(options.jobs, options.fail)
     demo_place.collisions()
