@@ -82,6 +82,12 @@ def test_what_is_in_it(bundle: Bundle) -> None:
     ]
 
 
+def test_the_log_about_this_job_alone_goes_first(bundle: Bundle) -> None:
+    """What the pilot said about its other jobs is not this job's business."""
+    Path(bundle.directory, "pilotlog.txt").write_text("about job 42\n")
+    assert archive(bundle)["pilotlog.txt"] == b"about job 42\n"
+
+
 def test_an_uncompressed_one(bundle: Bundle) -> None:
     """The name decides."""
     archive(bundle, "job.log.tar")
@@ -100,6 +106,18 @@ def test_secrets_stay_out(bundle: Bundle) -> None:
     assert secret.encode() not in b"".join(found.values())
     assert b"abcdefgh12345678" not in found["payload.stdout"]
     assert found["payload.stdout"].count(b"[redacted]") == 4
+
+
+def test_a_secret_is_found_in_files_of_any_size(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small ones are looked at as a whole, larger ones line by line; both end the same."""
+    secret = os.urandom(12).hex()
+    redactor = Redactor()
+    redactor.register(secret)
+    Path(bundle.stdout).write_text(f"before {secret} after\n" + "much ado\n" * 1000)
+    whole = archive(bundle, redactor=redactor)["payload.stdout"]
+    monkeypatch.setattr(log_text, "WHOLE_BYTES", 100)
+    assert archive(bundle, "again.log.tgz", redactor=redactor)["payload.stdout"] == whole
+    assert whole.startswith(b"before [redacted] after\nmuch ado\n")
 
 
 def test_bytes_that_are_no_text_come_through(bundle: Bundle) -> None:

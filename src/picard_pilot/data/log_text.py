@@ -14,6 +14,9 @@ HEAD_BYTES = 16 << 20
 TAIL_BYTES = 48 << 20
 """What is kept of a file: its beginning shows the set-up, its end the failure."""
 
+WHOLE_BYTES = 1 << 20
+"""A file up to this size is looked at as a whole first: line by line takes ten times longer, and few need it."""
+
 LINE_LIMIT_BYTES = 64 << 10
 """Longer lines are looked through in pieces: memory stays bounded."""
 
@@ -21,7 +24,7 @@ LINE_LIMIT_BYTES = 64 << 10
 class Excerpt:
     """The redacted text of one file as it was when this was made; what is appended later does not count.
 
-    Reads the file twice: an archive needs the size before the content, and there may be no room for a copy.
+    A large file is read twice: an archive needs the size before the content, and there may be no room for a copy.
     Raises OSError. `read` serves `tarfile`.
     """
 
@@ -31,9 +34,10 @@ class Excerpt:
         self._tick = tick
         self._length, self.mtime = self._look()
         self.cut_bytes = max(0, self._length - HEAD_BYTES - TAIL_BYTES)
-        self.size_bytes = sum(len(piece) for piece in self._clean())
-        self._pieces = self._clean()
-        self._rest = b""
+        whole = None if self.cut_bytes or self._length > WHOLE_BYTES else self._harmless()
+        self.size_bytes = sum(len(piece) for piece in self._clean()) if whole is None else len(whole)
+        self._pieces = self._clean() if whole is None else iter(())
+        self._rest = whole or b""
 
     def read(self, count: int) -> bytes:
         """The next bytes; if the file has shrunk meanwhile, blanks, since the size is promised."""
@@ -62,6 +66,12 @@ class Excerpt:
             os.close(fd)
             raise IsADirectoryError(None, "it is no regular file")
         return fd
+
+    def _harmless(self) -> bytes | None:
+        """The content of a small file in which one look finds nothing that could be a secret, else None."""
+        with os.fdopen(self._open(), "rb") as file:
+            content = file.read(self._length)
+        return content if self._redactor.is_clean(content.decode("utf-8", "surrogateescape")) else None
 
     def _clean(self) -> Iterator[bytes]:
         inside_key = False

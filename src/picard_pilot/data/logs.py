@@ -18,7 +18,7 @@ from picard_pilot.model.job import Job
 from picard_pilot.system.redact import Redactor
 
 PILOT_LOGS = ("pilotlog.txt", "transferlog.txt")
-"""What the pilot writes beside the job's directory."""
+"""What the pilot writes: about this job in the job's directory, else about all its jobs beside that."""
 
 PRIVATE_PATTERNS = ("*.json", "*.jsonl")
 """The pilot's records of the job: description without secrets, journal, status, report."""
@@ -115,19 +115,22 @@ class _Maker:
     def _members(self) -> list[_Member]:
         """The archive's files, the most useful first."""
         directory, private = Path(self._bundle.directory), Path(self._bundle.private)
-        beside = [
-            _Member(name, path) for name in PILOT_LOGS if os.path.lexists(path := directory.parent / name)
-        ]
+        pilots = [_Member(name, path) for name in PILOT_LOGS if (path := self._nearest(name)) is not None]
         own = [_Member(name, directory / name) for name in self._matching(directory, PAYLOAD_PATTERNS)]
         records = [
             _Member(f"{private.name}/{name}", private / name)
             for name in self._matching(private, PRIVATE_PATTERNS)
         ]
         names = {member.name for member in own}
-        chosen = [*(member for member in beside if member.name not in names), *records, *own]
+        chosen = [*(member for member in pilots if member.name not in names), *records, *own]
         for member in chosen[FILES_LIMIT:]:
             self._notes.append(f"{member.name} is left out: more than {FILES_LIMIT} files")
         return chosen[:FILES_LIMIT]
+
+    def _nearest(self, name: str) -> Path | None:
+        """The pilot's log about this job alone, if it has one: other jobs' lines are not this job's business."""
+        own = Path(self._bundle.directory, name)
+        return next((path for path in (own, own.parent.parent / name) if os.path.lexists(path)), None)
 
     def _matching(self, directory: Path, patterns: Iterable[str]) -> list[str]:
         """Names in the order of the patterns; inputs and outputs are no logs, whatever they are called."""
