@@ -113,7 +113,7 @@ class Store:
     async def committed(self) -> None:
         """Wait until everything applied so far is on disk; raises `sqlite3.Error` where it cannot be."""
         if self._batch is not None:
-            await asyncio.shield(self._batch.committed)
+            await self._batch.join()
 
     def look(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         """A quick read on the event loop, seeing every write so far. For reads by key only."""
@@ -140,7 +140,7 @@ class Store:
     def _open_batch(self) -> _Batch:
         loop = asyncio.get_running_loop()
         self._connection.execute("BEGIN IMMEDIATE")
-        batch = self._batch = _Batch(loop.create_future())
+        batch = self._batch = _Batch(loop)
         # After every handler that is ready in this turn of the loop has added its write.
         loop.call_soon(self._commit, batch)
         return batch
@@ -165,22 +165,36 @@ class Store:
                 self._connection.execute("ROLLBACK")
             batch.fail(error)
             return
-        batch.committed.set_result(None)
+        batch.succeed()
         if batch.changes:
             self.feed.publish(batch.changes)
 
 
 class _Batch:
-    """The writes of one turn of the loop."""
+    """The writes of one turn of the loop, and who waits for them."""
 
-    def __init__(self, committed: asyncio.Future[None]) -> None:
-        self.committed = committed
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: list[asyncio.Future[None]] = []
         self.changes: list[Change] = []
 
+    async def join(self) -> None:
+        """Wait for the end of the transaction; whoever is cancelled meanwhile disturbs nobody."""
+        waiting = self._loop.create_future()
+        self._waiting.append(waiting)
+        await waiting
+
+    def succeed(self) -> None:
+        """Everything is on disk."""
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
     def fail(self, error: BaseException) -> None:
-        """Tell every writer; a batch whose writers are all gone is fine too."""
-        self.committed.set_exception(error)
-        self.committed.exception()
+        """Nothing was written."""
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_exception(error)
 
 
 def open_store(path: Path, *, durable: bool = True, clock: Clock = utc_ms) -> Store:

@@ -161,7 +161,7 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Views:
-    """All reads that pages and tools need; made once per server. The `_now` forms are for a worker thread."""
+    """All reads that pages and tools need; made once per server."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -171,28 +171,14 @@ class Views:
         event_id = self.revision()
         return await self._store.read(lambda connection: _jobs(connection, job_filter, event_id))
 
-    def jobs_now(self, job_filter: JobFilter) -> JobList:
-        """As `jobs`."""
-        event_id = self.revision()
-        return self._store.read_now(lambda connection: _jobs(connection, job_filter, event_id))
-
     async def job(self, job_id: int) -> JobDetail | None:
         """One job in full, or None."""
         event_id = self.revision()
         return await self._store.read(lambda connection: _job(connection, job_id, event_id))
 
-    def job_now(self, job_id: int) -> JobDetail | None:
-        """As `job`."""
-        event_id = self.revision()
-        return self._store.read_now(lambda connection: _job(connection, job_id, event_id))
-
     async def counts(self) -> dict[str, int]:
         """Number of jobs by status; a status without jobs is missing."""
         return await self._store.read(_counts)
-
-    def counts_now(self) -> dict[str, int]:
-        """As `counts`."""
-        return self._store.read_now(_counts)
 
     async def pilots(self, limit: int = DEFAULT_LIMIT) -> tuple[PilotRow, ...]:
         """Who asked for jobs, the latest first."""
