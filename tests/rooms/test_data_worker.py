@@ -24,6 +24,7 @@ from picard_pilot.model.transfer import (
     TransferFailure,
     Transferred,
 )
+from picard_pilot.system.shim.tree import children
 from picard_pilot.testing.mover_kit import CONTENT, DEADLINE_S, adler32, gone, names, until
 
 HERE = str(Path(__file__).parent)
@@ -92,6 +93,34 @@ def test_nothing_is_started_before_it_is_needed(tmp_path: Path) -> None:
         assert gone(first)
 
     run(work())
+
+
+def test_warming_up_starts_it_before_it_is_needed(tmp_path: Path) -> None:
+    """The first request finds the process that was started for it; asking twice starts one."""
+
+    async def work() -> None:
+        async with worker(tmp_path) as client:
+            client.warm_up()
+            client.warm_up()
+            await until(lambda: client.pid is not None)
+            pid = client.pid
+            client.warm_up()
+            good(await client.transfer(request(tmp_path)))
+            assert client.pid == pid
+
+    run(work())
+
+
+def test_closing_while_it_is_being_started_leaves_nothing(tmp_path: Path) -> None:
+    """No process outlives the client, even one that nobody had waited for yet."""
+
+    async def work() -> None:
+        async with worker(tmp_path) as client:
+            client.warm_up()
+        assert client.pid is None
+
+    run(work())
+    assert children(os.getpid()) == []
 
 
 def test_many_files_at_once(tmp_path: Path) -> None:

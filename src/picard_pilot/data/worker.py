@@ -76,8 +76,8 @@ class _Flight:
 class TransferWorker:
     """Transfers in a process of their own. Use as an async context; safe for many tasks of one event loop.
 
-    `log_path` takes what movers print. `environment` replaces the inherited one. Nothing is started before the
-    first request.
+    `log_path` takes what movers print. `environment` replaces the inherited one. Nothing is started before
+    `warm_up` or the first request.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class TransferWorker:
         self._flights: dict[int, _Flight] = {}
         self._process: WorkerProcess | None = None
         self._starting = asyncio.Lock()
+        self._warming: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "TransferWorker":
@@ -107,6 +108,11 @@ class TransferWorker:
     def pid(self) -> int | None:
         """The present worker's process id; None while there is none."""
         return self._process.pid if self._process else None
+
+    def warm_up(self) -> None:
+        """Start the process now, beside other work, if there is none. Where that fails, the first request tells."""
+        if self._process is None and self._warming is None:
+            self._warming = asyncio.get_running_loop().create_task(self._warm_up(), name="start the worker")
 
     async def transfer(
         self, request: FetchRequest | StoreRequest, on_progress: Callable[[int], None] | None = None
@@ -128,6 +134,8 @@ class TransferWorker:
 
     async def close(self) -> None:
         """End the worker, whatever it is doing. A later request starts a new one."""
+        if self._warming is not None:
+            await self._warming
         process, self._process = self._process, None
         if process is not None:
             await process.kill()
@@ -189,17 +197,30 @@ class TransferWorker:
 
     async def _send(self, flight: _Flight) -> TransferFailure | None:
         try:
-            async with self._starting:
-                if self._process is None:
-                    process = WorkerProcess(self._heard, self._gone)
-                    await process.start(self._log_path, self._environment)
-                    self._process = process
+            process = await self._started()
         except OSError as error:
             return _failure(flight, FailureClass.TRANSFER, f"had no worker: {error}", Side.NODE)
-        if flight.sent_to is not self._process:
-            flight.sent_to = self._process
-            self._process.ask(flight.ask)
+        if flight.sent_to is not process:
+            flight.sent_to = process
+            process.ask(flight.ask)
         return None
+
+    async def _started(self) -> WorkerProcess:
+        """The worker's process, started if there is none. Raises OSError."""
+        async with self._starting:
+            if self._process is None:
+                process = WorkerProcess(self._heard, self._gone)
+                await process.start(self._log_path, self._environment)
+                self._process = process
+            return self._process
+
+    async def _warm_up(self) -> None:
+        try:
+            await self._started()
+        except OSError:
+            pass  # whoever needs it tries again, and says why there is none
+        finally:
+            self._warming = None
 
     async def _kill_and_go_on(self) -> None:
         """Kill the worker for one flight's sake and ask a new one for all others."""

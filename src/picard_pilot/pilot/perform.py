@@ -137,6 +137,7 @@ class Performer:
     # Before the payload
 
     async def _admit(self, work: JobWork) -> ev.Event:
+        self._staging.get_ready(work)
         try:
             job, site = work.case.job, self._parts.site
             refusal = await self._hooks.call(self._hooks.experiment.check, job, site)
@@ -166,6 +167,7 @@ class Performer:
         report = final_report(
             work.case, self._parts.sender, log_extract(work.case, work.bundle), await self._metrics(work)
         )
+        jobdir.make_room(work.bundle)
         delivered = await self._outbox.deliver(report, Path(work.bundle.private, REPORT_FILE))
         if not isinstance(delivered, Accepted):
             return None

@@ -15,12 +15,17 @@ from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.model import events as ev
 from picard_pilot.model.site import Activity
 from picard_pilot.model.states import Phase
+from picard_pilot.payload import jobdir
 from picard_pilot.pilot.faults import hook_fault
 from picard_pilot.pilot.hooking import Hooks
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.work import JobWork
+from picard_pilot.system import disk
 
 log = logging.getLogger("picard.staging")
+
+ARCHIVE_DIRECTORY = "archive"
+"""Where the log archive is made, inside the private directory."""
 
 Post = Callable[[JobWork, int, ev.Event], None]
 
@@ -33,6 +38,12 @@ class Staging:
         self._parts = parts
         self._hooks = hooks
         self._post = post
+
+    def get_ready(self, work: JobWork) -> None:
+        """Start the transfer worker beside the job's setup: its start takes longer than most logs' transfer."""
+        job = work.case.job
+        if job.inputs or job.outputs or job.log:
+            self._parts.worker.warm_up()
 
     async def stage_in(self, work: JobWork, generation: int) -> ev.Event:
         """Bring the inputs; those that the journal knows are only looked at."""
@@ -82,20 +93,23 @@ class Staging:
         """Make the log archive in the private directory and store it."""
         file = work.case.job.log
         assert file is not None
-        private = Path(work.bundle.private)
+        # In a folder of its own: a job may name its log like one of the pilot's records.
+        folder = Path(work.bundle.private, ARCHIVE_DIRECTORY)
+        jobdir.make_room(work.bundle)
         try:
+            folder.mkdir(mode=0o700, exist_ok=True)
             await logs.make_archive(
                 work.case.job,
                 self._parts.site.queue.name,
                 work.bundle,
-                private / file.lfn,
+                folder / file.lfn,
                 redactor=self._parts.log.redactor,
             )
         except OSError as error:
             says = f"the log archive {file.lfn} could not be made: {error.strerror}"
             return ev.LogFailed(
                 fault=fault(
-                    "LOGFILECREATIONFAILURE",
+                    "NOLOCALSPACE" if disk.is_full_error(error) else "LOGFILECREATIONFAILURE",
                     says,
                     rule="data.logs",
                     evidence=(str(error),),
@@ -111,7 +125,7 @@ class Staging:
             job=work.case.job,
             files=(file,),
             site=self._parts.site,
-            directory=private,
+            directory=folder,
             done={},
             worker=self._parts.worker,
             on_stored=stored,
