@@ -4,11 +4,15 @@ Everything that is needed to go on with a job is inside; what the journal in it 
 """
 
 import errno
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from picard_pilot.model.bundle import Bundle
+from picard_pilot.system import disk
+
+log = logging.getLogger("picard.jobdir")
 
 PREFIX = "PanDA_Pilot-"
 """The ecosystem's name for a job's directory, followed by the job's number."""
@@ -57,6 +61,34 @@ def release_reserve(bundle: Bundle) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def make_room(bundle: Bundle) -> None:
+    """Give the reserve up if the disk is full: for what has to be written once the payload is over."""
+    try:
+        full = disk.is_full(Path(bundle.private))
+    except OSError:
+        return
+    if full and release_reserve(bundle):
+        log.warning("the disk is full; the reserve in %s was released", bundle.private)
+
+
+def reopen(bundle: Bundle) -> None:
+    """Make sure that the job's directory and all that is in the private one can be used, whatever the payload did.
+
+    The payload runs as the same user and can change any mode. What cannot be mended shows where it is needed.
+    """
+    try:
+        for directory in (Path(bundle.directory), Path(bundle.private)):
+            directory.mkdir(mode=0o700, exist_ok=True)
+            directory.chmod(0o700)
+        for root, directories, files in os.walk(bundle.private):
+            for names, mode in ((directories, 0o700), (files, 0o600)):
+                for path in (Path(root, name) for name in names):
+                    if not path.is_symlink():
+                        path.chmod(mode)
+    except OSError as error:
+        log.warning("%s cannot be used as it should: %s", bundle.private, error)
 
 
 def left_in(workdir: Path) -> list[Path]:

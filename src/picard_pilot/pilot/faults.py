@@ -137,6 +137,17 @@ def lost_fault(why: str) -> Fault:
     )
 
 
+def no_record_fault(why: str) -> Fault:
+    """The launcher's records of the payload are gone or unreadable although it was started: its own doing."""
+    return fault(
+        "PAYLOADEXECUTIONFAILURE",
+        "the records of the payload's launch are gone, so how it ended is not known",
+        rule="launcher.records",
+        evidence=(why,),
+        phase=Phase.RUNNING,
+    )
+
+
 def payload_faults(
     ended: PayloadExit, outcome: Outcome, bundle: Bundle, disk_is_full: bool
 ) -> tuple[Fault, ...]:

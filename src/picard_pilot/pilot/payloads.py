@@ -14,10 +14,11 @@ from picard_pilot.model.bundle import Bundle, Outcome
 from picard_pilot.model.fault import Fault
 from picard_pilot.model.rule import Where
 from picard_pilot.model.states import Phase
-from picard_pilot.payload import launcher
+from picard_pilot.payload import jobdir, launcher
 from picard_pilot.payload.launch import (
     Elsewhere,
     Exited,
+    Found,
     LaunchFailed,
     LaunchHandle,
     LaunchSpec,
@@ -85,26 +86,48 @@ class Payloads:
 
     async def watch(self, work: JobWork) -> ev.Event:
         """Wait for the payload, whoever started it."""
-        found = await launcher.find(_launch_directory(work))
-        if isinstance(found, Running):
-            work.launcher = found.handle.launcher
-            found = await launcher.wait(found.handle)
+        directory = _launch_directory(work)
+        try:
+            found = await self._end(work, directory)
+        except (UndeterminedLaunch, OSError) as error:
+            return ev.PayloadLost(fault=faults.no_record_fault(str(error)))
         match found:
             case Exited(exit=ended):
                 return ev.PayloadExited(exit=ended)
-            case Lost():
-                killed = launcher.kill_leftovers(found)
-                log.warning("job %s: payload lost (%s), %s leftovers", work.job_id, found.reason, killed)
-                return ev.PayloadLost(fault=faults.lost_fault(found.reason.replace("_", " ")))
+            case Lost(reason=reason) if directory.exists():
+                killed, withstand = await launcher.kill_leftovers(found)
+                log.warning("job %s: %s; %d leftovers killed", work.job_id, found.says, killed)
+                if withstand:
+                    log.error("job %s: %d of its processes cannot be killed", work.job_id, withstand)
+                return ev.PayloadLost(fault=faults.lost_fault(reason.replace("_", " ")))
             case Elsewhere(handle=handle):
                 why = f"it was started on another host, {handle.host}"
                 return ev.PayloadLost(fault=faults.lost_fault(why))
             case _:
-                return ev.PayloadLost(fault=faults.lost_fault("it was never started"))
+                return ev.PayloadLost(fault=faults.no_record_fault(f"{directory} is gone"))
+
+    async def _end(self, work: JobWork, directory: Path) -> Found:
+        """How the payload ended. Raises OSError, UndeterminedLaunch when its records cannot be read."""
+        jobdir.reopen(work.bundle)
+        found = await launcher.find(directory)
+        while isinstance(found, Running):
+            work.launcher = found.handle.launcher
+            try:
+                found = await launcher.wait(found.handle)
+            except PermissionError:
+                # The payload may have locked its own directory; it is ours as well.
+                jobdir.reopen(work.bundle)
+                found = await launcher.find(directory)
+        return found
 
     async def stop(self, work: JobWork, grace_s: float) -> None:
         """Ask the launcher to end the payload's whole tree; the end arrives through `watch`."""
-        found = await launcher.find(_launch_directory(work))
+        jobdir.reopen(work.bundle)
+        try:
+            found = await launcher.find(_launch_directory(work))
+        except (UndeterminedLaunch, OSError) as error:
+            log.error("job %s: its payload cannot be stopped: %s", work.job_id, error)
+            return
         if isinstance(found, Running):
             why = work.case.stop.kind.value if work.case.stop else "stop"
             launcher.stop(found.handle, grace_s, why)
@@ -112,6 +135,7 @@ class Payloads:
     async def diagnose(self, work: JobWork) -> ev.Event:
         """What the payload reports about itself and, where it did not end well, what went wrong."""
         case = work.case
+        jobdir.reopen(work.bundle)
         if case.exit is None:
             return ev.Diagnosed()
         experiment = self._hooks.experiment
