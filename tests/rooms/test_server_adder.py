@@ -132,6 +132,28 @@ def test_a_failed_job_is_retried_up_to_its_limit(server, pilot, queue):
     assert len({pilot.job(job_id)["files"][1]["guid"] for job_id in seen}) == 3
 
 
+def test_a_retry_that_no_pilot_could_work_on_is_not_made(server, pilot, queue):
+    """The job's number makes the name too long: that is noted, and the server goes on."""
+    job_id = pilot.submit(computingSite=queue, maxAttempt=2, outFiles="x" * 247 + "$PANDAID")
+    job = pilot.acquire(site_name=queue)
+    server.write(
+        lambda write: write.execute("UPDATE sqlite_sequence SET seq = 999999999 WHERE name = 'jobs'")
+    )
+    end(pilot, job, "failed", trans_exit_code=7)
+    server.judge()
+
+    detail = pilot.job(job_id)
+    assert (detail["row"]["status"], len(detail["attempts"])) == ("failed", 1)
+    assert "no next attempt: outFiles" in detail["history"][-1]["note"]
+    refused = pilot.envelope(
+        v1.SUBMIT,
+        jobs=json.dumps(
+            [{"computingSite": queue, "transformation": "x", "outFiles": "x" * 247 + "$PANDAID"}]
+        ),
+    )
+    assert "outFiles" in refused["message"]
+
+
 def test_a_finished_job_is_not_retried(server, pilot, queue):
     """Nor one that was closed or cancelled."""
     pilot.submit(computingSite=queue, maxAttempt=5)

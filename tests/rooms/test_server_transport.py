@@ -132,6 +132,14 @@ def test_a_body_cut_short_is_refused(pilot):
     assert status == 500
 
 
+def test_numbers_beyond_any_column(pilot):
+    """Are an error of the call, and the server goes on."""
+    assert pilot.send(v1.ACQUIRE_JOBS, {"site_name": "Q", "memory": 2**70})[0] == 500
+    assert pilot.send(v1.KILL, {"job_ids": [2**70]})[0] == 500
+    assert pilot.send(v1.GET_JOB_STATUS, {"job_ids": [2**70]})[0] == 500
+    assert pilot.envelope(v1.UPDATE_JOB, job_id=2**70, job_status="running")["data"] == {"StatusCode": 30}
+
+
 def test_the_verb_is_checked(pilot):
     """With HTTP 200 and a refusal."""
     headers = {**pilot.credentials, "Accept": "application/json"}

@@ -80,8 +80,20 @@ def test_an_output_by_pattern():
 
     assert verdict({"part_1.root": ENTRY, "log.tgz": ENTRY}, files=files).status == "finished"
     assert verdict({"other.root": ENTRY, "log.tgz": ENTRY}, files=files).status == "failed"
-    broken = (ExpectedFile(0, "output", "regex|(", False),)
-    assert verdict({"x": ENTRY}, files=broken).status == "failed"
+
+
+@pytest.mark.parametrize("pattern", ["[", "(a+)+b", "a{1,99}", ".*.*.*.*x", r"(a)\1"])
+def test_patterns_that_are_broken_or_could_take_for_ever(pattern):
+    """Match nothing, at once."""
+    files = (ExpectedFile(0, "output", f"regex|{pattern}", False),)
+
+    assert verdict({"a" * 200: ENTRY}, files=files).status == "failed"
+
+
+def test_a_size_beyond_any_column():
+    """Is no size."""
+    assert verdict({**ALL, "hist.root": {**ENTRY, "fsize": 2**70}}).status == "failed"
+    assert verdict({**ALL, "hist.root": {**ENTRY, "fsize": -1}}).status == "failed"
 
 
 @pytest.mark.parametrize("report", ["", "not JSON", "<POOLFILECATALOG/>", "[]", {"hist.root": {"fsize": 5}}])

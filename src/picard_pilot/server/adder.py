@@ -14,6 +14,7 @@ from picard_pilot.server.jobstates import BY_ADDER, FAILED, FINAL, HOLDING, PROD
 from picard_pilot.server.store import Store, Transaction
 from picard_pilot.server.verdict import Claim, ExpectedFile, Verdict
 from picard_pilot.wire.jobdict import catalogue_checksum
+from picard_pilot.wire.jobfields import JobSpecError
 from picard_pilot.wire.report import ReportedFile
 
 BATCH = 50
@@ -82,7 +83,14 @@ def end_job(
     columns.update(errors or {}, job_id=job_id, status=status, now=transaction.now)
     transaction.execute(_JOBS["end"], columns)
     transaction.log(job_id, status, who=who, note=note)
-    return submission.retry(transaction, job_id, who=who) if status == FAILED else None
+    if status != FAILED:
+        return None
+    try:
+        with transaction.all_or_nothing():
+            return submission.retry(transaction, job_id, who=who)
+    except JobSpecError as error:
+        transaction.log(job_id, status, who=who, note=f"no next attempt: {error}")
+        return None
 
 
 def _judge(transaction: Transaction, job_id: int, attempt_nr: int, wanted_status: str, text: str) -> str:

@@ -65,7 +65,12 @@ class JobCalls:
                 return failure(f"jobs[{position}].{error}")
             if accepted[-1].job.label == "managed" and not caller.is_production:
                 return failure(f"{caller.name} is missing production for prodSourceLabel=managed submission")
-        return success(await self._store.write(lambda transaction: submission.submit(transaction, accepted)))
+        try:
+            submitted = await self._store.write(lambda transaction: submission.submit(transaction, accepted))
+        except JobSpecError as error:
+            # Only with the job's number in place of $PANDAID it is too long, or like another.
+            return failure(f"jobs.{error}")
+        return success(submitted)
 
     async def get_status(self, caller: Caller, parameters: dict[str, object]) -> Envelope:
         """Status of some jobs and what their pilots are told."""

@@ -57,7 +57,7 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class SettingsError(ValueError):
-    """Settings that contradict each other; the text says which and what to do."""
+    """Settings that contradict each other; the text has three lines for people."""
 
 
 def check(settings: ServerSettings) -> None:
@@ -70,7 +70,13 @@ def check(settings: ServerSettings) -> None:
         return
     if not settings.allow_remote:
         raise SettingsError(
-            f"host {settings.host} can be reached from other machines; allow it with --allow-remote"
+            "the server would be open to other machines\n"
+            f"its address is {settings.host}, which is no loopback address\n"
+            "take --host 127.0.0.1, or allow it with --allow-remote"
         )
     if settings.plain_http:
-        raise SettingsError("plain http is for this host only: tokens would cross the network readable")
+        raise SettingsError(
+            "tokens would cross the network readable\n"
+            f"plain http is asked for at {settings.host}, which is no loopback address\n"
+            "leave plain http out, or take --host 127.0.0.1"
+        )

@@ -55,6 +55,21 @@ class Transaction:
         """Run one statement."""
         return self.connection.execute(sql, parameters)
 
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """What is done within is undone if it ends with an exception, which passes; what was before stays."""
+        told = len(self.changes)
+        self.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if self.connection.in_transaction:
+                self.execute("ROLLBACK TO part")
+                self.execute("RELEASE part")
+            del self.changes[told:]
+            raise
+        self.execute("RELEASE part")
+
     def log(
         self,
         job_id: int,

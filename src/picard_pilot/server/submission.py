@@ -77,6 +77,9 @@ def retry(transaction: Transaction, job_id: int, *, who: str, beyond_limit: bool
     """The next attempt at a job's work as a new job; its id, or None where there is to be none.
 
     There is none if the job has its next attempt already, or, unless `beyond_limit`, if it was its last.
+
+    Raises:
+        JobSpecError: with its new number the job is none that a pilot could work on.
     """
     row = transaction.execute(_SQL["for_retry"], (job_id,)).fetchone()
     if row is None:

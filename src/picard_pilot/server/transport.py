@@ -82,7 +82,8 @@ class Calls:
                 await _send(send, error.http_status, f"ERROR : {error.message}".encode())
                 return
             envelope = failure(error.message)
-        except (Broken, sqlite3.Error) as error:
+        except (Broken, sqlite3.Error, OverflowError) as error:
+            # OverflowError: a number beyond the 63 bits of a column.
             _log.warning("%s: %s", served.call.path, error)
             await _send(send, 500, f"ERROR : {error}".encode())
             return

@@ -20,6 +20,7 @@ from picard_pilot.server.caller import Caller
 from picard_pilot.server.jobstates import BY_USER
 from picard_pilot.server.store import Store
 from picard_pilot.server.views import DEFAULT_LIMIT, JobFilter, Views
+from picard_pilot.wire.jobfields import JobSpecError
 
 PREFIX = "/ui/v1"
 
@@ -109,9 +110,12 @@ class UiCalls:
     async def _retry(self, request: Request, caller: Caller) -> Response:
         """A next attempt by hand, also beyond the job's limit; `data` is the new job's id."""
         job_id = request.path_params["job_id"]
-        outcome = await self._store.write(
-            lambda transaction: submission.retry_by_hand(transaction, job_id, caller)
-        )
+        try:
+            outcome = await self._store.write(
+                lambda transaction: submission.retry_by_hand(transaction, job_id, caller)
+            )
+        except JobSpecError as error:
+            outcome = str(error)
         if isinstance(outcome, str):
             hint = f"look at it with `ppilot job describe {job_id}`"
             raise Problem(409, "not-retried", outcome, hint)

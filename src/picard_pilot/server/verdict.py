@@ -20,6 +20,13 @@ CLOSED_BY_PILOT = "pilot_closed"
 _PATTERN_OUTPUT = "regex|"
 """An output that stands for all files whose names match."""
 
+MAX_REPETITIONS = 3
+"""Repetitions in a pattern, so that a name of 255 characters is matched in a moment whatever the pattern."""
+
+_REPETITION = re.compile(r"[*+?]")
+_NOT_TAME = re.compile(r"[(){}]|\\[1-9]")
+"""Groups, counts and back references: with them a pattern can take for ever, and the server with it."""
+
 _NUMBERED = re.compile(r"\._\d+$")
 """An output may come in numbered pieces, `<lfn>._001` and so on."""
 
@@ -135,7 +142,10 @@ def _in_pieces(lfn: str, reported: Mapping[str, ReportedFile]) -> bool:
 
 
 def _matches(pattern_output: str, lfn: str) -> bool:
+    pattern = pattern_output.removeprefix(_PATTERN_OUTPUT)
+    if len(_REPETITION.findall(pattern)) > MAX_REPETITIONS or _NOT_TAME.search(pattern) is not None:
+        return False
     try:
-        return re.fullmatch(pattern_output.removeprefix(_PATTERN_OUTPUT), lfn) is not None
+        return re.fullmatch(pattern, lfn) is not None
     except re.error:
         return False

@@ -239,7 +239,7 @@ def _missing(field: str, raw: Mapping[str, object]) -> JobSpecError:
 
 def _broken(raw: Mapping[str, object], error: JobSpecError) -> BrokenJob:
     return BrokenJob(
-        job_id=_number_or_none(raw, "PandaID"),
+        job_id=_number_or_none(raw, "PandaID") or None,
         attempt_nr=_number_or_none(raw, "attemptNr"),
         field=error.field,
         why=error.why,

@@ -6,17 +6,21 @@ JSON only; what the server concludes from it is the adder's business.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Annotated
 
 import msgspec
 
 from picard_pilot.model.files import Checksum, ChecksumKind, StoredFile
+
+MAX_SIZE_BYTES = 2**63 - 1
+"""The largest size that a catalogue's column holds."""
 
 
 class ReportedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One entry of the report, as it stands there. Outputs need `fsize` and one checksum; adler32 wins."""
 
     guid: str
-    fsize: int | None = None
+    fsize: Annotated[int, msgspec.Meta(ge=0, le=MAX_SIZE_BYTES)] | None = None
     adler32: str | None = None
     md5sum: str | None = None
     surl: str | None = None
