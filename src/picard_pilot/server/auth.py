@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from picard_pilot.server.caller import Caller
+from picard_pilot.server.login import Logins
 from picard_pilot.server.tls import private_key_pem
 from picard_pilot.system.files import write_durably
 
@@ -33,9 +34,6 @@ _PRODUCTION_ROLES = frozenset({"pilot", "production"})
 """A robot called "Robot Pilot" is known to hold the production role, as sites configure it on a real server."""
 
 _NAMES = {"pilot": "Robot Pilot", "production": "Robot Production", "user": "Local User"}
-
-LOGIN_LIFETIME_S = 600
-"""Ten minutes to open the login address."""
 
 SESSION_LIFETIME_S = 30 * 24 * 3600
 """A month for a browser on one's own machine."""
@@ -65,8 +63,7 @@ class Tokens:
         self._key = _load_or_make_key(self._folder / "signing.key")
         self._public = self._key.public_key()
         self._known: dict[str, _Verified] = {}
-        self._started_at = time.time()
-        self._used_logins: set[str] = set()
+        self._logins = Logins(private_key_pem(self._key))
 
     def prepare(self) -> None:
         """Make the tokens that are missing, or renew those in the last half of their life."""
@@ -109,16 +106,13 @@ class Tokens:
         return Caller(name=verified.name, is_production=role in _PRODUCTION_ROLES)
 
     def login_token(self) -> str:
-        """A token for one login of a browser; works on the running server only."""
-        return self._sign("login", LOGIN_LIFETIME_S)
+        """A code for one login of a browser; works on the running server only."""
+        return self._logins.issue()
 
     def sign_in(self, token: str) -> str | None:
-        """The value of a new session's cookie for a login token, which is used up; None for a bad one."""
-        claims = self._claims(token, "login")
-        # One made before this start may have been used before it.
-        if claims is None or claims["jti"] in self._used_logins or claims["iat"] < int(self._started_at):
+        """The value of a new session's cookie for a login code, which is used up; None for a bad one."""
+        if not self._logins.use(token):
             return None
-        self._used_logins.add(claims["jti"])
         return self._sign("session", SESSION_LIFETIME_S)
 
     def knows(self, session: str) -> bool:
