@@ -10,4 +10,5 @@ $bin/lint-imports --no-cache >/tmp/picard-imports.$$ 2>&1 || { cat /tmp/picard-i
 rm -f /tmp/picard-imports.$$
 $bin/vulture src scripts/vulture_allow.py --min-confidence 80
 $bin/python scripts/file_length.py
+$bin/python scripts/reference.py --check
 echo "check: format, lint, types, imports, dead code and file length are fine"
