@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from picard_pilot.model.events import JobReceived
 from picard_pilot.model.job import Job
-from picard_pilot.model.orders import Acquired, Ask, BadJob, NoJobs, ServerTrouble
+from picard_pilot.model.orders import Acquired, Ask, NoJobs, ServerTrouble
 from picard_pilot.pilot.faults import bad_description
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.system.backoff import Backoff
@@ -76,13 +76,17 @@ class Acquirer:
             timeout_s=settings.acquire_timeout_s,
         )
         answer = await self._parts.dispatcher.acquire(ask)
+        kept = await self._keep(answer) if isinstance(answer, Acquired) else 0
         now = self._parts.clock.monotonic()
         match answer:
-            case Acquired():
+            case Acquired() if kept:
                 self._note(now, dry=False, trouble=False)
                 self.next_ask = now
                 self._pauses = self._fresh()
-                self._keep(answer)
+            case Acquired():
+                # A server that goes on like this must not be asked in a circle.
+                self._note(now, dry=False, trouble=True)
+                self.next_ask = now + self._pause_s(self.trouble_for_s, settings.server_patience_s)
             case NoJobs(message=message):
                 self._note(now, dry=True, trouble=False)
                 self.next_ask = now + self._pause_s(self.dry_for_s, settings.queue_patience_s)
@@ -94,14 +98,26 @@ class Acquirer:
         self._task = None
         self._wake()
 
-    def _keep(self, answer: Acquired) -> None:
+    async def _keep(self, answer: Acquired) -> int:
+        """Keep every job that can be named, broken ones to be reported; how many there were."""
         queue = self._parts.site.queue.name
         self._arrived += [JobReceived(job=job, queue=queue) for job in answer.jobs]
         for bad in answer.bad:
             if bad.job_id is None:
                 log.error("the server sent a job that cannot even be named: %s", bad.error)
                 continue
-            self._arrived.append(JobReceived(job=_nameless(bad), queue=queue, refusal=bad_description(bad)))
+            job = Job(job_id=bad.job_id, attempt_nr=await self._attempt_nr(bad.job_id, bad.attempt_nr))
+            self._arrived.append(JobReceived(job=job, queue=queue, refusal=bad_description(bad)))
+        return len(self._arrived)
+
+    async def _attempt_nr(self, job_id: int, attempt_nr: int | None) -> int:
+        """The attempt of a broken job; the server is asked where it did not say, since it passes over a report
+        about another attempt than the current one."""
+        if attempt_nr is None:
+            standings = await self._parts.dispatcher.status((job_id,))
+            if not isinstance(standings, ServerTrouble):
+                attempt_nr = next((one.attempt_nr for one in standings if one.job_id == job_id), None)
+        return attempt_nr or 0
 
     def _note(self, now: float, *, dry: bool, trouble: bool) -> None:
         """Since when and for how long it has been like this."""
@@ -120,9 +136,3 @@ class Acquirer:
 
     def _fresh(self) -> Iterator[float]:
         return PAUSES.pauses(self._random)
-
-
-def _nameless(bad: BadJob) -> Job:
-    """A job of which no more is known than its number: enough to report it."""
-    assert bad.job_id is not None
-    return Job(job_id=bad.job_id, attempt_nr=bad.attempt_nr or 0)

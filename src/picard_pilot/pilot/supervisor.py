@@ -163,8 +163,11 @@ class Supervisor:
 
     def _receive(self, arrived: ev.JobReceived) -> None:
         """A job that the server gave us: from here on we owe it a report."""
-        self._jobs_taken += 1
         job = arrived.job
+        if any(work.job_id == job.job_id for work in self._works):
+            log.error("the server gave us job %s although we have it already; passed over", job.job_id)
+            return
+        self._jobs_taken += 1
         log.info("job %s attempt %s received", job.job_id, job.attempt_nr)
         work = self._performer.open(arrived)
         self._adopt(work)

@@ -92,7 +92,7 @@ def judge(http_status: int, body: bytes, call: Call | None = None) -> Answer | F
     if http_status != 200:
         return _judge_plain(http_status, body)
     try:
-        envelope = _decoder.decode(body)
+        envelope = _decode(body)
     except msgspec.ValidationError as error:
         return _failure(FailureKind.WRONG_SHAPE, http_status, f"{error}: {_start(body)}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -125,6 +125,25 @@ def success(data: object = None, message: str = "") -> dict[str, object]:
 def failure(message: str, data: object = None) -> dict[str, object]:
     """The envelope of a refusal, as the server writes it (with HTTP 200)."""
     return {"success": False, "message": message, "data": data}
+
+
+def _decode(body: bytes) -> Envelope:
+    """The envelope in `body`. Raises what `judge` takes for not JSON, or for the wrong shape."""
+    try:
+        return _decoder.decode(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError as error:
+        if b"\\u" not in body:
+            raise
+        # Half of a character, written as an escape, is no text but still JSON: one bad field of one job must not
+        # cost the whole answer, and whoever reads the field refuses it by name.
+        import json
+
+        try:
+            return msgspec.convert(json.loads(body), Envelope)
+        except ValueError:
+            raise error from None
 
 
 def _judge_envelope(envelope: Envelope) -> Answer | Failure:
