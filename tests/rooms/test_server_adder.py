@@ -154,6 +154,19 @@ def test_a_retry_that_no_pilot_could_work_on_is_not_made(server, pilot, queue):
     assert "outFiles" in refused["message"]
 
 
+def test_a_report_nested_without_end(server, pilot, queue):
+    """Is no report; the server goes on, whichever call brought the nesting."""
+    deep = "[" * 100_000
+    job_id = pilot.submit(computingSite=queue, **SPEC)
+    end(pilot, pilot.acquire(site_name=queue), "finished", job_output_report='{"x": ' + deep)
+    server.judge()
+    assert pilot.status(job_id) == "failed"
+
+    assert "deserialize" in pilot.envelope(v1.SUBMIT, jobs=deep)["message"]
+    headers = {**pilot.credentials, "Content-Type": "application/json"}
+    assert pilot.raw("POST", "/api/v1/job/submit", deep.encode(), headers)[0] == 500
+
+
 def test_a_finished_job_is_not_retried(server, pilot, queue):
     """Nor one that was closed or cancelled."""
     pilot.submit(computingSite=queue, maxAttempt=5)

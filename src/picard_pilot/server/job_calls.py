@@ -49,7 +49,7 @@ class JobCalls:
         assert isinstance(text, str)
         try:
             specs = msgspec.json.decode(text)
-        except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
             return failure(f"Failed to deserialize jobs: {error}")
         if not isinstance(specs, list):
             return failure("Failed to deserialize jobs: must be a list of job specs")

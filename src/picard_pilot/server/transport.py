@@ -165,7 +165,7 @@ def _unzip(body: bytes, max_bytes: int) -> bytes:
 def _json_object(body: bytes) -> dict[str, object]:
     try:
         parameters = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Broken(f"failed to load JSON: {error}") from error
     if not isinstance(parameters, dict):
         raise Broken("failed to load JSON: the request must be an object")

@@ -57,7 +57,7 @@ def parse(text: str) -> Mapping[str, ReportedFile]:
     """
     try:
         return _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise ReportError(str(error)) from error
 
 
