@@ -6,8 +6,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from grid import Grid, wait_for
 
+from grid import Grid, wait_for
 from picard_pilot.system import proc
 
 WAIT_FOR_EVER = "import time\nprint('begun', flush=True)\nwhile True: time.sleep(1)\n"
@@ -192,6 +192,18 @@ def test_the_end_of_the_lifetime_stops_the_payload(grid: Grid) -> None:
     assert payload_gone(*payload)
     assert grid.wait_status(job_id, "failed", "finished") == "failed"
     assert grid.errors(job_id)["pilot"][0] == 1213
+
+
+def test_a_failed_job_is_tried_again_up_to_its_limit(grid: Grid) -> None:
+    """The retry is a new job with the next attempt number, linked to its parent, and the same pilot may run it."""
+    marker = grid.directory / "tried"
+    code = f"import os, sys\nif not os.path.exists({str(marker)!r}):\n    open({str(marker)!r}, 'w'); sys.exit(3)\n"
+    first = grid.submit_python(code, maxAttempt=3)
+    assert grid.pilot("--queue-patience", "5").wait(60) == 0, grid.output()
+    assert grid.wait_status(first, "failed", "finished") == "failed"
+    attempts = grid.job(first)["attempts"]
+    assert [(one["attempt_nr"], one["status"]) for one in attempts] == [(1, "failed"), (2, "finished")]
+    assert grid.job(attempts[1]["job_id"])["row"]["parent_id"] == first
 
 
 def test_an_empty_queue_is_left(grid: Grid) -> None:
