@@ -7,22 +7,20 @@ import http.client
 import socket
 import ssl
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import picard_pilot.system.light_urllib3  # noqa: F401 # isort: skip - before urllib3 itself
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.response import BaseHTTPResponse
 from urllib3.util import Timeout, make_headers
 
 from picard_pilot.system.http import Call, HttpAnswer, HttpClient, HttpError
 from picard_pilot.system.http_proxies import proxy_for, without_credentials
 from picard_pilot.system.http_troubles import trouble_of
 from picard_pilot.system.tls import client_context, identity_stamp
-
-if TYPE_CHECKING:
-    from urllib3.response import BaseHTTPResponse
 
 # One read from the connection; large enough that a 64 MB answer costs a thousand of them.
 CHUNK_BYTES = 64 << 10
@@ -163,7 +161,7 @@ class Transport:
             trouble, evidence = trouble_of(error, sent=call.sent)
             return call.error(trouble, _scrubbed(evidence.encode("utf-8", "replace"), headers).decode())
 
-    def _read(self, call: Call, response: "BaseHTTPResponse", sent: dict[str, str]) -> HttpAnswer | HttpError:
+    def _read(self, call: Call, response: BaseHTTPResponse, sent: dict[str, str]) -> HttpAnswer | HttpError:
         limit_bytes = self._client.max_answer_bytes
         parts, size_bytes = [], 0
         try:
