@@ -43,6 +43,9 @@ BEAT_S = 60.0
 BEATS_PER_LINE = 10
 """A line in the log every ten minutes: the batch wrapper ends a pilot whose log does not grow for an hour."""
 
+SHOW_S = 1.0
+"""How often status.json follows single files; it is written as a whole, and a job may have thousands of inputs."""
+
 LAST_WORD_S = 1.0
 """How long a leaving pilot waits for updates that are under way (`holding`); its exit follows within 2 s."""
 
@@ -171,7 +174,7 @@ class Supervisor:
         log.info("job %s attempt %s received", job.job_id, job.attempt_nr)
         work = self._performer.open(arrived)
         self._adopt(work)
-        write_status(work.case, work.bundle, self._parts.owner.pilot)
+        self._show(work)
         note_job_id(self._parts.workdir, job.job_id)
         self._perform(work, entry(work.case))
         if self._signal is not None:
@@ -205,7 +208,7 @@ class Supervisor:
             self._move(work, event)
 
     def _move(self, work: JobWork, event: ev.Event) -> None:
-        before = work.case.phase
+        before = work.case
         was_full = work.disk_full
         try:
             then = work.record(event)
@@ -216,9 +219,10 @@ class Supervisor:
             log.critical("the journal %s cannot be written, the disk is full; the job waits on disk", error)
             work.cancel_all()
             return
-        if work.case.phase is not before:
-            log.info("job %s: %s", work.job_id, progress(work.case, before))
-        write_status(work.case, work.bundle, self._parts.owner.pilot)
+        if work.case.phase is not before.phase:
+            log.info("job %s: %s", work.job_id, progress(work.case, before.phase))
+        if work.case.state is not before.state or self._clock.monotonic() >= work.shown_at + SHOW_S:
+            self._show(work)
         self._perform(work, then)
         if work.disk_full and not was_full and not work.case.over:
             stop = Stop(
@@ -227,6 +231,10 @@ class Supervisor:
                 grace_s=self._parts.settings.stop_grace_s,
             )
             self._handle(work, ev.StopRequested(stop=stop))
+
+    def _show(self, work: JobWork) -> None:
+        work.shown_at = self._clock.monotonic()
+        write_status(work.case, work.bundle, self._parts.owner.pilot)
 
     def _perform(self, work: JobWork, instructions: tuple[do.Instruction, ...]) -> None:
         for instruction in instructions:

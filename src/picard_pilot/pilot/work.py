@@ -39,6 +39,8 @@ class JobWork:
         self.generation = 0
         """Grows when work is cancelled; events of an earlier generation are no longer wanted."""
         self.disk_full = False
+        self.shown_at = 0.0
+        """When status.json was last written, on the pilot's monotonic clock."""
         self.end_log: Callable[[], None] = _nothing
         """Ends the job's own copy of the pilot's log."""
         self.launcher: ProcessId | None = None
