@@ -3,6 +3,7 @@
 Nothing heavy is imported here: `ppilot --help` must appear at once. What the commands do is in their own files.
 """
 
+import gc
 import importlib
 import os
 import sys
@@ -70,7 +71,12 @@ def _split_front(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _run(noun: str, verb: str | None, entry: Entry, words: list[str]) -> int:
-    """Import the command's file and do it."""
+    """Import the command's file and do it.
+
+    What is imported stays, so looking through it for garbage again and again is in vain, and a tenth of a start.
+    The pilot imports more, and collects again when it is ready.
+    """
+    gc.disable()
     from picard_pilot.cli.frame import Verb, build
 
     chosen: Verb = importlib.import_module(entry.module).VERBS[verb or noun]
@@ -81,6 +87,7 @@ def _run(noun: str, verb: str | None, entry: Entry, words: list[str]) -> int:
         return run_agent(build(prog, chosen), chosen, words)
     from picard_pilot.cli.tool import run_tool
 
+    gc.enable()
     return run_tool(build(prog, chosen), chosen, words)
 
 

@@ -62,9 +62,12 @@ class _Verbose(argparse.Action):
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     add_options(parser, options_of("run"), old_flags=True)
-    parser.add_argument("-v", nargs="?", action=_Verbose, dest="verbose_or_old", help=argparse.SUPPRESS)
+    # In a group, though help shows none of them: argparse tries how each flag of the parser itself would look in
+    # help, for which it asks the terminal for its width and imports four ways to compress.
+    hidden = parser.add_argument_group()
+    hidden.add_argument("-v", nargs="?", action=_Verbose, dest="verbose_or_old", help=argparse.SUPPRESS)
     for number, old in enumerate(OLD_FLAGS):
-        parser.add_argument(*old.flags, action=_Old, dest=f"old_{number}", old=old)
+        hidden.add_argument(*old.flags, action=_Old, dest=f"old_{number}", old=old)
 
 
 def _run(call: Call) -> int:

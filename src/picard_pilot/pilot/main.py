@@ -4,6 +4,7 @@ What a pilot does is `pilot.supervisor`; its options are `settings`.
 """
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Mapping
@@ -61,6 +62,9 @@ def run_pilot(settings: Settings, environ: Mapping[str, str]) -> int:
 async def _run(settings: Settings, environ: Mapping[str, str], workdir: Path, pilot_log: Log) -> int:
     async with AsyncExitStack() as stack:
         parts = await wiring.build(settings, environ, workdir, pilot_log, stack)
+        # All code is loaded: it is never garbage, and from here on only what comes on top is looked through.
+        gc.freeze()
+        gc.enable()
         log.info(
             "Picard %s, pilot %s: queue %s, experiment %s, work directory %s",
             VERSION, parts.owner.pilot, parts.site.queue.name, parts.experiment.name, workdir,
