@@ -8,7 +8,9 @@ import asyncio
 import logging
 import signal
 from collections import deque
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from picard_pilot.journal.file import JournalFull
 from picard_pilot.lifecycle.pilot import Ask, Leave, Leaving, Situation, WaitUntil, decide
@@ -22,12 +24,14 @@ from picard_pilot.pilot.acquire import Acquirer
 from picard_pilot.pilot.exits import exit_for
 from picard_pilot.pilot.faults import disk_full_fault, lifetime_fault, server_kill
 from picard_pilot.pilot.parts import Parts
-from picard_pilot.pilot.perform import Performer
 from picard_pilot.pilot.status import note_job_id, progress, waiting, write_pilot_heartbeat, write_status
 from picard_pilot.pilot.teller import Tellers
 from picard_pilot.pilot.waiting import first_of
 from picard_pilot.pilot.work import JobWork
 from picard_pilot.system.log import about, lines_about
+
+if TYPE_CHECKING:
+    from picard_pilot.pilot.perform import Performer
 
 log = logging.getLogger("picard.pilot")
 
@@ -61,7 +65,6 @@ class Supervisor:
         self._arrival = asyncio.Event()
         self._works: list[JobWork] = []
         self._tellers = Tellers(parts, self._obey)
-        self._performer = Performer(parts, self._tellers, self._post, self._plugin_failed)
         self._acquirer = Acquirer(parts, self._wake)
         self._started = self._clock.monotonic()
         self._jobs_taken = 0
@@ -69,6 +72,13 @@ class Supervisor:
         self._signal: signal.Signals | None = None
         self._lifetime_stopped_a_job = False
         self._leave_by: float | None = None
+
+    @cached_property
+    def _performer(self) -> "Performer":
+        """Made when there is a job, since it brings the rooms along that only a job needs: 10 ms of a start."""
+        from picard_pilot.pilot.perform import Performer
+
+        return Performer(self._parts, self._tellers, self._post, self._plugin_failed)
 
     async def run(self, left: list[JobWork]) -> int:
         """Take up the jobs that were `left`, then ask, run and report until there is a reason to leave.
