@@ -4,6 +4,7 @@ What a report says is `lifecycle.report`; sending it once is `client`.
 """
 
 import logging
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -70,15 +71,23 @@ class Outbox:
         self._pauses = pauses
 
     async def deliver(
-        self, report: Update, path: Path, *, deadline: float | None = None
+        self,
+        report: Update,
+        path: Path,
+        *,
+        deadline: float | None = None,
+        when_saved: Callable[[], Awaitable[None]] | None = None,
     ) -> Accepted | Postponed:
         """Write the report to `path`, then tell it until the server settles it or `deadline` has come.
 
+        `when_saved` is awaited between the two, for whatever must be over before the report is told.
         `deadline` is on the clock's monotonic time; None means for ever. May be called again with the same
         report, and may be cancelled at any point: repeating is safe on both sides. A disk that takes no file
         does not keep the report from being told.
         """
         disk_trouble = _try_to_save(report, path)
+        if when_saved is not None:
+            await when_saved()
         attempts, not_stored = 0, 0
         reason = "there was no time left to tell it"
         while True:

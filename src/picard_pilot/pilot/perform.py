@@ -163,12 +163,13 @@ class Performer:
 
     async def _report(self, work: JobWork) -> ev.Event | None:
         """Tell the final report until the server has it; cancelled when the pilot must leave before."""
-        await self._tellers.hush(work)
         report = final_report(
             work.case, self._parts.sender, log_extract(work.case, work.bundle), await self._metrics(work)
         )
         jobdir.make_room(work.bundle)
-        delivered = await self._outbox.deliver(report, Path(work.bundle.private, REPORT_FILE))
+        delivered = await self._outbox.deliver(
+            report, Path(work.bundle.private, REPORT_FILE), when_saved=lambda: self._tellers.hush(work)
+        )
         if not isinstance(delivered, Accepted):
             return None
         log.info(

@@ -26,6 +26,9 @@ PENDING_LIMIT = 20
 PAUSES = Backoff(first_s=2.0, longest_s=300.0)
 """After an update that did not arrive: five minutes are well below the two hours after which a job is given up."""
 
+HUSH_S = 3.0
+"""How long the final report waits for an update under way: should that arrive after it, the server passes it over."""
+
 Obey = Callable[[JobWork, tuple[str, ...]], None]
 
 
@@ -140,12 +143,14 @@ class Tellers:
             self._tellers[work.job_id][1].tell()
 
     async def hush(self, work: JobWork) -> None:
-        """Nothing more about this job; returns when no update about it is under way."""
+        """Nothing more about this job; returns when no update about it is under way. One that hangs is given up."""
         if (found := self._tellers.pop(work.job_id, None)) is not None:
             _, teller, task = found
-            await teller.hush()
+            try:
+                await first_of(teller.hush(), self._parts.clock.sleep(HUSH_S))
+            finally:
+                task.cancel()
             self._last_success = max(filter(None, (self._last_success, teller.last_success)), default=None)
-            task.cancel()
 
     async def close(self, patience_s: float) -> None:
         """Tell what is queued, for `patience_s` at most, then end."""
