@@ -291,3 +291,16 @@ def test_an_answer_without_jobs_is_one_broken_job(data):
 
     assert isinstance(broken, BrokenJob)
     assert broken.field == "jobs"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("newField", "\ud800"), ("newField", ["a", {"b": "\udfff"}]), ("\ud800", 1)]
+)
+def test_half_a_character_in_a_field_that_nobody_reads(field, value):
+    """It costs this job and no other: it could not be written into a journal."""
+    broken, good = read_jobs({"jobs": [{**MINIMAL, field: value}, {**MINIMAL, "PandaID": 8}]})
+
+    assert isinstance(broken, BrokenJob)
+    assert broken.job_id == 7
+    assert broken.field == (field if field.isascii() else r"\ud800")
+    assert isinstance(good, Job)

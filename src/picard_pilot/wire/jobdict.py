@@ -106,12 +106,24 @@ def job_from_dict(raw: Mapping[str, object]) -> Job:
         home_package=jobfields.word(raw, "homepackage"),
         platform=jobfields.word(raw, "cmtConfig"),
         debug=jobfields.flag(raw, "debug"),
-        extra={
-            name: msgspec.Raw(msgspec.json.encode(value))
-            for name, value in raw.items()
-            if name not in CONSUMED_FIELDS and name not in SECRET_FIELDS
-        },
+        extra=_extra(raw),
     )
+
+
+def _extra(raw: Mapping[str, object]) -> dict[str, msgspec.Raw]:
+    """The fields that nobody here reads, as the server sent them."""
+    extra: dict[str, msgspec.Raw] = {}
+    for name, value in raw.items():
+        if name in CONSUMED_FIELDS or name in SECRET_FIELDS:
+            continue
+        try:
+            name.encode()
+            extra[name] = msgspec.Raw(msgspec.json.encode(value))
+        except UnicodeEncodeError:
+            # It could be kept in no journal, and told to nobody.
+            why = "holds half of a character (lone surrogate)"
+            raise JobSpecError(jobfields.shown(name).strip("'"), why, jobfields.shown(value)) from None
+    return extra
 
 
 def _requirements(raw: Mapping[str, object]) -> Requirements:
