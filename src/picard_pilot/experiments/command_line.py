@@ -3,7 +3,6 @@
 Splitting is `experiments.words`; an experiment that starts something else overrides `command`.
 """
 
-import shutil
 from pathlib import Path
 
 from picard_pilot.experiments.words import LineError, split
@@ -64,7 +63,9 @@ def _program(name: str, path: str | None, directory: str) -> str:
     """The program's absolute path. One with a slash in it is taken as it stands, from the job's directory."""
     if "/" in name:
         return name
-    found = shutil.which(name, path=path)
+    from shutil import which  # brings four ways to compress along, 4 ms of a start
+
+    found = which(name, path=path)
     if found is not None:
         return str(Path(directory, found))
     beside = Path(directory, name)
