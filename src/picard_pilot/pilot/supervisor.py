@@ -66,7 +66,7 @@ class Supervisor:
         self._works: list[JobWork] = []
         self._tellers = Tellers(parts, self._obey)
         self._acquirer = Acquirer(parts, self._wake)
-        self._started = self._clock.monotonic()
+        self._ends_at = self._clock.monotonic() + parts.settings.lifetime_s
         self._jobs_taken = 0
         self._draining: Leaving | None = None
         self._signal: signal.Signals | None = None
@@ -110,29 +110,31 @@ class Supervisor:
 
     async def _loop(self) -> Leaving:
         while True:
+            # Deadlines are judged at one moment: one that passes below is no news to be waited for in vain.
+            now = self._clock.monotonic()
             self._arrival.clear()
             while self._inbox:
                 self._take(*self._inbox.popleft())
             for job in self._acquirer.arrived():
                 self._receive(job)
             self._sweep()
-            self._check_lifetime()
-            self._check_leave_by()
-            move = decide(self._situation())
+            self._check_lifetime(now)
+            self._check_leave_by(now)
+            move = decide(self._situation(now))
             match move:
                 case Leave(why):
                     return why
                 case Ask():
-                    self._acquirer.ask(self._group, self._remaining_s())
-                    await self._wait(None)
+                    self._acquirer.ask(self._group, self._ends_at - now)
+                    await self._wait(now, None)
                 case WaitUntil(when):
-                    await self._wait(when)
+                    await self._wait(now, when)
 
-    def _situation(self) -> Situation:
+    def _situation(self, now: float) -> Situation:
         lifetime = self._parts.settings.lifetime_s
         return Situation(
-            now=self._clock.monotonic(),
-            lifetime_ends=self._started + lifetime,
+            now=now,
+            lifetime_ends=self._ends_at,
             closing_reserve_s=min(self._parts.settings.report_grace_s, lifetime / 10),
             jobs_taken=self._jobs_taken,
             jobs_limit=self._parts.settings.jobs,
@@ -150,16 +152,18 @@ class Supervisor:
         """The jobs that this pilot still has something to do for."""
         return [work for work in self._works if work.case.state is not State.HOLDING and work.tasks]
 
-    async def _wait(self, until: float | None) -> None:
-        """Until something arrives, or `until` on the monotonic clock, or the next deadline of the pilot itself."""
-        now = self._clock.monotonic()
-        ends = [self._started + self._parts.settings.lifetime_s, self._leave_by, until]
-        # A deadline that has passed was dealt with when it did; it is no reason to look again at once.
-        pauses_s = [end - now for end in ends if end is not None and end > now]
-        await first_of(self._arrival.wait(), *map(self._clock.sleep, sorted(pauses_s)[:1]))
+    def _unfinished(self) -> list[JobWork]:
+        """The jobs that are neither over nor on hold; of some the next event may wait in the inbox alone."""
+        return [work for work in self._works if not (work.case.over or work.case.state is State.HOLDING)]
 
-    def _remaining_s(self) -> float:
-        return self._started + self._parts.settings.lifetime_s - self._clock.monotonic()
+    async def _wait(self, judged_at: float, until: float | None) -> None:
+        """Until something arrives, or `until` on the monotonic clock, or the next deadline of the pilot itself.
+
+        A deadline that had passed when all was judged was dealt with: it is no reason to look again at once.
+        """
+        ends = [end for end in (self._ends_at, self._leave_by, until) if end is not None and end > judged_at]
+        pauses_s = [end - self._clock.monotonic() for end in sorted(ends)[:1]]
+        await first_of(self._arrival.wait(), *map(self._clock.sleep, pauses_s))
 
     async def _beat(self) -> None:
         """Show that the pilot lives: a small file often, a line in the log now and then, whatever the jobs do."""
@@ -189,6 +193,8 @@ class Supervisor:
         self._perform(work, entry(work.case))
         if self._signal is not None:
             self._handle(work, ev.StopRequested(stop=signals.stop_for(self._signal, 0.0)))
+        elif self._leave_by is not None:
+            self._handle(work, ev.StopRequested(stop=self._lifetime_stop()))
 
     def _adopt(self, work: JobWork) -> None:
         """From here on the job is this pilot's: its log and its updates begin."""
@@ -324,29 +330,32 @@ class Supervisor:
         patience_s = LAST_WORD_S if again else settings.report_grace_s + (grace_s if running else 0.0)
         leave_by = self._clock.monotonic() + patience_s
         self._leave_by = leave_by if self._leave_by is None else min(self._leave_by, leave_by)
-        for work in self._active():
+        for work in self._unfinished():
             self._handle(work, ev.StopRequested(stop=signals.stop_for(number, grace_s)))
         self._wake()
 
-    def _check_lifetime(self) -> None:
+    def _check_lifetime(self, now: float) -> None:
         """At the end of the pilot's own lifetime its payloads are stopped, and what is then left waits on disk."""
-        if self._leave_by is not None or self._remaining_s() > 0:
+        if self._leave_by is not None or now < self._ends_at:
             return
         settings = self._parts.settings
         log.warning("the pilot's lifetime of %g s is over", settings.lifetime_s)
-        self._leave_by = self._clock.monotonic() + settings.stop_grace_s + settings.report_grace_s
+        self._leave_by = now + settings.stop_grace_s + settings.report_grace_s
         self._draining = self._draining or Leaving.LIFETIME
-        for work in self._active():
-            self._lifetime_stopped_a_job = True
-            stop = Stop(
-                kind=StopKind.LIFETIME,
-                fault=lifetime_fault(settings.lifetime_s),
-                grace_s=settings.stop_grace_s,
-            )
-            self._handle(work, ev.StopRequested(stop=stop))
+        for work in self._unfinished():
+            self._handle(work, ev.StopRequested(stop=self._lifetime_stop()))
 
-    def _check_leave_by(self) -> None:
-        if self._leave_by is None or self._clock.monotonic() < self._leave_by:
+    def _lifetime_stop(self) -> Stop:
+        self._lifetime_stopped_a_job = True
+        settings = self._parts.settings
+        return Stop(
+            kind=StopKind.LIFETIME,
+            fault=lifetime_fault(settings.lifetime_s),
+            grace_s=settings.stop_grace_s,
+        )
+
+    def _check_leave_by(self, now: float) -> None:
+        if self._leave_by is None or now < self._leave_by:
             return
         self._acquirer.abandon()
         for work in self._active():
