@@ -29,15 +29,13 @@ from picard_pilot.model.transfer import (
     TransferError,
     TransferFailure,
 )
+from picard_pilot.system.shim.child import PR_SET_PDEATHSIG, prctl
 
 PROGRESS_INTERVAL_S = 0.5
 """Often enough to watch and to show, and no load at all."""
 
 SAYS_LIMIT_CHARACTERS = 2000
 """A mover's sentence is cut here: it becomes one line of a journal."""
-
-PR_SET_PDEATHSIG = 1
-"""prctl(2): the signal this process gets when its parent dies."""
 
 
 class Worker:
@@ -136,9 +134,7 @@ def _broken_mover(error: BaseException) -> TransferFailure:
 
 def die_with_parent(parent_pid: int) -> None:
     """Let the kernel kill this process when the pilot dies, also while it is stopped or stuck."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:  # it died before we asked
         os._exit(0)
 
