@@ -216,3 +216,15 @@ def test_authorities_are_a_file_or_a_directory(tmp_path: Path) -> None:
     assert credential.tls(file).ca_file == file
     assert credential.tls(str(tmp_path)).ca_dir == str(tmp_path)
     assert credential.tls(None).ca_file is credential.tls(None).ca_dir is None
+
+
+def test_places_where_nobody_can_look_are_passed_over(tmp_path: Path) -> None:
+    """A runtime directory of another user's, a name that is no name: no reason to end."""
+    nowhere = str(tmp_path / ("x" * 300))
+    found = discover({"XDG_RUNTIME_DIR": nowhere, "X509_USER_PROXY": f"{nowhere}/proxy"}, euid=NOBODY)
+    assert found.token is None and found.certificate is None
+    assert any("X509_USER_PROXY" in warning for warning in found.warnings)
+    assert found.tls(nowhere).ca_file == nowhere
+    token = _jwt(sub="a" * 300)
+    environment = {"PANDA_AUTH_TOKEN": token, "PANDA_AUTH_DIR": str(tmp_path)}
+    assert discover(environment, euid=NOBODY).headers()["Authorization"] == f"Bearer {token}"

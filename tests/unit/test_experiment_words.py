@@ -127,3 +127,4 @@ def test_programs_are_found_in_the_path_then_in_the_jobs_directory(tmp_path: Pat
     assert first("script") == str(tmp_path / "job/script")
     assert first("./script") == "./script"
     assert first("nowhere") == "nowhere"
+    assert first("x" * 300) == "x" * 300

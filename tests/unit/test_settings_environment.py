@@ -36,3 +36,5 @@ def test_the_scratch_directory_is_the_sites(tmp_path: Path) -> None:
     """The first that exists and can be written."""
     assert scratch_directory({}) is None
     assert scratch_directory({"OSG_WN_TMP": str(tmp_path / "none"), "TMPDIR": str(tmp_path)}) == str(tmp_path)
+    unseen = str(tmp_path / ("x" * 300))
+    assert scratch_directory({"OSG_WN_TMP": unseen, "TMPDIR": str(tmp_path)}) == str(tmp_path)

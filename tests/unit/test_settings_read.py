@@ -151,6 +151,11 @@ def test_the_users_file_is_found_before_the_systems(tmp_path: Path) -> None:
     assert read({}, {"XDG_CONFIG_HOME": str(tmp_path)}).settings.queue == "Q"
 
 
+def test_a_home_where_nobody_can_look_holds_no_settings(tmp_path: Path) -> None:
+    """That of the user who ran `su`, for instance."""
+    assert read({}, {"HOME": str(tmp_path / ("x" * 300))}).settings.jobs == 0
+
+
 def test_settings_for_programs() -> None:
     """Defaults and what is given, nothing from this machine."""
     settings = settings_for(queue="Q", jobs=1)

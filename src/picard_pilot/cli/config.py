@@ -9,6 +9,7 @@ from picard_pilot.cli.screen import Column
 from picard_pilot.settings.read import search_path, settings_file
 from picard_pilot.settings.table import TABLE, options_of
 from picard_pilot.settings.values import written
+from picard_pilot.system.files import is_file
 
 
 def _configure_show(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +98,7 @@ def _path(call: Call) -> int:
     named = call.args.config or os.environ.get("PICARD_CONFIG")
     in_force = settings_file(os.environ, call.args.config)
     paths = [named] if named else list(search_path(os.environ))
-    rows = [{"path": path, "exists": Path(path).is_file(), "in_force": path == in_force} for path in paths]
+    rows = [{"path": path, "exists": is_file(Path(path)), "in_force": path == in_force} for path in paths]
     columns = (
         Column("path", "PATH"),
         Column("exists", "EXISTS", show=lambda exists: "yes" if exists else "no"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from picard_pilot.experiments.words import LineError, split
 from picard_pilot.model.job import Job
 from picard_pilot.model.policy import Refusal
+from picard_pilot.system.files import is_file
 
 _SCHEMES = ("http", "https", "ftp", "root", "davs")
 """A transformation that begins with one of these is a program to be downloaded first."""
@@ -69,4 +70,4 @@ def _program(name: str, path: str | None, directory: str) -> str:
     if found is not None:
         return str(Path(directory, found))
     beside = Path(directory, name)
-    return str(beside) if beside.is_file() else name
+    return str(beside) if is_file(beside) else name

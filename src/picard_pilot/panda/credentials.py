@@ -3,12 +3,14 @@
 How it is sent is `client`; the environment comes in as a mapping, since one place alone reads it.
 """
 
+import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from picard_pilot.panda.tokens import Token, TokenUnusable, claims_of
+from picard_pilot.system.files import is_file
 from picard_pilot.system.http import TlsSettings
 
 _OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH
@@ -82,7 +84,7 @@ class Credential:
 
     def tls(self, ca: str | None) -> TlsSettings:
         """How to meet the server; `ca` is a file or a directory of authorities, None means the system's."""
-        is_dir = ca is not None and Path(ca).is_dir()
+        is_dir = ca is not None and os.access(f"{ca}/.", os.F_OK)
         return TlsSettings(
             ca_file=None if is_dir else ca,
             ca_dir=ca if is_dir else None,
@@ -119,7 +121,7 @@ def discover(
         origin = _origin(environment, token)
         return Credential(token=token, origin=origin, source=token.source, warnings=tuple(warnings))
     for source, certificate, key in _certificates(environment, euid):
-        if not Path(certificate).is_file():
+        if not is_file(Path(certificate)):
             passed_over.append(f"{source}: no such file")
             continue
         files = {certificate, key or certificate}
@@ -160,7 +162,7 @@ def _panda_token(name: str, given: str, directory: str) -> Token:
     """PanDA's variable names a file, in the directory of its own variable if it is no path; or is the token."""
     path = Path(given)
     in_directory = Path(directory) / given if directory else None
-    if in_directory is not None and not path.is_absolute() and in_directory.is_file():
+    if in_directory is not None and not path.is_absolute() and is_file(in_directory):
         return Token(f"{name} ({in_directory})", path=in_directory)
     if "/" not in given and claims_of(given) is not None:
         return Token(name, text=given)
@@ -185,7 +187,11 @@ def _certificates(environment: Mapping[str, str], euid: int) -> Iterator[tuple[s
 
 def _is_ours(path: Path, euid: int) -> bool:
     """In a directory that all may write to, a file of somebody else would make us act as he likes."""
-    return path.is_file() and path.stat().st_uid in (euid, _ROOT)
+    try:
+        facts = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(facts.st_mode) and facts.st_uid in (euid, _ROOT)
 
 
 def _file_warnings(path: Path, euid: int) -> Iterator[str]:

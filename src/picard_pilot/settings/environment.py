@@ -110,7 +110,7 @@ def scratch_directory(environ: Mapping[str, str]) -> str | None:
     """The first of the site's scratch directories that exists and can be written; None if the site names none."""
     for variable in SCRATCH_VARIABLES:
         path = environ.get(variable)
-        if path and Path(path).is_dir() and os.access(path, os.W_OK | os.X_OK):
+        if path and os.access(f"{path}/.", os.W_OK | os.X_OK):
             return path
     return None
 

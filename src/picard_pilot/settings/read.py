@@ -16,6 +16,7 @@ from picard_pilot.settings.option import Kind, Option, Value
 from picard_pilot.settings.settings import Settings
 from picard_pilot.settings.table import BY_KEY, TABLE
 from picard_pilot.settings.values import parse
+from picard_pilot.system.files import is_file
 
 CONFIG_VARIABLE = "PICARD_CONFIG"
 CONFIG_FLAG = "--config"
@@ -73,7 +74,7 @@ def settings_file(environ: Mapping[str, str], named: str | None = None) -> str |
     explicit = named or environ.get(CONFIG_VARIABLE)
     if explicit:
         return explicit
-    return next((path for path in search_path(environ) if Path(path).is_file()), None)
+    return next((path for path in search_path(environ) if is_file(Path(path))), None)
 
 
 def _one(

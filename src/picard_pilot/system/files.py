@@ -60,6 +60,18 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file, as far as this user can see; never raises.
+
+    `Path.is_file` raises for a place that is not ours to see, such as a home or a runtime directory that another
+    user's environment names, and for a name that is too long.
+    """
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable. Raises OSError."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
