@@ -178,6 +178,14 @@ def test_a_second_stop_shortens_the_grace_and_keeps_the_first_cause() -> None:
     assert case.unwanted
 
 
+def test_a_later_signal_does_not_take_the_servers_kill_back() -> None:
+    """Not while the evidence is read either: nobody wants these outputs."""
+    events: list[Event] = [*until(ev.PayloadStarted), stop(StopKind.SERVER_KILL), exited(0), stop()]
+    case, _ = walk([*events, ev.Diagnosed()])
+    assert (case.state, case.failed, case.unwanted) == (State.ARCHIVING, True, True)
+    assert final_report(case, SENDER).pilot_error_code == 1144
+
+
 def test_a_stop_during_the_launch_reaches_the_payload() -> None:
     """The launch cannot be taken back, so the payload is stopped as soon as it is known."""
     case, then = walk([*until(ev.InputsReady), stop()])
@@ -233,3 +241,13 @@ def test_a_resumed_case_asks_again_for_what_its_state_needs() -> None:
         after, then = step(before, ev.Resumed(pilot="p2"), START + 100)
         assert after.state is before.state
         assert then == entry(after)
+
+
+def test_a_later_pilot_tells_no_other_batch_id() -> None:
+    """A real server answers a changed one that has letters in it with an error for ever."""
+    slot = Sender(site_name="TEST", node="node2", batch_id="77.head")
+    case, _ = walk(until(ev.PayloadStarted))
+    assert update(case, slot).batch_id == "77.head"
+    case, _ = walk([*good_story()[:-1], ev.Resumed(pilot="p2")])
+    assert update(case, slot).batch_id is None
+    assert final_report(case, slot).batch_id is None

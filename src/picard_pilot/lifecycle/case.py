@@ -38,7 +38,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
     """What went wrong, the cause before its symptoms."""
     stop: Stop | None = None
-    """The last request to stop."""
+    """The request to stop that counts, of all that came."""
     answer: str | None = None
     """The server's word on the final report."""
     suspended_from: State | None = None

@@ -38,7 +38,8 @@ def update(case: Case, sender: Sender, usage: UsageSummary | None = None) -> Upd
         node=sender.node,
         scheduler_id=sender.scheduler_id,
         pilot_id=sender.pilot_id,
-        batch_id=sender.batch_id,
+        # A real server refuses every update that changes a batch id with letters in it: the first pilot's stays.
+        batch_id=None if case.resumed else sender.batch_id,
         start_time=case.received_at,
         core_count=case.job.requirements.cores,
         usage=usage or UsageSummary(),

@@ -14,7 +14,7 @@ from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
 from picard_pilot.model.fault import Fault
 from picard_pilot.model.states import State
-from picard_pilot.model.stop import StopKind
+from picard_pilot.model.stop import Stop, StopKind
 
 Step = tuple[Case, tuple[do.Instruction, ...]]
 Handler = Callable[[Case, Any, float], Step]
@@ -177,12 +177,17 @@ def _stop_running(case: Case, event: ev.StopRequested, at: float) -> Step:
 
 
 def _stop_again(case: Case, event: ev.StopRequested, at: float) -> Step:
-    """A second request can shorten the grace, never lengthen it; the first cause stays, unless the server kills."""
-    first = case.stop
-    grace_s = event.stop.grace_s if first is None else min(first.grace_s, event.stop.grace_s)
-    cause = event.stop if first is None or event.stop.kind is StopKind.SERVER_KILL else first
-    stop = msgspec.structs.replace(cause, grace_s=grace_s)
-    return msgspec.structs.replace(case, stop=stop), (do.StopPayload(grace_s=grace_s),)
+    """A second request can shorten the grace, never lengthen it."""
+    stop = _cause(case.stop, event.stop)
+    return msgspec.structs.replace(case, stop=stop), (do.StopPayload(grace_s=stop.grace_s),)
+
+
+def _cause(first: Stop | None, second: Stop) -> Stop:
+    """What two requests come to: the first cause stays, unless the server kills; the shorter grace counts."""
+    if first is None:
+        return second
+    cause = second if second.kind is StopKind.SERVER_KILL else first
+    return msgspec.structs.replace(cause, grace_s=min(first.grace_s, second.grace_s))
 
 
 def _exited(case: Case, event: ev.PayloadExited, at: float) -> Step:
@@ -230,7 +235,7 @@ def _stage_out_failed(case: Case, event: ev.StageOutFailed, at: float) -> Step:
 
 def _stop_storing(case: Case, event: ev.StopRequested, at: float) -> Step:
     """Only the server's kill ends a stage-out: for any other reason the results are worth keeping."""
-    stopped = msgspec.structs.replace(case, stop=event.stop)
+    stopped = msgspec.structs.replace(case, stop=_cause(case.stop, event.stop))
     if not stopped.unwanted:
         return stopped, ()
     closing, then = _finish_up(stopped, at, (event.stop.fault,))
@@ -238,7 +243,7 @@ def _stop_storing(case: Case, event: ev.StopRequested, at: float) -> Step:
 
 
 def _stop_late(case: Case, event: ev.StopRequested, at: float) -> Step:
-    return _stay(case, stop=event.stop)
+    return _stay(case, stop=_cause(case.stop, event.stop))
 
 
 def _log_stored(case: Case, event: ev.LogStored, at: float) -> Step:
