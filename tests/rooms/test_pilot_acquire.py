@@ -88,13 +88,13 @@ def test_a_description_that_cannot_be_read_is_reported_and_the_pilot_goes_on(tmp
 
 
 def test_a_job_without_a_directory_is_reported_failed(tmp_path: Path) -> None:
-    """The work directory is gone: the job lives in memory for as long as it takes to say so."""
+    """The work directory is gone: the job lives in memory for as long as it takes to say so, and is the last one."""
     gone = tmp_path / "gone"
 
     def one_job(dispatcher: ToldDispatcher) -> None:
         dispatcher.jobs.append(Acquired(jobs=(Job(job_id=9, attempt_nr=1),)))
 
     code, dispatcher, _ = run_until_it_leaves(gone, one_job)
-    assert code == 0
+    assert code == 66
     final = [update for _, update in dispatcher.told if update.final]
     assert [(one.job_id, one.pilot_error_code) for one in final] == [(9, 1199)]

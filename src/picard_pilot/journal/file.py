@@ -10,8 +10,12 @@ from pathlib import Path
 
 from picard_pilot.journal.record import DamagedRecord, Record, from_line, record_of, to_line
 from picard_pilot.model.events import Event
+from picard_pilot.system.files import open_regular, read_regular, sync_directory, write_all
 
 NAME = "journal.jsonl"
+
+END_BYTES = 64 * 1024
+"""More than the records from a payload's end to the accepted report take, each output included, in ordinary jobs."""
 
 
 class JournalDamaged(Exception):
@@ -39,14 +43,15 @@ class Journal:
         """
         self.path = path
         is_new = not path.exists()
-        self.records, self._size = ([], 0) if is_new else _scan(path)
+        self.records, self._size, is_torn = ([], 0, False) if is_new else _scan(path)
         self._by = by
         self._wall = wall
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.ftruncate(self._fd, self._size)
+        self._fd = open_regular(path, os.O_WRONLY | os.O_CREAT)
+        if is_torn:
+            os.ftruncate(self._fd, self._size)
         os.lseek(self._fd, self._size, os.SEEK_SET)
         if is_new:
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
 
     def next_time(self) -> float:
         """The time for the next record; it never runs backwards inside a journal, whatever the node's clock does."""
@@ -61,7 +66,7 @@ class Journal:
         record = record_of(event, seq=len(self.records) + 1, at=at, by=self._by)
         line = to_line(record)
         try:
-            _write_all(self._fd, line)
+            write_all(self._fd, line)
             os.fdatasync(self._fd)
         except OSError as error:
             os.ftruncate(self._fd, self._size)
@@ -72,6 +77,33 @@ class Journal:
         self._size += len(line)
         self.records.append(record)
         return record
+
+    def move_into(self, reserve: Path) -> None:
+        """Go on in the blocks of the file `reserve`, which becomes the journal: for a disk that is full.
+
+        What is left of them stays behind the last record as zero bytes, out of reach of a payload that takes every
+        byte that becomes free. Raises JournalFull when they are too few for what is there, OSError; then nothing
+        has changed.
+        """
+        data = b"".join(to_line(record) for record in self.records)
+        fd = open_regular(reserve, os.O_WRONLY)
+        try:
+            if os.fstat(fd).st_size <= len(data):
+                raise JournalFull(str(self.path))
+            write_all(fd, data)
+            os.fdatasync(fd)
+            reserve.replace(self.path)
+        except (OSError, JournalFull):
+            os.close(fd)
+            raise
+        os.close(self._fd)
+        self._fd, self._size = fd, len(data)
+        sync_directory(self.path.parent)
+
+    def give_back(self) -> None:
+        """Give the blocks behind the last record back to the disk, but for the few more that a job's end takes."""
+        if os.fstat(self._fd).st_size > self._size + END_BYTES:
+            os.ftruncate(self._fd, self._size + END_BYTES)
 
     def close(self) -> None:
         """Let go of the file. May be called twice."""
@@ -88,36 +120,28 @@ def read(path: Path) -> list[Record]:
     return _scan(path)[0]
 
 
-def _scan(path: Path) -> tuple[list[Record], int]:
-    """The whole records, and how many bytes of the file they take."""
-    lines = path.read_bytes().split(b"\n")
+def _scan(path: Path) -> tuple[list[Record], int, bool]:
+    """The whole records, how many bytes of the file they take, and whether a torn one follows.
+
+    Zero bytes behind the last record are room that was set aside.
+    """
+    lines = read_regular(path).split(b"\n")
+    rest = lines[-1].strip(b"\0")
     records: list[Record] = []
     size = 0
+    is_torn = rest != b""
     for number, line in enumerate(lines, start=1):
         if number == len(lines):
             break  # what follows the last newline is nothing, or torn
         try:
             record = from_line(line)
         except DamagedRecord as error:
-            if number == len(lines) - 1 and lines[-1] == b"":
-                break  # the last line has its newline but not all of its bytes: torn as well
+            if number == len(lines) - 1 and not is_torn:
+                is_torn = True  # the last line has its newline but not all of its bytes
+                break
             raise JournalDamaged(path, number, str(error)) from error
         if record.seq != len(records) + 1:
             raise JournalDamaged(path, number, f"record {record.seq} where {len(records) + 1} was expected")
         records.append(record)
         size += len(line) + 1
-    return records, size
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    return records, size, is_torn

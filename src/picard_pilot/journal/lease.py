@@ -10,7 +10,11 @@ from pathlib import Path
 
 import msgspec
 
+from picard_pilot.system.files import open_regular, read_regular
+
 NAME = "lease.json"
+NOBODY = b"null"
+"""What a lease that was given up leaves: the file stays, for a later pilot on a full disk."""
 LEASE_S = 7200.0
 """A lease of another host is honoured this long after its last renewal: the server's own limit for a lost
 heartbeat, 2 h, after which the job is not that pilot's any more."""
@@ -58,28 +62,36 @@ def take(directory: Path, owner: Owner, now: float, is_alive: IsAlive) -> Lease:
         if standing is not None and standing.owner != owner and _holds(standing, owner, now, is_alive):
             raise LeaseHeld(standing)
         lease = Lease(owner=owner, expires_at=now + LEASE_S)
-        temporary = directory / f".{NAME}.{owner.pid}"
-        temporary.write_bytes(msgspec.json.encode(lease))
-        temporary.replace(directory / NAME)
+        _write(directory, msgspec.json.encode(lease))
         return lease
 
 
 def release(directory: Path, owner: Owner) -> None:
-    """Give the lease up if `owner` has it. May be called twice, also when the directory is gone."""
-    if not directory.exists():
+    """Give the lease up if `owner` has it. May be called twice, also when the directory is gone. Raises OSError."""
+    if not directory.is_dir():
         return
     with _Guard(directory):
         standing = read(directory)
         if standing is not None and standing.owner == owner:
-            (directory / NAME).unlink(missing_ok=True)
+            _write(directory, NOBODY)
 
 
 def read(directory: Path) -> Lease | None:
-    """The lease that stands, or None; one that cannot be read counts as none, since writing it is atomic."""
+    """The lease that stands, or None; one that cannot be understood counts as none. Raises OSError."""
     try:
-        return msgspec.json.decode((directory / NAME).read_bytes(), type=Lease)
+        return msgspec.json.decode(read_regular(directory / NAME), type=Lease | None)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
+
+
+def _write(directory: Path, content: bytes) -> None:
+    """In place, under the guard: a full disk has no room for a second file. Raises OSError."""
+    fd = open_regular(directory / NAME, os.O_WRONLY | os.O_CREAT)
+    try:
+        os.pwrite(fd, content, 0)
+        os.ftruncate(fd, len(content))
+    finally:
+        os.close(fd)
 
 
 def _holds(lease: Lease, asker: Owner, now: float, is_alive: IsAlive) -> bool:
@@ -96,7 +108,7 @@ class _Guard:
         self._fd = -1
 
     def __enter__(self) -> None:
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = open_regular(self._path, os.O_RDWR | os.O_CREAT)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:

@@ -4,6 +4,7 @@ Such a job can only be reported failed at once; everything else lives in `journa
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from picard_pilot.journal.record import Record, record_of
 from picard_pilot.model.events import Event
@@ -28,6 +29,12 @@ class MemoryJournal:
         record = record_of(event, seq=len(self.records) + 1, at=at, by=self._by)
         self.records.append(record)
         return record
+
+    def move_into(self, reserve: Path) -> None:
+        """It needs no disk."""
+
+    def give_back(self) -> None:
+        """It has no disk."""
 
     def close(self) -> None:
         """Nothing to let go of."""

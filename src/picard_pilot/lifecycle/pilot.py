@@ -17,6 +17,8 @@ class Leaving(StrEnum):
     DRAINING = "it was told to take no further job"
     SERVER_GONE = "the server could not be reached for long enough"
     PLUGIN = "a plug-in misbehaved"
+    NO_SPACE = "the disk of the work directory is full"
+    NO_DIRECTORY = "no directory for a job could be made"
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from picard_pilot.model.bundle import Bundle
-from picard_pilot.system import disk
 
 log = logging.getLogger("picard.jobdir")
 
@@ -41,7 +40,7 @@ def make(workdir: Path, job_id: int, attempt_nr: int) -> Bundle:
     """Make a job's directory with its private one and the reserve; only this user may enter.
 
     An attempt whose usual directory name is taken (the remains of another attempt) gets its number appended.
-    Raises OSError, FileExistsError when even that is taken.
+    Raises OSError, FileExistsError when even that is taken; nothing is left of a directory that cannot be made whole.
     """
     directory = workdir / f"{PREFIX}{job_id}"
     try:
@@ -49,28 +48,19 @@ def make(workdir: Path, job_id: int, attempt_nr: int) -> Bundle:
     except FileExistsError:
         directory = workdir / f"{PREFIX}{job_id}-{attempt_nr}"
         directory.mkdir(mode=0o700)
-    (directory / PRIVATE).mkdir(mode=0o700)
-    _set_aside(directory / PRIVATE / RESERVE)
-    return bundle_of(directory)
-
-
-def release_reserve(bundle: Bundle) -> bool:
-    """Give the reserve's blocks back to the disk; False when that was done before."""
+    bundle = bundle_of(directory)
     try:
-        Path(bundle.private, RESERVE).unlink()
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def make_room(bundle: Bundle) -> None:
-    """Give the reserve up if the disk is full: for what has to be written once the payload is over."""
-    try:
-        full = disk.is_full(Path(bundle.private))
+        Path(bundle.private).mkdir(mode=0o700)
+        _set_aside(reserve_of(bundle))
     except OSError:
-        return
-    if full and release_reserve(bundle):
-        log.warning("the disk is full; the reserve in %s was released", bundle.private)
+        remove(bundle)
+        raise
+    return bundle
+
+
+def reserve_of(bundle: Bundle) -> Path:
+    """The file whose blocks are the job's reserve; it is gone once they were used."""
+    return Path(bundle.private, RESERVE)
 
 
 def reopen(bundle: Bundle) -> None:

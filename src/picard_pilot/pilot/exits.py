@@ -58,6 +58,10 @@ def exit_for(why: Leaving, jobs_done: int, lifetime_stopped_a_job: bool) -> Exit
             return Exit.SERVER
         case Leaving.PLUGIN:
             return Exit.GENERAL
+        case Leaving.NO_SPACE:
+            return Exit.NO_SPACE
+        case Leaving.NO_DIRECTORY:
+            return Exit.NO_WORKDIR
         case Leaving.NO_JOBS if jobs_done == 0:
             return Exit.NO_JOBS
         case _:

@@ -79,13 +79,18 @@ def hook_fault(failed: HookFailed, phase: str) -> Fault:
 
 def directory_fault(error: Exception, workdir: Path) -> Fault:
     """The job's directory, or the journal in it, could not be made."""
-    full = not isinstance(error, OSError) or disk.is_full_error(error)
+    full = is_full(error)
     says = "the disk is full" if full else str(error)
     return fault(
         "NOLOCALSPACE" if full else "MKDIR",
         f"no directory for the job could be made in {workdir}: {says}",
         rule="payload.jobdir",
     )
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an OSError or JournalFull means a full disk."""
+    return not isinstance(error, OSError) or disk.is_full_error(error)
 
 
 def start_fault(error: StartError) -> Fault:

@@ -14,6 +14,7 @@ from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.journal import file as journal_file
 from picard_pilot.journal import lease
 from picard_pilot.journal.memory import MemoryJournal
+from picard_pilot.lifecycle.pilot import Leaving
 from picard_pilot.lifecycle.report import exit_usage, final_report
 from picard_pilot.lifecycle.table import step
 from picard_pilot.model import events as ev
@@ -87,7 +88,7 @@ class Performer:
 
         Where no directory can be made, the job lives in memory alone, to be reported failed at once.
         """
-        parts = self._parts
+        parts, bundle = self._parts, None
         try:
             bundle = jobdir.make(parts.workdir, arrived.job.job_id, arrived.job.attempt_nr)
             lease.take(Path(bundle.private), parts.owner, parts.clock.now_utc(), parts.is_alive)
@@ -96,6 +97,8 @@ class Performer:
             )
             record = journal.append(arrived)
         except (OSError, journal_file.JournalFull) as error:
+            if bundle is not None:
+                jobdir.remove(bundle)
             return self._in_memory(arrived, error)
         case, _ = step(None, record.event, record.at)
         return JobWork(case, bundle, journal)
@@ -109,7 +112,11 @@ class Performer:
         record = journal.append(refused)
         case, _ = step(None, refused, record.at)
         nowhere = self._parts.workdir / f"{jobdir.PREFIX}{arrived.job.job_id}.none"
-        return JobWork(case, jobdir.bundle_of(nowhere), journal)
+        work = JobWork(case, jobdir.bundle_of(nowhere), journal)
+        if not isinstance(error, FileExistsError):
+            full = faults.is_full(error)
+            work.unhoused = Leaving.NO_SPACE if full else Leaving.NO_DIRECTORY
+        return work
 
     async def too_often(self, work: JobWork) -> Stop | None:
         """The stop for a job that was taken up more often than its experiment wants, for instance since it brings
@@ -125,7 +132,10 @@ class Performer:
     def release(self, work: JobWork) -> None:
         """Let go of the directory, so that a later pilot can take it up. May be called twice."""
         work.journal.close()
-        lease.release(Path(work.bundle.private), self._parts.owner)
+        try:
+            lease.release(Path(work.bundle.private), self._parts.owner)
+        except OSError as error:
+            log.warning("job %s: its lease cannot be given up: %s", work.job_id, error)
 
     def _clean_up(self, work: JobWork) -> None:
         if not self._parts.settings.cleanup:
@@ -166,7 +176,7 @@ class Performer:
         report = final_report(
             work.case, self._parts.sender, log_extract(work.case, work.bundle), await self._metrics(work)
         )
-        jobdir.make_room(work.bundle)
+        work.make_room()
         delivered = await self._outbox.deliver(
             report, Path(work.bundle.private, REPORT_FILE), when_saved=lambda: self._tellers.hush(work)
         )

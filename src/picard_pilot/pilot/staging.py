@@ -15,7 +15,6 @@ from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.model import events as ev
 from picard_pilot.model.site import Activity
 from picard_pilot.model.states import Phase
-from picard_pilot.payload import jobdir
 from picard_pilot.pilot.faults import hook_fault
 from picard_pilot.pilot.hooking import Hooks
 from picard_pilot.pilot.parts import Parts
@@ -95,7 +94,7 @@ class Staging:
         assert file is not None
         # In a folder of its own: a job may name its log like one of the pilot's records.
         folder = Path(work.bundle.private, ARCHIVE_DIRECTORY)
-        jobdir.make_room(work.bundle)
+        work.make_room()
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             await logs.make_archive(

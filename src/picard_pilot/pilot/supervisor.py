@@ -187,6 +187,7 @@ class Supervisor:
         self._jobs_taken += 1
         log.info("job %s attempt %s received", job.job_id, job.attempt_nr)
         work = self._performer.open(arrived)
+        self._draining = self._draining or work.unhoused
         self._adopt(work)
         self._show(work)
         note_job_id(self._parts.workdir, job.job_id)
@@ -233,6 +234,7 @@ class Supervisor:
             return
         except JournalFull as error:
             log.critical("the journal %s cannot be written, the disk is full; the job waits on disk", error)
+            self._draining = self._draining or Leaving.NO_SPACE
             work.cancel_all()
             return
         if work.case.phase is not before.phase:

@@ -6,16 +6,19 @@ What is decided about the job is `lifecycle`; what outlives this process is in t
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from picard_pilot.journal.file import Journal, JournalFull
 from picard_pilot.journal.memory import MemoryJournal
 from picard_pilot.lifecycle.case import Case
+from picard_pilot.lifecycle.pilot import Leaving
 from picard_pilot.lifecycle.table import step
 from picard_pilot.model import instructions as do
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.command import ProcessId
 from picard_pilot.model.events import Event
 from picard_pilot.payload import jobdir
+from picard_pilot.system import disk
 
 log = logging.getLogger("picard.work")
 
@@ -41,6 +44,8 @@ class JobWork:
         self.disk_full = False
         self.shown_at = 0.0
         """When status.json was last written, on the pilot's monotonic clock."""
+        self.unhoused: Leaving | None = None
+        """Set if no directory could be made for the job, for a reason that the next one would meet as well."""
         self.end_log: Callable[[], None] = _nothing
         """Ends the job's own copy of the pilot's log."""
         self.launcher: ProcessId | None = None
@@ -54,7 +59,7 @@ class JobWork:
     def record(self, event: Event) -> tuple[do.Instruction, ...]:
         """Write the event to the journal, then move the case. Returns what is to be done now.
 
-        When the disk is full, the job's reserve is given up for the record. Raises NoSuchTransition for an event
+        When the disk is full, the journal goes on in the job's reserve. Raises NoSuchTransition for an event
         that cannot happen now (nothing is written then), JournalFull when not even the reserve helped.
         """
         at = self.journal.next_time()
@@ -63,14 +68,34 @@ class JobWork:
             self.journal.append(event, at)
         except JournalFull:
             self.disk_full = True
-            if not jobdir.release_reserve(self.bundle):
-                raise
-            log.error(
-                "the disk is full; the reserve of job %s was released to write its journal", self.job_id
-            )
+            self._move_journal()
             self.journal.append(event, at)
         self.case = case
         return then
+
+    def _move_journal(self) -> None:
+        """Use the reserve; where the journal is larger, its blocks are given back for whoever comes first."""
+        reserve = jobdir.reserve_of(self.bundle)
+        try:
+            self.journal.move_into(reserve)
+        except JournalFull:
+            reserve.unlink(missing_ok=True)
+        except OSError as error:
+            log.error("the reserve of job %s cannot be used: %s", self.job_id, error)
+            return
+        log.error("the disk is full; the journal of job %s goes on in its reserve", self.job_id)
+
+    def make_room(self) -> None:
+        """Once the payload is over: give back what was set aside if the disk is full, for archive and report."""
+        try:
+            if disk.is_full(Path(self.bundle.private)):
+                self.journal.give_back()
+                jobdir.reserve_of(self.bundle).unlink()
+                log.warning("job %s: the disk is full; what was set aside is used now", self.job_id)
+        except FileNotFoundError:
+            return  # the reserve was used before, or the payload took it away
+        except OSError as error:
+            log.warning("job %s: no room can be made: %s", self.job_id, error)
 
     def cancel(self) -> None:
         """Abandon what is under way, except what concerns a payload."""

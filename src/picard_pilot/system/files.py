@@ -3,6 +3,7 @@
 Checksums are computed by the movers while bytes pass; the journal, which appends, writes its own way.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -58,6 +59,24 @@ def write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def open_regular(path: Path, flags: int, mode: int = 0o600) -> int:
+    """Open a regular file, never through a symbolic link and never waiting for the other end of a pipe.
+
+    For names in a directory where a payload can put what it likes. Raises OSError.
+    """
+    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return fd
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a regular file, opened as `open_regular` does. Raises OSError."""
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+        return file.read()
 
 
 def is_file(path: Path) -> bool:
