@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -90,7 +91,7 @@ class Grid:
         """Submit a job whose payload is a piece of Python, kept as a script beside the storage."""
         script = self.directory / f"payload-{zlib.crc32(code.encode()):08x}.py"
         script.write_text(code)
-        return self.submit(sys.executable, f"-S -E {script}", **spec)
+        return self.submit(shlex.quote(sys.executable), f"-S -E {shlex.quote(str(script))}", **spec)
 
     def kill(self, job_id: int) -> None:
         """Ask the server to kill the job."""

@@ -89,7 +89,7 @@ def test_a_job_is_submitted_listed_described_killed_and_retried(environ: dict[st
         ["job", "describe", "1"],
         ["job", "kill", "1-2", "--dry-run"],
         ["job", "retry", "1", "--dry-run"],
-        ["job", "debug", "on", "1"],
+        ["job", "debug", "on", "latest"],
         ["server", "status"],
         ["server", "token", "user"],
         ["server", "token", "--path"],
