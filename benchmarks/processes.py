@@ -10,11 +10,6 @@ def cpu_s(pid: int) -> float:
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
-def waited_s(pid: int) -> float:
-    """How long the process's main thread was ready to run and others had the CPU."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
-
-
 def memory_mb(pid: int, field: str = "VmRSS") -> float:
     """Resident memory now (`VmRSS`) or at its highest (`VmHWM`), in MB of 1000 kB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

@@ -37,7 +37,6 @@ class Part:
 PARTS = {
     "start": Part(
         "A pilot's start",
-        lambda: start.bare_interpreter(20),
         lambda: start.ready_to_ask(20),
         lambda: start.whole_pilot(10),
     ),

@@ -24,7 +24,6 @@ class Asked(NamedTuple):
 
     at: float
     cpu_s: float
-    waited_s: float
     peak_mb: float
 
 
@@ -64,12 +63,7 @@ class QuestionServer:
         """The pilot has asked."""
         at = time.perf_counter()
         if self.asked is None:
-            self.asked = Asked(
-                at,
-                processes.cpu_s(self.pid),
-                processes.waited_s(self.pid),
-                processes.memory_mb(self.pid, "VmHWM"),
-            )
+            self.asked = Asked(at, processes.cpu_s(self.pid), processes.memory_mb(self.pid, "VmHWM"))
 
     def close(self) -> None:
         """End it."""
@@ -87,38 +81,47 @@ def _question_server(directory: Path) -> Iterator[QuestionServer]:
         server.close()
 
 
-def bare_interpreter(times: int) -> list[Figure]:
-    """What starting Python alone takes on this machine now."""
-    wall_ms, cpu_ms, peak_mb = [], [], []
-    show_peak = "print([line.split()[1] for line in open('/proc/self/status') if 'VmHWM' in line][0])"
-    for _ in range(times):
-        before_s, begun = processes.children_cpu_s(), time.perf_counter()
-        said = subprocess.run([sys.executable, "-c", show_peak], env=environment(), stdout=subprocess.PIPE)
-        wall_ms.append((time.perf_counter() - begun) * 1000)
-        cpu_ms.append((processes.children_cpu_s() - before_s) * 1000)
-        peak_mb.append(int(said.stdout) * 1.024 / 1000)
-    return [
-        Figure("bare interpreter: start and exit", wall_ms, "ms", "(reference)"),
-        Figure("  CPU time", cpu_ms, "ms", "(reference)"),
-        Figure("  peak memory", peak_mb, "MB", "(reference)"),
-    ]
-
-
 def ready_to_ask(times: int) -> list[Figure]:
-    """From the start of the process to the arrival of its first question, TLS handshake included."""
+    """From the start of the process to the arrival of its first question, TLS handshake included.
+
+    Beside each start, the bare interpreter's: on a slower or busier machine both take longer, their ratio stays.
+    """
+    bare, asked = [], []
     with place() as here, _question_server(here.directory) as server:
         _ask_once(here, server)  # the first one may have to write bytecode
-        runs = [_ask_once(here, server) for _ in range(times)]
+        for _ in range(times):
+            bare.append(_bare_interpreter())
+            asked.append(_ask_once(here, server))
+    ratios = [pilot.cpu_ms / python.cpu_ms for pilot, python in zip(asked, bare, strict=True)]
     return [
-        Figure("pilot's first question has arrived", [run[0] for run in runs], "ms", "180 ms"),
-        Figure("  the same less waiting for a CPU", [run[1] for run in runs], "ms", ""),
-        Figure("  CPU time until then", [run[2] for run in runs], "ms", ""),
-        Figure("  peak memory until then", [run[3] for run in runs], "MB", "38 MB"),
+        Figure("bare interpreter: start and exit", [one.wall_ms for one in bare], "ms", "(reference: 10 ms)"),
+        Figure("  CPU time", [one.cpu_ms for one in bare], "ms", "(reference)"),
+        Figure("  peak memory", [one.peak_mb for one in bare], "MB", "(reference)"),
+        Figure("pilot: its first question has arrived", [one.wall_ms for one in asked], "ms", "180 ms"),
+        Figure("  CPU time until then", [one.cpu_ms for one in asked], "ms"),
+        Figure("  the same in bare interpreters", ratios, "", "18"),
+        Figure("  peak memory until then", [one.peak_mb for one in asked], "MB", "38 MB"),
     ]
 
 
-def _ask_once(here: Place, server: QuestionServer) -> tuple[float, float, float, float]:
-    """Wall time, wall time less waiting for a CPU, CPU time (all in ms), peak memory (MB)."""
+class _Start(NamedTuple):
+    """One start of a process."""
+
+    wall_ms: float
+    cpu_ms: float
+    peak_mb: float
+
+
+def _bare_interpreter() -> _Start:
+    show_peak = "print([line.split()[1] for line in open('/proc/self/status') if 'VmHWM' in line][0])"
+    before_s, begun = processes.children_cpu_s(), time.perf_counter()
+    said = subprocess.run([sys.executable, "-c", show_peak], env=environment(), stdout=subprocess.PIPE)
+    wall_s = time.perf_counter() - begun
+    cpu_s = processes.children_cpu_s() - before_s
+    return _Start(wall_s * 1000, cpu_s * 1000, int(said.stdout) * 1.024 / 1000)
+
+
+def _ask_once(here: Place, server: QuestionServer) -> _Start:
     token_file = here.directory / "token"
     token_file.write_text("a-token-that-nobody-judges")
     server.asked = None
@@ -128,14 +131,7 @@ def _ask_once(here: Place, server: QuestionServer) -> tuple[float, float, float,
     pilot.wait(60)
     if server.asked is None:
         raise SystemExit(f"a pilot of the benchmark did not ask:\n{here.words()}")
-    asked = server.asked
-    wall_s = asked.at - begun
-    return (
-        wall_s * 1000,
-        (wall_s - asked.waited_s) * 1000,
-        asked.cpu_s * 1000,
-        asked.peak_mb,
-    )
+    return _Start((server.asked.at - begun) * 1000, server.asked.cpu_s * 1000, server.asked.peak_mb)
 
 
 def whole_pilot(times: int) -> list[Figure]:
