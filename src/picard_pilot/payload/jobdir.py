@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from picard_pilot.model.bundle import Bundle
@@ -94,21 +95,23 @@ def left_in(workdir: Path) -> list[Path]:
     return [Path(path) for _, path in sorted(found)]
 
 
-def remove(bundle: Bundle) -> list[str]:
-    """Remove the job's directory with all in it, also directories that the payload made unreadable.
+def remove(bundle: Bundle, last: str | None = None) -> list[str]:
+    """Remove the job's directory with all in it, also what the payload locked or nested deeper than any path goes.
 
-    The journal goes last, so that an interrupted removal is taken up again. What could not be removed is
-    returned as sentences.
+    The file `last` of the private directory (the journal) goes last, so that an interrupted removal is taken up
+    again. What could not be removed is returned as sentences; then that file is still there.
     """
     problems: list[str] = []
-    directory = Path(bundle.directory)
-    journal_dir = directory / PRIVATE
-    for entry in _entries(directory, problems):
-        if Path(entry) != journal_dir:
-            _remove_tree(Path(entry), problems)
+    directory, private = Path(bundle.directory), Path(bundle.private)
+    _empty(directory, directory, private, problems)
+    journal = private / last if last else None
     if not problems:
-        _remove_tree(journal_dir, problems)
-        _try(directory.rmdir, directory, problems)
+        _empty(private, directory, journal, problems)
+    if not problems:
+        if journal is not None:
+            _try(journal.unlink, journal, problems)
+        for empty in (private, directory):
+            _try(empty.rmdir, empty, problems)
     return problems
 
 
@@ -125,41 +128,53 @@ def _set_aside(path: Path) -> None:
         os.close(fd)
 
 
-def _remove_tree(path: Path, problems: list[str]) -> None:
-    if path.is_symlink() or not path.is_dir():
-        _try(path.unlink, path, problems)
-        return
-    for entry in _entries(path, problems):
-        _remove_tree(Path(entry), problems)
-    _try(path.rmdir, path, problems)
+def _empty(directory: Path, attic: Path, spare: Path | None, problems: list[str]) -> None:
+    """Remove all in `directory` but `spare`. A directory is moved up into `attic` before it is emptied: no path gets
+    longer than it was at first, and no stack deeper."""
+    name = f".removed-{os.urandom(8).hex()}"
+    waiting, moved = [directory], 0
+    while waiting:
+        path = waiting.pop()
+        for entry, is_directory in _entries(path, problems):
+            if entry == spare and not entry.is_symlink():
+                continue
+            if not is_directory:
+                _try(entry.unlink, entry, problems)
+                continue
+            moved += 1
+            up = attic / f"{name}-{moved}"
+            if _try(partial(_move, entry, up), entry, problems):
+                waiting.append(up)
+        if path != directory:
+            _try(path.rmdir, path, problems)
 
 
-def _entries(directory: Path, problems: list[str]) -> list[str]:
-    for attempt in (1, 2):
-        try:
-            with os.scandir(directory) as entries:
-                return [entry.path for entry in entries]
-        except PermissionError as error:
-            if attempt == 2:
-                problems.append(f"{directory}: {error.strerror}")
-                break
-            _try(lambda: directory.chmod(0o700), directory, problems)
-        except FileNotFoundError:
-            break
-    return []
+def _move(directory: Path, to: Path) -> None:
+    """Whoever moves a directory has to change its entry `..`, so it must be writable."""
+    directory.chmod(0o700)
+    directory.rename(to)
 
 
-def _try(act: Callable[[], object], path: Path, problems: list[str]) -> None:
+def _entries(directory: Path, problems: list[str]) -> list[tuple[Path, bool]]:
+    """What is in a directory, and whether each is a directory itself."""
+    try:
+        directory.chmod(0o700)
+        with os.scandir(directory) as entries:
+            return [(Path(entry.path), entry.is_dir(follow_symlinks=False)) for entry in entries]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        problems.append(f"{directory}: {error.strerror}")
+        return []
+
+
+def _try(act: Callable[[], object], path: Path, problems: list[str]) -> bool:
+    """Whether it was done; what has gone meanwhile needs no removing."""
     try:
         act()
     except FileNotFoundError:
-        pass
-    except PermissionError as error:
-        # The parent may be one that the payload made read-only.
-        try:
-            path.parent.chmod(0o700)
-            act()
-        except OSError:
-            problems.append(f"{path}: {error.strerror}")
+        return False
     except OSError as error:
         problems.append(f"{path}: {error.strerror}")
+        return False
+    return True

@@ -141,7 +141,7 @@ class Performer:
         if not self._parts.settings.cleanup:
             log.info("job %s: kept in %s", work.job_id, work.bundle.directory)
             return
-        for problem in jobdir.remove(work.bundle):
+        for problem in jobdir.remove(work.bundle, last=journal_file.NAME):
             log.warning("job %s: not removed: %s", work.job_id, problem)
 
     # Before the payload
