@@ -5,12 +5,14 @@ behalf, is a matter of policy that does not live here.
 """
 
 import logging
+import os
 from pathlib import Path
 
 from picard_pilot.journal import file as journal_file
 from picard_pilot.journal import lease
 from picard_pilot.lifecycle.fold import fold
 from picard_pilot.lifecycle.table import NoSuchTransition
+from picard_pilot.model.bundle import Bundle
 from picard_pilot.payload import jobdir
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.work import JobWork
@@ -35,11 +37,11 @@ def take_up(parts: Parts) -> list[JobWork]:
 
 
 def _take_one(parts: Parts, directory: Path) -> JobWork | None:
-    private = directory / jobdir.PRIVATE
-    path = private / journal_file.NAME
-    if not path.exists():
-        return None
+    bundle = jobdir.bundle_of(directory)
+    private = Path(bundle.private)
     try:
+        if not os.path.lexists(private / journal_file.NAME):
+            return None
         lease.take(private, parts.owner, parts.clock.now_utc(), parts.is_alive)
     except lease.LeaseHeld as held:
         log.info("%s: %s", directory.name, held)
@@ -47,16 +49,31 @@ def _take_one(parts: Parts, directory: Path) -> JobWork | None:
     except OSError as error:
         log.error("%s cannot be taken up: %s", directory, error)
         return None
+    work = _followed(parts, bundle)
+    if work is None:
+        try:
+            lease.release(private, parts.owner)
+        except OSError as error:
+            log.warning("%s: its lease cannot be given up: %s", directory, error)
+    return work
+
+
+def _followed(parts: Parts, bundle: Bundle) -> JobWork | None:
+    """The job in this directory, whose lease is ours; None where there is none for this pilot."""
     try:
-        journal = journal_file.Journal(path, parts.owner.pilot, parts.clock.now_utc)
+        journal = journal_file.Journal(
+            Path(bundle.private, journal_file.NAME), parts.owner.pilot, parts.clock.now_utc
+        )
+    except (journal_file.JournalDamaged, OSError) as error:
+        log.error("%s is left as it is, its journal cannot be read: %s", bundle.directory, error)
+        return None
+    try:
         case = fold((record.event, record.at) for record in journal.records)
-    except (journal_file.JournalDamaged, NoSuchTransition, OSError) as error:
-        log.error("%s is left as it is, its journal cannot be followed: %s", directory, error)
-        lease.release(private, parts.owner)
-        return None
-    if case is None or case.queue != parts.site.queue.name:
-        # Without a first record there was no job yet; another queue's job needs another pilot.
+    except NoSuchTransition as error:
+        log.error("%s is left as it is, its journal cannot be followed: %s", bundle.directory, error)
+        case = None
+    # Without a first record there was no job yet; another queue's job needs another pilot; one that is over was kept.
+    if case is None or case.queue != parts.site.queue.name or (case.over and not parts.settings.cleanup):
         journal.close()
-        lease.release(private, parts.owner)
         return None
-    return JobWork(case, jobdir.bundle_of(directory), journal)
+    return JobWork(case, bundle, journal)

@@ -86,6 +86,7 @@ class Supervisor:
         Returns the exit code. Whatever is not finished by then waits on disk for a later pilot.
         """
         signals.install(self._on_signal)
+        taken_up = sum(not work.case.over for work in left)
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -94,6 +95,7 @@ class Supervisor:
                 for work in left:
                     self._adopt(work)
                     self._handle(work, ev.Resumed(pilot=self._parts.owner.pilot))
+                    self._stop_if_leaving(work)
                     if (stop := await self._performer.too_often(work)) is not None:
                         self._handle(work, ev.StopRequested(stop=stop))
                 why = await self._loop()
@@ -106,7 +108,7 @@ class Supervisor:
             signals.remove()
         if self._signal is not None:
             return signals.EXIT_BASE + self._signal
-        return exit_for(why, self._jobs_taken + len(left), self._lifetime_stopped_a_job)
+        return exit_for(why, self._jobs_taken + taken_up, self._lifetime_stopped_a_job)
 
     async def _loop(self) -> Leaving:
         while True:
@@ -192,15 +194,13 @@ class Supervisor:
         self._show(work)
         note_job_id(self._parts.workdir, job.job_id)
         self._perform(work, entry(work.case))
-        if self._signal is not None:
-            self._handle(work, ev.StopRequested(stop=signals.stop_for(self._signal, 0.0)))
-        elif self._leave_by is not None:
-            self._handle(work, ev.StopRequested(stop=self._lifetime_stop()))
+        self._stop_if_leaving(work)
 
     def _adopt(self, work: JobWork) -> None:
         """From here on the job is this pilot's: its log and its updates begin."""
         self._works.append(work)
-        self._tellers.add(work)
+        if not work.case.over:
+            self._tellers.add(work)
         try:
             work.end_log = self._parts.log.follow_job(work.job_id, Path(work.bundle.directory, JOB_LOG))
         except OSError as error:
@@ -335,6 +335,13 @@ class Supervisor:
         for work in self._unfinished():
             self._handle(work, ev.StopRequested(stop=signals.stop_for(number, grace_s)))
         self._wake()
+
+    def _stop_if_leaving(self, work: JobWork) -> None:
+        """A job that comes when the others were told to stop already."""
+        if self._signal is not None:
+            self._handle(work, ev.StopRequested(stop=signals.stop_for(self._signal, 0.0)))
+        elif self._leave_by is not None:
+            self._handle(work, ev.StopRequested(stop=self._lifetime_stop()))
 
     def _check_lifetime(self, now: float) -> None:
         """At the end of the pilot's own lifetime its payloads are stopped, and what is then left waits on disk."""
