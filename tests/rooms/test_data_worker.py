@@ -119,8 +119,9 @@ def test_closing_while_it_is_being_started_leaves_nothing(tmp_path: Path) -> Non
             client.warm_up()
         assert client.pid is None
 
+    others = children(os.getpid())
     run(work())
-    assert children(os.getpid()) == []
+    assert set(children(os.getpid())) <= set(others)
 
 
 def test_many_files_at_once(tmp_path: Path) -> None:
