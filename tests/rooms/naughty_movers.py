@@ -6,7 +6,16 @@ import threading
 from pathlib import Path
 from typing import ClassVar
 
-from picard_pilot.model.transfer import FetchRequest, StoreRequest, Transferred
+import msgspec
+
+from picard_pilot.model.transfer import (
+    FailureClass,
+    FetchRequest,
+    StoreRequest,
+    TransferError,
+    TransferFailure,
+    Transferred,
+)
 from picard_pilot.movers.base import Progress
 from picard_pilot.movers.local import LocalMover
 
@@ -67,6 +76,34 @@ class Slow(_Naughty):
             progress(1)
             threading.Event().wait(0.02)
         return super().fetch(request, progress)
+
+
+class Wordless(_Naughty):
+    """Forgets its answer."""
+
+    def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
+        """Do the work and say nothing."""
+        super().fetch(request, progress)
+        return None  # type: ignore[return-value]
+
+
+class Counting(_Naughty):
+    """Answers with a text where a number belongs."""
+
+    def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
+        """Do the work and get one word of the answer wrong."""
+        done = super().fetch(request, progress)
+        return msgspec.structs.replace(done, size_bytes="many")  # type: ignore[arg-type]
+
+
+class Mumbling(_Naughty):
+    """Says what no JSON can hold, as names of files that are no text do."""
+
+    def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
+        """Fail with half of a character."""
+        raise TransferError(
+            TransferFailure(kind=FailureClass.MISSING, says="no \udcff here", fault="NOSUCHERROR")
+        )
 
 
 class FromTomorrow(_Naughty):

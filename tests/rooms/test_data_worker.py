@@ -175,6 +175,25 @@ def test_a_mover_that_misbehaves_is_blamed_by_name(tmp_path: Path, mover: str, w
     run(work())
 
 
+@pytest.mark.parametrize(
+    ("mover", "word"),
+    [("Wordless", "it is NoneType, not Transferred"), ("Counting", "size_bytes"), ("Mumbling", "surrogates")],
+)
+def test_an_answer_that_is_none_costs_this_transfer_alone(tmp_path: Path, mover: str, word: str) -> None:
+    """The mover is named, and the worker lives on with what else it does."""
+
+    async def work() -> None:
+        async with worker(tmp_path) as client:
+            failure = bad(await client.transfer(request(tmp_path, mover=mover)))
+            assert (failure.kind, failure.side) == (FailureClass.TRANSFER, Side.NODE)
+            assert "cannot be used" in failure.says and word in failure.says
+            first = client.pid
+            good(await client.transfer(request(tmp_path)))
+            assert client.pid == first
+
+    run(work())
+
+
 def test_noise_on_both_streams_is_no_answer(tmp_path: Path) -> None:
     """What movers print goes to a file; the answers travel elsewhere."""
 

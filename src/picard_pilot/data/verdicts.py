@@ -5,6 +5,7 @@ Making the fault itself is `diagnosis.faults`; what a failure's class means for 
 
 from collections.abc import Sequence
 
+from picard_pilot.diagnosis.catalogue.codes import BY_NAME
 from picard_pilot.model.files import ChecksumKind
 from picard_pilot.model.transfer import FailureClass, Side, TransferFailure
 
@@ -44,7 +45,7 @@ def stageout_fault(failures: Sequence[TransferFailure], kind: ChecksumKind) -> s
 def _one(
     failure: TransferFailure, table: dict[tuple[FailureClass, Side], str], mismatch: str, general: str
 ) -> str:
-    if failure.fault is not None:
+    if failure.fault in BY_NAME:  # a mover of another package may name one that nobody knows
         return failure.fault
     if failure.kind is FailureClass.CHECKSUM:
         return mismatch

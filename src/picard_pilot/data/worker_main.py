@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -22,12 +23,15 @@ from picard_pilot.model.transfer import (
     AnyResult,
     FailureClass,
     FetchRequest,
+    FileFacts,
+    Removed,
     RemoveRequest,
     Side,
     StatRequest,
     StoreRequest,
     TransferError,
     TransferFailure,
+    Transferred,
 )
 from picard_pilot.system.shim.child import PR_SET_PDEATHSIG, prctl
 
@@ -36,6 +40,9 @@ PROGRESS_INTERVAL_S = 0.5
 
 SAYS_LIMIT_CHARACTERS = 2000
 """A mover's sentence is cut here: it becomes one line of a journal."""
+
+
+Result = TypeVar("Result", bound=msgspec.Struct)
 
 
 class Worker:
@@ -66,9 +73,10 @@ class Worker:
     def _perform(self, ask: Ask) -> AnyResult:
         """Run the mover behind the plug-in border: whatever it raises becomes a failure of this one request."""
         try:
-            return self._run(ask.request, self._progress(ask.number))
-        except TransferError as error:
-            return _with_place(error.failure, ask.request)
+            try:
+                return self._run(ask.request, self._progress(ask.number))
+            except TransferError as error:
+                return _with_place(_as_it_arrives(error.failure, TransferFailure, error), ask.request)
         except BaseException as error:  # noqa: BLE001 - the plug-in border; a mover may raise anything at all
             return _with_place(_broken_mover(error), ask.request)
 
@@ -76,15 +84,15 @@ class Worker:
         mover = self._movers.for_address(request.surl, request.movers)
         match request:
             case FetchRequest():
-                return mover.fetch(request, progress)
+                return _as_it_arrives(mover.fetch(request, progress), Transferred, mover)
             case StoreRequest():
-                stored = mover.store(request, progress)
+                stored = _as_it_arrives(mover.store(request, progress), Transferred, mover)
                 mover.register(request, stored)
                 return stored
             case StatRequest():
-                return mover.stat(request)
+                return _as_it_arrives(mover.stat(request), FileFacts, mover)
             case RemoveRequest():
-                return mover.remove(request)
+                return _as_it_arrives(mover.remove(request), Removed, mover)
 
     def _progress(self, number: int) -> Callable[[int], None]:
         passed_bytes = 0
@@ -109,6 +117,18 @@ class Worker:
             os._exit(0)  # the pilot is gone: nobody wants these bytes any more
 
 
+def _as_it_arrives(answer: object, wanted: type[Result], whose: object) -> Result:
+    """A mover's answer as the pilot will read it. Raises TypeError for one that is not what the interface says."""
+    try:
+        if isinstance(answer, wanted):
+            return msgspec.json.decode(msgspec.json.encode(answer), type=wanted)
+        why = f"it is {type(answer).__name__}, not {wanted.__name__}"
+    except (msgspec.ValidationError, TypeError, UnicodeEncodeError) as error:
+        why = str(error)
+    kind = type(whose)
+    raise TypeError(f"the answer of {kind.__module__}:{kind.__qualname__} cannot be used: {why}")
+
+
 def _with_place(failure: TransferFailure, request: AnyRequest) -> TransferFailure:
     """The failure with the endpoint and address of its request, and a sentence of bounded length."""
     endpoint = request.context.endpoint
@@ -125,9 +145,10 @@ def _broken_mover(error: BaseException) -> TransferFailure:
 
     sys.stderr.write("".join(traceback.format_exception(error)))
     where = traceback.extract_tb(error.__traceback__)[-1]
+    said = f"the mover raised {type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
     return TransferFailure(
         kind=FailureClass.TRANSFER,
-        says=f"the mover raised {type(error).__name__}: {error} ({where.filename}, line {where.lineno})",
+        says=said.encode("utf-8", "backslashreplace").decode(),
         side=Side.NODE,
     )
 
@@ -146,6 +167,7 @@ def main(arguments: list[str]) -> int:
     # A signal to the pilot's process group is the pilot's to answer: it may still want outputs stored.
     for number in (
         signal.SIGINT,
+        signal.SIGQUIT,
         signal.SIGTERM,
         signal.SIGHUP,
         signal.SIGUSR1,
