@@ -45,7 +45,9 @@ async def call_hook(limit_s: float, hook: Callable[P, T], *args: P.args, **kwarg
         if done.done():
             return
         if problem is not None:
-            done.set_exception(HookFailed(plugin, name, f"it raised {type(problem).__name__}: {problem}"))
+            done.set_exception(
+                HookFailed(plugin, name, f"it raised {type(problem).__name__}: {_said(problem)}")
+            )
         else:
             done.set_result(typing.cast(T, value))
 
@@ -70,6 +72,14 @@ async def call_hook(limit_s: float, hook: Callable[P, T], *args: P.args, **kwarg
     if wrong is not None:
         raise HookFailed(plugin, name, wrong)
     return value
+
+
+def _said(problem: BaseException) -> str:
+    """The exception's own text, fit to be written down."""
+    try:
+        return str(problem).encode("utf-8", "backslashreplace").decode()
+    except Exception as error:  # noqa: BLE001 - foreign code makes this text too
+        return f"(its text cannot be had: {type(error).__name__})"
 
 
 def names_of(hook: Callable[..., Any]) -> tuple[str, str]:

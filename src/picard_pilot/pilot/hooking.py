@@ -4,11 +4,17 @@ What the hooks are is `experiments.base`; how one is called safely is `experimen
 """
 
 import logging
+import re
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+import msgspec
+
+from picard_pilot.diagnosis.catalogue.codes import BY_NAME
 from picard_pilot.experiments.base import Experiment
-from picard_pilot.experiments.hooks import HookFailed, call_hook
+from picard_pilot.experiments.hooks import HookFailed, call_hook, names_of
+from picard_pilot.model.policy import Refusal
+from picard_pilot.model.rule import Rule
 from picard_pilot.pilot.parts import Parts
 
 log = logging.getLogger("picard.experiment")
@@ -29,8 +35,40 @@ class Hooks:
     async def call(self, hook: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The answer of a hook, a bound method of `experiment`. Raises HookFailed."""
         try:
-            return await call_hook(self._limit_s, hook, *args, **kwargs)
+            answer = await call_hook(self._limit_s, hook, *args, **kwargs)
+            plugin, name = names_of(hook)
+            why = _unknown_error(answer) or (None if name in _NOT_WRITTEN_DOWN else _unwritable(answer))
+            if why is not None:
+                raise HookFailed(plugin, name, why)
         except HookFailed as failed:
             log.error("%s", failed)
             self._plugin_failed()
             raise
+        return answer
+
+
+_NOT_WRITTEN_DOWN = ("command", "environment")
+"""Hooks whose answers go to the payload alone: the names of its files need not be text."""
+
+
+def _unknown_error(answer: object) -> str | None:
+    """What is wrong with a refusal or with rules: an error that the catalogue does not have, a pattern that is none."""
+    items = answer if isinstance(answer, tuple) else (answer,)
+    for item in items:
+        if isinstance(item, Refusal | Rule) and item.error not in BY_NAME:
+            return f"it names the error {item.error!r}, which is not in the catalogue"
+        if isinstance(item, Rule) and item.is_pattern:
+            try:
+                re.compile(item.when)
+            except re.error as error:
+                return f"its rule {item.when!r} is no regular expression: {error}"
+    return None
+
+
+def _unwritable(answer: object) -> str | None:
+    """Why an answer could not be kept in a journal or told to a server."""
+    try:
+        msgspec.json.encode(answer)
+    except UnicodeEncodeError:
+        return "it returned text with half of a character in it"
+    return None
