@@ -252,6 +252,12 @@ def test_a_senseless_report_says_nothing(bundle: Bundle, report: str) -> None:
     assert (outcome.exe_error_code, outcome.n_events, outcome.guids) == (None, None, {})
 
 
+def test_a_count_that_the_server_could_not_store_is_dropped(bundle: Bundle) -> None:
+    """A report with it would be refused for as long as it is told, which is for ever."""
+    assert _outcome(bundle, f'{{"nEvents": {2**63}}}').n_events is None
+    assert _outcome(bundle, f'{{"nEvents": {2**40}}}').n_events == 2**40
+
+
 def test_an_error_code_that_the_server_could_not_store_is_dropped(bundle: Bundle) -> None:
     """It would make the server lose the whole update."""
     assert _outcome(bundle, '{"exitCode": 4294967296}').exe_error_code is None

@@ -156,6 +156,16 @@ def test_what_is_no_regular_file_is_left_out(bundle: Bundle) -> None:
         assert f"{name} is left out: it is no regular file" in notes
 
 
+def test_names_that_are_no_text(bundle: Bundle) -> None:
+    """In the archive under their own bytes, in its notes readable."""
+    directory = os.fsencode(bundle.directory)
+    Path(os.fsdecode(directory + b"/a\xff.log")).write_text("one\n")
+    Path(os.fsdecode(directory + b"/b\xff.log")).symlink_to("/etc/hostname")
+    found = archive(bundle)
+    assert found[os.fsdecode(b"a\xff.log")] == b"one\n"
+    assert b"b\\udcff.log is left out" in found["archive_notes.txt"]
+
+
 def test_a_payload_with_a_thousand_logs(bundle: Bundle) -> None:
     """The first ones, and a note for each of the others."""
     for number in range(1000):

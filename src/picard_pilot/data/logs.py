@@ -97,7 +97,8 @@ class _Maker:
                     if excerpt is not None:
                         self._add(archive, member.name, excerpt.size_bytes, excerpt.mtime, excerpt)
                 if self._notes:
-                    text = "".join(f"{note}\n" for note in self._notes).encode()
+                    # A payload's file may have a name that is no text.
+                    text = "".join(f"{note}\n" for note in self._notes).encode("utf-8", "backslashreplace")
                     self._add(archive, "archive_notes.txt", len(text), time.time(), io.BytesIO(text))
             temporary.replace(target)
         finally:

@@ -18,7 +18,8 @@ ERROR_REPORT = "payload_error_report.json"
 _DIAG_CHARACTERS = 500
 """Where the server cuts an error's text."""
 _INT32 = 2**31 - 1
-"""Error codes that do not fit make the server lose the whole update."""
+_INT64 = 2**63 - 1
+"""Error codes and counts that do not fit their columns make the server lose the whole update."""
 
 
 class _Report(msgspec.Struct):
@@ -95,7 +96,7 @@ def _text(value: object) -> str | None:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _INT64
 
 
 def _guids(files: object) -> dict[str, str]:

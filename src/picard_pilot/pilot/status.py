@@ -6,6 +6,7 @@ All derived and replaceable: what counts is the journal. A full disk costs the v
 import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -100,4 +101,5 @@ def _replace(path: Path, content: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         log.warning("%s could not be written: %s", path.name, error.strerror)
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # such as a file system that has become read-only
+            temporary.unlink(missing_ok=True)

@@ -237,6 +237,13 @@ class Supervisor:
             self._draining = self._draining or Leaving.NO_SPACE
             work.cancel_all()
             return
+        except OSError as error:
+            log.critical(
+                "the journal of job %s cannot be written: %s; the job waits on disk", work.job_id, error
+            )
+            self._draining = self._draining or Leaving.NO_DIRECTORY
+            work.cancel_all()
+            return
         if work.case.phase is not before.phase:
             log.info("job %s: %s", work.job_id, progress(work.case, before.phase))
         if work.case.state is not before.state or self._clock.monotonic() >= work.shown_at + SHOW_S:

@@ -51,10 +51,11 @@ def find_workdir(settings: Settings, environ: Mapping[str, str]) -> Path:
     named = settings.workdir or scratch_directory(environ) or "."
     workdir = Path(named).absolute()
     try:
+        str(workdir).encode()  # what is no text fits into no record of a job
         workdir.mkdir(parents=True, exist_ok=True)
         if not os.access(workdir, os.W_OK | os.X_OK):
             raise PermissionError(f"{workdir} cannot be written by this user")
-    except OSError as error:
+    except (OSError, UnicodeEncodeError) as error:
         found = fault("MKDIR", f"there is no work directory: {error}", rule="pilot.wiring")
         raise CannotStart(found) from error
     return workdir

@@ -1,0 +1,69 @@
+"""What the pilot writes down, on disks that take nothing: the view is lost, or the pilot leaves, and says so."""
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pilot_kit import ToldDispatcher, parts_for, work_for
+
+from picard_pilot.journal.file import Journal
+from picard_pilot.journal.record import Record
+from picard_pilot.model import events as ev
+from picard_pilot.model.job import Job
+from picard_pilot.model.orders import Acquired
+from picard_pilot.pilot.status import write_pilot_heartbeat, write_status
+from picard_pilot.pilot.supervisor import Supervisor
+from picard_pilot.pilot.wiring import CannotStart, find_workdir
+from picard_pilot.settings.read import settings_for
+from picard_pilot.testing.clock import VirtualClock
+
+
+def test_a_disk_that_fails_under_a_journal_keeps_the_job_for_a_later_pilot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of the medium is no reason to end without a word: the job waits, and no other is taken."""
+    append = Journal.append
+
+    def sick(journal: Journal, event: ev.Event, at: float | None = None) -> Record:
+        if isinstance(event, ev.Prepared):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return append(journal, event, at)
+
+    monkeypatch.setattr(Journal, "append", sick)
+
+    async def scenario() -> int:
+        dispatcher = ToldDispatcher(clock := VirtualClock())
+        for job_id in (9, 10):
+            job = Job(job_id=job_id, attempt_nr=1, transformation="/bin/true")
+            dispatcher.jobs.append(Acquired(jobs=(job,)))
+        async with asyncio.timeout(60):
+            return await Supervisor(parts_for(clock, dispatcher, tmp_path)).run([])
+
+    assert asyncio.run(scenario()) == 66
+    assert [path.name for path in tmp_path.glob("PanDA_Pilot-*")] == ["PanDA_Pilot-9"]
+
+
+def test_views_that_cannot_be_written_cost_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system that has become read-only refuses to remove, too, what is not there."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("write_bytes", "unlink"):
+        monkeypatch.setattr(Path, name, refuse)
+    work = work_for(tmp_path, VirtualClock())
+    write_status(work.case, work.bundle, "p1")
+    write_pilot_heartbeat(tmp_path, None)
+
+
+def test_a_work_directory_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    """At once, and not with the first job."""
+    named = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    with pytest.raises(CannotStart, match="no work directory"):
+        find_workdir(settings_for(workdir=named), {})
+    assert list(tmp_path.iterdir()) == []
