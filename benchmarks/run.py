@@ -50,13 +50,19 @@ PARTS = {
     "idle": Part("Beside a sleeping payload", lambda: rest.idle(25.0)),
 }
 
+ALL = (*PARTS, "server")
+
 
 def main() -> None:
     """Run the parts that were asked for, by default all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, "server", []], help="by default all")
-    wanted = parser.parse_args().parts or [*PARTS, "server"]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is ended on the way out
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(ALL)}; by default all")
+    wanted = parser.parse_args().parts or ALL
+    if unknown := set(wanted) - set(ALL):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; parts are {', '.join(ALL)}")
+    # Everything is ended on the way out, also where a shell ignores SIGINT for what runs in its background.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
         f"files in {gettempdir()}.\n"
@@ -65,12 +71,22 @@ def main() -> None:
     for name in wanted:
         if name in PARTS:
             PARTS[name].run()
-    if "server" in wanted and SERVER.exists():
-        print(
-            "\nThe embedded server: goals 1,000 heartbeats/s, 100 cycles/s, p99 50 ms at half of that",
-            flush=True,
-        )
-        subprocess.run([sys.executable, str(SERVER), "--seconds", "5"], check=False)
+    if "server" in wanted:
+        _run_server()
+
+
+def _run_server() -> None:
+    print(
+        "\nThe embedded server: goals 1,000 heartbeats/s, 100 cycles/s, p99 50 ms at half of that", flush=True
+    )
+    with subprocess.Popen([sys.executable, str(SERVER), "--seconds", "5"]) as started:
+        try:
+            started.wait()
+        except SystemExit:
+            started.send_signal(
+                signal.SIGINT
+            )  # as Ctrl-C, which the terminal sends to both: it ends its server
+            raise
 
 
 if __name__ == "__main__":

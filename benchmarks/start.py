@@ -33,8 +33,8 @@ class QuestionServer:
     def __init__(self, directory: Path) -> None:
         authority = Authority(directory)
         self.ca_file = str(authority.ca_file)
-        self.pid = 0
         self.asked: Asked | None = None
+        self._pid = 0
         self._context = authority.server_context("127.0.0.1")
         owner = self
 
@@ -59,11 +59,15 @@ class QuestionServer:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
+    def expect(self, pid: int) -> None:
+        """The next question is this pilot's."""
+        self._pid, self.asked = pid, None
+
     def note(self) -> None:
         """The pilot has asked."""
         at = time.perf_counter()
         if self.asked is None:
-            self.asked = Asked(at, processes.cpu_s(self.pid), processes.memory_mb(self.pid, "VmHWM"))
+            self.asked = Asked(at, processes.cpu_s(self._pid), processes.memory_mb(self._pid, "VmHWM"))
 
     def close(self) -> None:
         """End it."""
@@ -124,10 +128,9 @@ def _bare_interpreter() -> _Start:
 def _ask_once(here: Place, server: QuestionServer) -> _Start:
     token_file = here.directory / "token"
     token_file.write_text("a-token-that-nobody-judges")
-    server.asked = None
     begun = time.perf_counter()
     pilot = here.pilot(url=server.url, ca=server.ca_file, token_file=token_file)
-    server.pid = pilot.pid
+    server.expect(pilot.pid)
     pilot.wait(60)
     if server.asked is None:
         raise SystemExit(f"a pilot of the benchmark did not ask:\n{here.words()}")
