@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -69,6 +70,25 @@ def test_appending_and_closing_twice(tmp_path: Path) -> None:
         opened.close()
         log.info("unheard")
     assert [line.rsplit(" ", 1)[1] for line in (tmp_path / "log").read_text().splitlines()] == ["one", "two"]
+
+
+def test_a_jobs_own_log_is_a_file_or_none(tmp_path: Path) -> None:
+    """A payload may have put a pipe or a link in its place: no later pilot waits for the one or follows the other."""
+    pipe, link, other = tmp_path / "pipe", tmp_path / "link", tmp_path / "other"
+    os.mkfifo(pipe)
+    link.symlink_to(other)
+    log = open_log(tmp_path / "log", stream=None, redactor=Redactor())
+    try:
+        for path in (pipe, link):
+            with pytest.raises(OSError):
+                log.follow_job(7, path)
+        end = log.follow_job(7, tmp_path / "own")
+        logging.getLogger("picard.test").info("to all")
+        end()
+    finally:
+        log.close()
+    assert not other.exists()
+    assert "to all" in (tmp_path / "own").read_text()
 
 
 def test_a_full_disk_stops_nothing_and_is_told_later(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def open_regular(path: Path, flags: int, mode: int = 0o600) -> int:
+def open_regular(path: Path | str, flags: int, mode: int = 0o600) -> int:
     """Open a regular file, never through a symbolic link and never waiting for the other end of a pipe.
 
     For names in a directory where a payload can put what it likes. Raises OSError.

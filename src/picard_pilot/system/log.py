@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TextIO
 
+from picard_pilot.system.files import open_regular
 from picard_pilot.system.redact import RedactingWriter, Redactor
 
 ROOT = "picard"
@@ -140,7 +141,9 @@ def open_log(
     handlers: list[logging.Handler] = []
     file = None
     if path is not None:
-        file = path.open("a", encoding="utf-8", errors="backslashreplace")
+        # A payload can put what it likes into its job's directory: a pipe there would be waited for.
+        opener = None if job_id is None else open_regular
+        file = open(path, "a", encoding="utf-8", errors="backslashreplace", opener=opener)  # noqa: SIM115
         handlers.append(_Handler(file, redactor))
     if stream is not None:
         handlers.append(_Handler(stream, redactor))
