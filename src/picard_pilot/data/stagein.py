@@ -61,10 +61,11 @@ async def stage_in(
     After a first input that cannot be had no further one is begun; those under way are finished.
     Cancelling ends the transfers under way and leaves no partial file's content under a final name.
     """
-    _remove_leftovers(directory)
+    _remove_leftovers(directory, job)
     run = _Run(job, site, directory, worker, on_staged, local_files or {}, allow_link, clock)
     missing = [file for file in job.inputs if not run.still_there(file, done.get(file.lfn))]
     await for_each(missing, run.stage, lambda: not run.faults)
+    _remove_leftovers(directory, job)
     return StageInResult(faults=tuple(run.faults), decisions=tuple(run.decisions))
 
 
@@ -197,7 +198,9 @@ def _size_of_regular_file(path: Path) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
-def _remove_leftovers(directory: Path) -> None:
-    """Partial files of a transfer that died with its pilot; nothing else has such names."""
+def _remove_leftovers(directory: Path, job: Job) -> None:
+    """Partial files of transfers that died with their worker or pilot; only an input may have such a name."""
+    names = {file.lfn for file in job.inputs}
     for path in directory.glob(LEFTOVER_PATTERN):
-        path.unlink(missing_ok=True)
+        if path.name not in names:
+            path.unlink(missing_ok=True)
