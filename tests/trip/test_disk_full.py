@@ -172,3 +172,31 @@ def test_wherever_the_room_ends_the_job_is_reported(grid: Grid, disk: SmallDisk,
         check_failed(grid, job_id)
     assert not list(grid.workdir.glob("PanDA_Pilot-*"))
     assert not embarrassments(grid)
+
+
+MUTE = """
+import os, sys
+full = os.open('/dev/full', os.O_WRONLY)
+os.dup2(full, 1), os.dup2(full, 2)
+from picard_pilot.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""A pilot whose stdout and stderr lie on a full disk."""
+
+
+def test_a_full_disk_under_the_pilot_s_own_output(grid: Grid) -> None:
+    """The wrapper's log cannot grow: the jobs do not care, and the exit code is the usual one."""
+    job_id = grid.submit("/bin/true")
+    assert grid.pilot(program=("-c", MUTE)).wait(60) == 0
+    assert grid.wait_status(job_id, "finished", "failed") == "finished"
+    assert "exit code 0" in (grid.workdir / "pilotlog.txt").read_text()
+
+
+def test_nobody_reads_the_pilot_s_output(grid: Grid) -> None:
+    """A pipe whose reader is gone: the same."""
+    closed = MUTE.replace(
+        "full = os.open('/dev/full', os.O_WRONLY)", "reader, full = os.pipe()\nos.close(reader)"
+    )
+    job_id = grid.submit("/bin/true")
+    assert grid.pilot(program=("-c", closed)).wait(60) == 0
+    assert grid.wait_status(job_id, "finished", "failed") == "finished"
