@@ -22,6 +22,11 @@ bench: $(READY) ## measure speed and size; prints figures, judges nothing
 
 setup: $(READY) ## only install
 
+# A virtual environment knows its own place: after the checkout was moved or copied it is made again.
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+.PHONY: $(READY)
+endif
+
 $(READY): pyproject.toml scripts/setup.sh
 	@scripts/setup.sh $(VENV)
 
