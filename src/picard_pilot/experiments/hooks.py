@@ -96,10 +96,19 @@ def wrong_answer(hook: Callable[..., Any], value: object) -> str | None:
         return None
     wanted = typing.get_type_hints(declared)["return"]
     try:
-        msgspec.convert(value, wanted)
+        meant = msgspec.convert(value, wanted)
+        if _reads_like_a_struct(meant, value):
+            return f"it returned {type(value).__name__}, not what the interface says: {wanted}"
         if isinstance(value, msgspec.Struct):
             # A struct made in Python does not check its fields; this does.
             msgspec.convert(msgspec.to_builtins(value), type(value))
     except (msgspec.ValidationError, TypeError) as error:
         return f"it returned {type(value).__name__}, not what the interface says: {error}"
     return None
+
+
+def _reads_like_a_struct(meant: object, value: Any) -> bool:
+    """Whether `value` or a part of it is a dictionary in place of a struct: it converts, but has no fields to ask."""
+    if isinstance(meant, tuple):
+        return any(map(_reads_like_a_struct, meant, value))
+    return isinstance(meant, msgspec.Struct) and not isinstance(value, msgspec.Struct)
