@@ -6,6 +6,7 @@ The jobs are `tools.scenarios`; the folder, the processes, the terminal and the 
 from __future__ import annotations
 
 import asyncio
+import shlex
 import shutil
 import signal
 import sys
@@ -200,20 +201,21 @@ class _Demo:
         return 1 if wrong else 0
 
     def _next_commands(self) -> list[tuple[str, str]]:
+        ppilot = _program()
         if self._options.keep:
-            data_dir = self._place.server
+            data_dir = shlex.quote(str(self._place.server))
             return [
                 (
-                    f"ppilot server start --plain-http --data-dir {data_dir}",
+                    f"{ppilot} server start --plain-http --data-dir {data_dir}",
                     "this server again, with its jobs and pages",
                 ),
-                (f"ppilot job list --data-dir {data_dir}", "its jobs"),
-                (f"ls {self._place.storage}", "what the jobs stored"),
+                (f"{ppilot} job list --data-dir {data_dir}", "its jobs, once it runs again"),
+                (f"ls {shlex.quote(str(self._place.storage))}", "what the jobs stored"),
             ]
         return [
-            ("ppilot demo --jobs 12 --pilots 3 --open", "more jobs, with the monitor in a browser"),
-            ("ppilot demo --keep", "keep database, logs, job directories and outputs"),
-            ("ppilot server start", "a server to stay, for jobs of your own: ppilot submit --help"),
+            (f"{ppilot} demo --jobs 12 --pilots 3 --open", "more jobs, with the monitor in a browser"),
+            (f"{ppilot} demo --keep", "keep database, logs, job directories and outputs"),
+            (f"{ppilot} server start", "a server to stay, for jobs of your own: submit --help says how"),
         ]
 
     async def _stay_open(self) -> None:
@@ -233,6 +235,16 @@ def _as_user(server: ServerInfo, vo: str) -> Target:
     token = Token("the demonstration's server", path=path)
     credential = Credential(token=token, origin=f"{vo}.user", source=str(path))
     return Target(server.url, server.ca_file, credential, True)
+
+
+def _program() -> str:
+    """What to type for `ppilot` here: that word where the shell finds this installation's, else its path."""
+    installed = Path(sys.executable).with_name("ppilot")
+    found = shutil.which("ppilot")
+    if not installed.exists() or (found is not None and Path(found).resolve() == installed.resolve()):
+        return "ppilot"
+    here = Path.cwd()
+    return shlex.quote(str(installed.relative_to(here) if installed.is_relative_to(here) else installed))
 
 
 async def _open(url: str) -> None:

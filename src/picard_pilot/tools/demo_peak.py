@@ -13,7 +13,7 @@ LOW_GEV, HIGH_GEV = 70.0, 110.0
 
 
 def peak_line(verdict: Verdict) -> str | None:
-    """The spectrum as blocks with its fullest bin named; None where no histogram was stored."""
+    """The spectrum as a line of blocks, and a line that names its fullest bin; None where no histogram was stored."""
     path = next(
         (file.path for file in verdict.files if file.path is not None and file.path.suffix == ".root"), None
     )
@@ -37,4 +37,5 @@ def _line(path: Path) -> str:
     # Rounded up, so that a bin with a single event is seen.
     blocks = "".join(_BLOCKS[-(-count * (len(_BLOCKS) - 1) // top)] for _, count in bins)
     fullest = max(bins, key=lambda pair: pair[1])[0]
-    return f"    {LOW_GEV:.0f} GeV {blocks} {HIGH_GEV:.0f} GeV   fullest bin at {fullest:.0f} to {fullest + 1:.0f} GeV"
+    spectrum = f"{LOW_GEV:.0f} GeV {blocks} {HIGH_GEV:.0f} GeV"
+    return f"    {spectrum}\n    fullest bin at {fullest:.0f} to {fullest + 1:.0f} GeV"

@@ -155,11 +155,9 @@ class Screen:
             return
         self._console.print()
         self._console.print("Try next:")
-        width = max(len(command) for command, _ in commands)
         for command, says in commands:
-            self._console.print(
-                Text.assemble((f"  {command:<{width}}", "bold"), (f"   {says}", "dim")), soft_wrap=True
-            )
+            self._console.print(Text(f"  {says}", style="dim"), soft_wrap=True)
+            self._console.print(Text(f"    {command}", style="bold"), soft_wrap=True)
         self._console.print()
 
     def _table(self, rows: Mapping[int, JobRow]) -> RenderableType:
