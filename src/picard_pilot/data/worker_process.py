@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from picard_pilot.data.worker_protocol import Ask, Reply
+from picard_pilot.system.files import open_regular
 
 KILL_WAIT_S = 5.0
 """After SIGKILL a process is gone in milliseconds, unless it hangs in the kernel, where no wait helps."""
@@ -138,8 +139,10 @@ class _log:
         self._path = path
 
     def __enter__(self) -> int:
-        where = self._path or Path(os.devnull)
-        self._fd = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        if self._path is None:
+            self._fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        else:
+            self._fd = open_regular(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         return self._fd
 
     def __exit__(self, *_: object) -> None:

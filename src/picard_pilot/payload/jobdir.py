@@ -6,6 +6,7 @@ Everything that is needed to go on with a job is inside; what the journal in it 
 import errno
 import logging
 import os
+import stat
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -67,17 +68,24 @@ def reserve_of(bundle: Bundle) -> Path:
 def reopen(bundle: Bundle) -> None:
     """Make sure that the job's directory and all that is in the private one can be used, whatever the payload did.
 
-    The payload runs as the same user and can change any mode. What cannot be mended shows where it is needed.
+    The payload runs as the same user and can change any mode, and put links, which lead elsewhere, in place of
+    files and directories. What cannot be mended shows where it is needed.
     """
     try:
         for directory in (Path(bundle.directory), Path(bundle.private)):
+            if os.path.lexists(directory) and (directory.is_symlink() or not directory.is_dir()):
+                directory.unlink()
             directory.mkdir(mode=0o700, exist_ok=True)
             directory.chmod(0o700)
         for root, directories, files in os.walk(bundle.private):
-            for names, mode in ((directories, 0o700), (files, 0o600)):
-                for path in (Path(root, name) for name in names):
-                    if not path.is_symlink():
-                        path.chmod(mode)
+            for path in (Path(root, name) for name in (*directories, *files)):
+                kind = stat.S_IFMT(path.lstat().st_mode)
+                if kind == stat.S_IFDIR:
+                    path.chmod(0o700)
+                elif kind == stat.S_IFREG:
+                    path.chmod(0o600)
+                elif kind == stat.S_IFLNK or root == bundle.private:
+                    path.unlink()  # the launcher's folder has a pipe of its own
     except OSError as error:
         log.warning("%s cannot be used as it should: %s", bundle.private, error)
 

@@ -29,6 +29,7 @@ from picard_pilot.payload.launch import (
     UndeterminedLaunch,
 )
 from picard_pilot.system import leftovers, proc, records, spawn
+from picard_pilot.system.files import open_regular, read_regular
 from picard_pilot.system.shim import protocol
 from picard_pilot.system.streams import open_input, open_output
 
@@ -66,7 +67,7 @@ async def launch(spec: LaunchSpec) -> LaunchHandle:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     give_up_at = _now() + SETTLE_S
     while True:
-        lock_fd = os.open(directory / protocol.LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        lock_fd = open_regular(directory / protocol.LOCK_FILE, os.O_RDWR | os.O_CREAT)
         try:
             free = _lock(lock_fd, fcntl.LOCK_EX)
             started = _read_started(directory)
@@ -242,7 +243,7 @@ def _repeated(directory: Path, started: records.Started) -> LaunchHandle:
 def _look(directory: Path) -> Found | None:
     """What the records and the lock say now; None while a launch is being made or has just let go."""
     try:
-        lock_fd = os.open(directory / protocol.LOCK_FILE, os.O_RDONLY)
+        lock_fd = open_regular(directory / protocol.LOCK_FILE, os.O_RDONLY)
     except FileNotFoundError:
         return NeverStarted()
     try:
@@ -290,7 +291,7 @@ def _read_started(directory: Path) -> records.Started | None:
 
 def _read_plan(directory: Path) -> _Plan:
     try:
-        return msgspec.json.decode((directory / PLAN_FILE).read_bytes(), type=_Plan)
+        return msgspec.json.decode(read_regular(directory / PLAN_FILE), type=_Plan)
     except (OSError, msgspec.MsgspecError):
         return _NO_PLAN  # only words and leftovers depend on it
 

@@ -23,6 +23,7 @@ from picard_pilot.payload.launch import (
     LaunchHandle,
     LaunchSpec,
     Lost,
+    NeverStarted,
     Running,
     UndeterminedLaunch,
 )
@@ -94,17 +95,24 @@ class Payloads:
         match found:
             case Exited(exit=ended):
                 return ev.PayloadExited(exit=ended)
-            case Lost(reason=reason) if directory.exists():
-                killed, withstand = await launcher.kill_leftovers(found)
-                log.warning("job %s: %s; %d leftovers killed", work.job_id, found.says, killed)
-                if withstand:
-                    log.error("job %s: %d of its processes cannot be killed", work.job_id, withstand)
-                return ev.PayloadLost(fault=faults.lost_fault(reason.replace("_", " ")))
+            case Lost():
+                return await self._lost(work, found)
             case Elsewhere(handle=handle):
                 why = f"it was started on another host, {handle.host}"
                 return ev.PayloadLost(fault=faults.lost_fault(why))
             case _:
-                return ev.PayloadLost(fault=faults.no_record_fault(f"{directory} is gone"))
+                return ev.PayloadLost(fault=faults.no_record_fault(f"{directory} holds none"))
+
+    async def _lost(self, work: JobWork, lost: Lost) -> ev.Event:
+        """End what lives on without its launcher, and say whether the launcher is gone or only its records."""
+        killed, withstand = await launcher.kill_leftovers(lost)
+        log.warning("job %s: %s; %d leftovers killed", work.job_id, lost.says, killed)
+        if withstand:
+            log.error("job %s: %d of its processes cannot be killed", work.job_id, withstand)
+        directory = Path(lost.handle.directory)
+        if isinstance(await launcher.find(directory), NeverStarted):
+            return ev.PayloadLost(fault=faults.no_record_fault(f"{directory} holds none"))
+        return ev.PayloadLost(fault=faults.lost_fault(lost.reason.replace("_", " ")))
 
     async def _end(self, work: JobWork, directory: Path) -> Found:
         """How the payload ended. Raises OSError, UndeterminedLaunch when its records cannot be read."""
@@ -118,6 +126,7 @@ class Payloads:
                 # The payload may have locked its own directory; it is ours as well.
                 jobdir.reopen(work.bundle)
                 found = await launcher.find(directory)
+        jobdir.reopen(work.bundle)
         return found
 
     async def stop(self, work: JobWork, grace_s: float) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from picard_pilot.lifecycle.case import Case
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.states import Phase
+from picard_pilot.system.files import open_regular
 
 log = logging.getLogger("picard.status")
 
@@ -79,7 +80,7 @@ def waiting(case: Case, now: float) -> str:
 def note_job_id(workdir: Path, job_id: int) -> None:
     """Add the job to pandaIDs.out, which the batch wrapper reads."""
     try:
-        fd = os.open(workdir / "pandaIDs.out", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = open_regular(workdir / "pandaIDs.out", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(fd, b"%d\n" % job_id)
         finally:
@@ -97,7 +98,8 @@ def write_pilot_heartbeat(workdir: Path, last_server_update: float | None) -> No
 def _replace(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(content)
+        with os.fdopen(open_regular(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "wb") as file:
+            file.write(content)
         temporary.replace(path)
     except OSError as error:
         log.warning("%s could not be written: %s", path.name, error.strerror)

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from picard_pilot.model.command import PayloadExit, ProcessId, StartError, StartErrorKind
+from picard_pilot.system.files import open_regular
 from picard_pilot.system.shim.protocol import RECORD_BYTES, verified_record
 
 
@@ -101,7 +102,7 @@ def decode(line: bytes) -> Started | Ended | None:
 def read(path: Path) -> Started | Ended | None:
     """The record in a file, or None if there is none yet, a torn one, or no file. Raises OSError."""
     try:
-        fd = os.open(path, os.O_RDONLY)
+        fd = open_regular(path, os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
