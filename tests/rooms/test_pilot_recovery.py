@@ -4,11 +4,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from pilot_kit import ToldDispatcher, parts_for
+from pilot_kit import DOWN, ToldDispatcher, parts_for
 
 from picard_pilot.journal import file as journal_file
 from picard_pilot.journal import lease
-from picard_pilot.model.orders import Acquired, BadJob
+from picard_pilot.model.orders import Acquired, BadJob, ServerTrouble
+from picard_pilot.model.report import Update
 from picard_pilot.payload.jobdir import PRIVATE
 from picard_pilot.pilot import recovery
 from picard_pilot.pilot.supervisor import Supervisor
@@ -70,3 +71,39 @@ def test_a_journal_that_tells_an_impossible_story_is_left_as_it_is(tmp_path: Pat
     assert run(tmp_path, ToldDispatcher(clock := VirtualClock()), clock) == 82
     assert journal.read_bytes() == before
     assert lease.read(kept) is None
+
+
+class Deaf(ToldDispatcher):
+    """Gives jobs and takes no report."""
+
+    async def tell(self, update: Update, *, deadline_s: float | None = None) -> ServerTrouble:
+        await super().tell(update, deadline_s=deadline_s)
+        return DOWN
+
+
+def test_the_lease_of_a_job_that_lasts_is_renewed_and_one_that_was_lost_is_respected(tmp_path: Path) -> None:
+    """A pilot on another host takes over what was not renewed for two hours, and then this one keeps its hands off."""
+
+    async def scenario() -> tuple[lease.Lease | None, float, bytes, int]:
+        dispatcher = Deaf(clock := VirtualClock())
+        dispatcher.jobs.append(Acquired(bad=(BROKEN,)))
+        private = tmp_path / "PanDA_Pilot-9" / PRIVATE
+        pilot = asyncio.create_task(Supervisor(parts_for(clock, dispatcher, tmp_path)).run([]))
+        await clock.advance(3 * 3600)
+        renewed, now = lease.read(private), clock.now_utc()
+        other = lease.Owner(pilot="p2", host="elsewhere", boot_id="c", pid=2, start_ticks=2)
+        (private / lease.NAME).unlink()
+        lease.take(private, other, now, lambda pid, ticks: True)
+        journal = (private / journal_file.NAME).read_bytes()
+        await clock.advance(70)
+        told = len(dispatcher.told)
+        await clock.advance(600)
+        assert len(dispatcher.told) == told
+        assert lease.read(private) == lease.Lease(owner=other, expires_at=now + lease.LEASE_S)
+        assert (private / journal_file.NAME).read_bytes() == journal
+        return renewed, now, journal, await pilot
+
+    renewed, now, journal, code = asyncio.run(scenario())
+    assert renewed is not None and renewed.expires_at > now + lease.LEASE_S - 120
+    assert journal
+    assert code == 0

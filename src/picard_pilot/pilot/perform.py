@@ -129,6 +129,18 @@ class Performer:
             return None
         return Stop(kind=StopKind.LIMIT, fault=faults.too_often_fault(work.case.resumed), grace_s=0.0)
 
+    def renew(self, work: JobWork) -> bool:
+        """Renew the lease on the job's directory. False when a pilot elsewhere has taken the job over meanwhile."""
+        parts = self._parts
+        try:
+            lease.take(Path(work.bundle.private), parts.owner, parts.clock.now_utc(), parts.is_alive)
+        except lease.LeaseHeld as held:
+            log.critical("job %s is not ours any more: %s", work.job_id, held)
+            return False
+        except OSError as error:
+            log.info("job %s: its lease cannot be renewed: %s", work.job_id, error)
+        return True
+
     def release(self, work: JobWork) -> None:
         """Let go of the directory, so that a later pilot can take it up. May be called twice."""
         work.journal.close()

@@ -42,7 +42,8 @@ JOB_LOG = "pilotlog.txt"
 """The pilot's lines about one job, in its own directory: what goes into its log archive."""
 
 BEAT_S = 60.0
-"""How often pilot_heartbeat.json is replaced: Harvester takes a gap of ten minutes for a suspended node."""
+"""How often pilot_heartbeat.json is replaced and leases are renewed: Harvester takes a gap of ten minutes for a
+suspended node, another host two hours for a pilot that is gone."""
 
 BEATS_PER_LINE = 10
 """A line in the log every ten minutes: the batch wrapper ends a pilot whose log does not grow for an hour."""
@@ -168,11 +169,16 @@ class Supervisor:
         await first_of(self._arrival.wait(), *map(self._clock.sleep, pauses_s))
 
     async def _beat(self) -> None:
-        """Show that the pilot lives: a small file often, a line in the log now and then, whatever the jobs do."""
+        """Show that the pilot lives: a small file and the jobs' leases often, a line in the log now and then."""
         beats = 0
         while True:
             write_pilot_heartbeat(self._parts.workdir, self._tellers.last_server_update)
             await self._clock.sleep(BEAT_S)
+            for work in self._unfinished():
+                if not self._performer.renew(work):
+                    self._let_go(work)
+                    self._works.remove(work)
+                    self._wake()
             beats += 1
             if beats % BEATS_PER_LINE == 0:
                 for work in self._active():
@@ -297,6 +303,7 @@ class Supervisor:
                 self._works.remove(work)
 
     def _let_go(self, work: JobWork) -> None:
+        self._tellers.drop(work)
         work.cancel_all()
         work.end_log()
         self._performer.release(work)

@@ -152,6 +152,11 @@ class Tellers:
                 task.cancel()
             self._last_success = max(filter(None, (self._last_success, teller.last_success)), default=None)
 
+    def drop(self, work: JobWork) -> None:
+        """Not a word more about this job, not even what is queued."""
+        if (found := self._tellers.pop(work.job_id, None)) is not None:
+            found[2].cancel()
+
     async def close(self, patience_s: float) -> None:
         """Tell what is queued, for `patience_s` at most, then end."""
         if self._poll is not None:
