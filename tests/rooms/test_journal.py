@@ -95,6 +95,19 @@ def test_a_record_of_a_newer_pilot_is_refused_not_misread() -> None:
         from_line(line)
 
 
+def test_the_last_record_of_a_newer_pilot_is_not_cut_off_as_torn(tmp_path: Path) -> None:
+    """It is whole: an older pilot leaves the job to one that understands it."""
+    import binascii
+
+    path = written(tmp_path / "j")
+    body = b'{"v":1,"seq":4,"at":1.0,"by":"x","event":{"event":"FromTomorrow"}'
+    path.write_bytes(path.read_bytes() + b'%s,"crc":"%08x"}\n' % (body, binascii.crc32(body)))
+    whole = path.read_bytes()
+    with pytest.raises(JournalDamaged, match="line 4: the line is not a record"):
+        Journal(path, "p2", lambda: 2000.0)
+    assert path.read_bytes() == whole
+
+
 def test_a_line_is_json(tmp_path: Path) -> None:
     """Readable with any tool, one record a line."""
     import json

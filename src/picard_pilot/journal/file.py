@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from picard_pilot.journal.record import DamagedRecord, Record, from_line, record_of, to_line
+from picard_pilot.journal.record import DamagedRecord, Record, UnknownRecord, from_line, record_of, to_line
 from picard_pilot.model.events import Event
 from picard_pilot.system.files import open_regular, read_regular, sync_directory, write_all
 
@@ -136,7 +136,7 @@ def _scan(path: Path) -> tuple[list[Record], int, bool]:
         try:
             record = from_line(line)
         except DamagedRecord as error:
-            if number == len(lines) - 1 and not is_torn:
+            if number == len(lines) - 1 and not is_torn and not isinstance(error, UnknownRecord):
                 is_torn = True  # the last line has its newline but not all of its bytes
                 break
             raise JournalDamaged(path, number, str(error)) from error

@@ -35,6 +35,10 @@ class DamagedRecord(ValueError):
     """The bytes are not a record: torn, or changed on disk."""
 
 
+class UnknownRecord(DamagedRecord):
+    """The bytes are as they were written, by a pilot that knows more than this one."""
+
+
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Record)
 _TAIL = re.compile(rb',"crc":"([0-9a-f]{8})"\}$')
@@ -56,8 +60,8 @@ def from_line(line: bytes) -> Record:
         raise DamagedRecord("the line does not fit its checksum")
     try:
         record = _DECODER.decode(body + b"}")
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise DamagedRecord(f"the line is not a record: {error}") from None
+    except ValueError as error:  # no JSON, not even text, or of another form
+        raise UnknownRecord(f"the line is not a record: {error}") from None
     if record.v > SCHEMA_VERSION:
-        raise DamagedRecord(f"the record has version {record.v}, written by a newer pilot")
+        raise UnknownRecord(f"the record has version {record.v}, written by a newer pilot")
     return record

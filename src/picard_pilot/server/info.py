@@ -73,7 +73,7 @@ def read(data_dir: Path) -> ServerInfo | None:
     """What a server wrote here last, whether or not it still runs; None where there is nothing readable."""
     try:
         return msgspec.json.decode((data_dir / FILE_NAME).read_bytes(), type=ServerInfo)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):  # no JSON, or not even text
         return None
 
 

@@ -95,8 +95,8 @@ def decode(line: bytes) -> Started | Ended | None:
         return None
     try:
         return _decoder.decode(whole)
-    except msgspec.MsgspecError:
-        return None  # of a protocol we do not know
+    except ValueError:
+        return None  # of a protocol we do not know, or not even text
 
 
 def read(path: Path) -> Started | Ended | None:

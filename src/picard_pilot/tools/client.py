@@ -167,7 +167,7 @@ class Client:
         answer = self._exchange(method, f"/ui/v1/{path}", list((values or {}).items()))
         try:
             document = msgspec.json.decode(answer.body, type=_Document)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):  # no JSON, not even text, or nested without end
             raise ClientTrouble(
                 Reason.UNREACHABLE,
                 "This server cannot be asked for lists and details",
