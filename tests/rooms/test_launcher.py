@@ -55,7 +55,7 @@ def test_what_the_payload_did_is_recorded(tmp_path: Path) -> None:
 
 def test_a_plan_that_is_no_text_costs_words_alone(tmp_path: Path) -> None:
     """The payload may have written there; how it ended is known all the same."""
-    spec = payload(tmp_path, "printf '{\"program\":\"\\377' > launch/plan.json; exit 42")
+    spec = payload(tmp_path, 'printf \'{"program":"\\377\' > launch/plan.json; exit 42')
     assert _run(spec).exit_code == 42
     assert (tmp_path / "launch/plan.json").read_bytes().endswith(b"\xff")
 
