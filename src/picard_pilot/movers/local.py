@@ -97,7 +97,9 @@ class LocalMover(SiteMover):
         self, request: StoreRequest, source: "OpenFile", target: Path, progress: Progress
     ) -> tuple[How, Checksum]:
         if os.path.lexists(target):
-            return How.ALREADY_THERE, _same_content(request, source, target, progress)
+            found = _same_content(request, source, target, progress)
+            sync_directory(target.parent)  # a crash may have come between its appearing and this
+            return How.ALREADY_THERE, found
         target.parent.mkdir(parents=True, exist_ok=True)
         with PartFile(target) as part:
             how, found = _fill(part, source, request.measure, progress)

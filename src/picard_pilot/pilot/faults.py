@@ -22,6 +22,9 @@ from picard_pilot.system import disk
 STOPPED_FOR_OUTPUT = "output_limit"
 """The launcher's word for a payload that wrote too much."""
 
+SIGNALLED = "signal_"
+"""How its word begins for one that was stopped since somebody signalled the launcher; the number follows."""
+
 
 def server_kill(command: str, grace_s: float) -> Stop:
     """The stop that the server's `tobekilled`, or its word that the job is over, means for a job."""
@@ -165,6 +168,10 @@ def payload_faults(
     if ended.stopped_by == STOPPED_FOR_OUTPUT:
         says = f"the payload was stopped after {max(ended.stdout_bytes, ended.stderr_bytes)} bytes of output"
         return (fault("STDOUTTOOBIG", says, rule="launcher.output_limit", phase=Phase.RUNNING),)
+    if ended.stopped_by is not None and ended.stopped_by.startswith(SIGNALLED):
+        number = int(ended.stopped_by.removeprefix(SIGNALLED))
+        says = f"{_signal_name(number)} from outside, such as a batch system, ended the payload"
+        return (fault("KILLSIGNAL", says, rule="launcher.signal", evidence=evidence, phase=Phase.RUNNING),)
     if disk_is_full:
         says = f"the node's disk was full when the payload ended with {_how(ended)}"
         return (fault("NOLOCALSPACE", says, rule="disk.full", evidence=evidence, phase=Phase.RUNNING),)
@@ -178,13 +185,14 @@ def payload_faults(
 
 
 def _how(ended: PayloadExit) -> str:
-    if ended.signal is None:
-        return f"exit code {ended.exit_code}"
+    return f"exit code {ended.exit_code}" if ended.signal is None else _signal_name(ended.signal)
+
+
+def _signal_name(number: int) -> str:
     try:
-        name = f"signal {ended.signal} ({signal.Signals(ended.signal).name})"
+        return f"signal {number} ({signal.Signals(number).name})"
     except ValueError:
-        name = f"signal {ended.signal}"
-    return name
+        return f"signal {number}"
 
 
 def _payload_evidence(outcome: Outcome, bundle: Bundle) -> tuple[Evidence, ...]:
