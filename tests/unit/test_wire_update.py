@@ -2,6 +2,8 @@
 
 import json
 
+import msgspec
+
 from picard_pilot.model.files import Checksum, ChecksumKind, StoredFile
 from picard_pilot.model.report import JobStatus, Update, UsageSummary
 from picard_pilot.model.states import Phase
@@ -61,3 +63,14 @@ def test_a_full_final_report_passes_the_server_s_own_check() -> None:
             "endpoint": "LOCAL",
         }
     }
+
+
+def test_an_update_on_the_way_says_since_when_the_job_is_in_its_phase() -> None:
+    """Beside the phase itself; the final report has no more use for it."""
+    update = Update(
+        job_id=7, attempt_nr=3, status=JobStatus.RUNNING, phase=Phase.STAGEIN, phase_since=1_800_000_000.4
+    )
+    values = update_values(update)
+    assert (values["job_sub_status"], values["job_metrics"]) == ("stagein", "phaseSince=1800000000")
+    final = update_values(msgspec.structs.replace(update, status=JobStatus.FINISHED))
+    assert final["job_metrics"] is None

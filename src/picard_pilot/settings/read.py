@@ -19,7 +19,6 @@ from picard_pilot.settings.values import parse
 from picard_pilot.system.files import is_file
 
 CONFIG_VARIABLE = "PICARD_CONFIG"
-CONFIG_FLAG = "--config"
 SYSTEM_FILE = "/etc/picard/picard.toml"
 MAX_FILE_BYTES = 1 << 20
 """A settings file of hand-written lines is a thousand times smaller; more is not a settings file."""

@@ -1,4 +1,4 @@
-"""Writing files so that they survive a crash, and paths that stay where they belong.
+"""Writing files so that they survive a crash, and opening those that a payload may have replaced.
 
 Checksums are computed by the movers while bytes pass; the journal, which appends, writes its own way.
 """
@@ -15,10 +15,6 @@ from picard_pilot.system.disk import is_full_error
 
 class DiskFull(OSError):
     """A write failed for lack of room or quota; `filename` is what could not be written."""
-
-
-class OutsideDirectory(ValueError):
-    """A name that would lead out of the directory it belongs to."""
 
 
 @contextmanager
@@ -98,28 +94,3 @@ def sync_directory(directory: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def join_inside(directory: Path, name: str) -> Path:
-    """The path of `name`, which may have subdirectories, below `directory`; nothing is created.
-
-    Refused are an empty name, NUL, an absolute path, `.` and `..` as parts, and any part that is a symbolic
-    link to a place outside; the name itself need not exist. Raises OutsideDirectory, which names the reason, and
-    OSError. Whoever can write in the directory can change it after this look: open with O_NOFOLLOW.
-    """
-    if not name or "\0" in name:
-        raise OutsideDirectory(f"the name {name!r} is empty or has a NUL byte in it")
-    parts = name.split("/")
-    if name.startswith("/") or any(part in ("", ".", "..") for part in parts):
-        raise OutsideDirectory(f"the name {name!r} is not a plain relative path")
-    root = directory.resolve(strict=True)
-    path = root
-    for part in parts:
-        path = path / part
-        try:
-            is_link = stat.S_ISLNK(path.lstat().st_mode)
-        except FileNotFoundError:
-            return root.joinpath(*parts)  # nothing below it exists either
-        if is_link and not path.resolve().is_relative_to(root):
-            raise OutsideDirectory(f"{part!r} in the name {name!r} is a link that leads out of {directory}")
-    return root.joinpath(*parts)

@@ -51,12 +51,14 @@ def _time(seconds: float | None) -> str | None:
 
 
 def _metrics(update: Update) -> str | None:
-    """`key=value` pairs with blanks between them; counters of the payload's output show that it makes progress."""
+    """`key=value` pairs with blanks between them. While a job goes on: since when it is in its phase (seconds since
+    1970); counters of the payload's output show that it makes progress."""
     pairs = dict(update.metrics)
     for key, value in (
+        ("phaseSince", None if update.final else update.phase_since),
         ("stdoutBytes", update.usage.stdout_bytes),
         ("stderrBytes", update.usage.stderr_bytes),
     ):
         if value is not None:
-            pairs[key] = str(value)
+            pairs[key] = str(int(value))
     return " ".join(f"{key}={value}" for key, value in pairs.items()) or None
