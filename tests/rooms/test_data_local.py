@@ -20,9 +20,10 @@ from picard_pilot.model.transfer import (
     StoreRequest,
     TransferContext,
 )
+from picard_pilot.movers import local
 from picard_pilot.movers.file_url import path_of
 from picard_pilot.movers.local import LocalMover
-from picard_pilot.movers.part_file import part_name
+from picard_pilot.movers.part_file import PartFile, part_name
 from picard_pilot.testing.mover_kit import CONTENT, adler32, failed, ignore, names
 
 AS_NOBODY = """
@@ -287,3 +288,25 @@ def test_a_temporary_name_is_one_that_a_file_system_takes(name: str) -> None:
     assert made.startswith(f".{name[:1]}") and made.endswith(".part")
     assert len(os.fsencode(made)) <= 255
     assert made != part_name(name)
+
+
+def test_a_large_file_goes_to_the_disk_in_portions(
+    storage: Path, node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a sign of life after each: nobody waits for the last portion longer than for another."""
+    portions: list[int] = []
+    passed: list[int] = []
+    monkeypatch.setattr(local, "FLUSH_BYTES", 1 << 20)
+    monkeypatch.setattr(local, "_reflinked", lambda source_fd, target_fd: False)
+    sync = PartFile.sync
+
+    def noted(part: PartFile) -> None:
+        portions.append(sum(passed))
+        sync(part)
+
+    monkeypatch.setattr(PartFile, "sync", noted)
+    (node / "out.root").write_bytes(bytes(3 << 20))
+    request = StoreRequest(lfn="out.root", source=str(node / "out.root"), surl=f"file://{storage}/out.root")
+    assert LocalMover().store(request, passed.append).how is How.COPY
+    assert portions == [1 << 20, 2 << 20, 3 << 20, 3 << 20]
+    assert passed.count(0) == 3

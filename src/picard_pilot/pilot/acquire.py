@@ -102,13 +102,15 @@ class Acquirer:
         """Keep every job that can be named, broken ones to be reported; how many there were."""
         queue = self._parts.site.queue.name
         self._arrived += [JobReceived(job=job, queue=queue) for job in answer.jobs]
+        kept = len(answer.jobs)
         for bad in answer.bad:
             if bad.job_id is None:
                 log.error("the server sent a job that cannot even be named: %s", bad.error)
                 continue
             job = Job(job_id=bad.job_id, attempt_nr=await self._attempt_nr(bad.job_id, bad.attempt_nr))
             self._arrived.append(JobReceived(job=job, queue=queue, refusal=bad_description(bad)))
-        return len(self._arrived)
+            kept += 1
+        return kept
 
     async def _attempt_nr(self, job_id: int, attempt_nr: int | None) -> int:
         """The attempt of a broken job; the server is asked where it did not say, since it passes over a report

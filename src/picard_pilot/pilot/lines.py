@@ -14,7 +14,7 @@ LINE_CHARACTERS = 400
 
 
 def last_lines(path: str, count: int) -> list[str]:
-    """The last `count` lines that are not blank, oldest first; none for what is missing or not a plain file.
+    """The last `count` lines that are not blank, oldest first; none for what is missing, unreadable or no plain file.
 
     Bytes that are not UTF-8 and control characters are shown as escapes.
     """
@@ -27,6 +27,8 @@ def last_lines(path: str, count: int) -> list[str]:
         if not stat.S_ISREG(about.st_mode):
             return []
         data = os.pread(fd, TAIL_BYTES, max(0, about.st_size - TAIL_BYTES))
+    except OSError:
+        return []
     finally:
         os.close(fd)
     lines = [_shown(line) for line in data.splitlines() if line.strip()]

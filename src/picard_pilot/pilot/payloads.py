@@ -160,13 +160,21 @@ class Payloads:
         """What the experiment's own rules recognise comes first: it is the cause, the bad exit its symptom."""
         ended = work.case.exit
         assert ended is not None
-        full = ended.exit_code != 0 and disk.is_full(Path(work.bundle.directory).parent)
+        full = ended.exit_code != 0 and _is_full(self._parts.workdir)
         found = faults.payload_faults(ended, outcome, work.bundle, full)
         if not found:
             return ()
         rules = await self._hooks.call(self._hooks.experiment.rules)
         cause = first_match(rules, _lines(work.bundle), phase=Phase.RUNNING) if rules else None
         return (cause, *found) if cause else found
+
+
+def _is_full(workdir: Path) -> bool:
+    """Whether there is no room left, as far as can be told: the payload may have removed the directory itself."""
+    try:
+        return disk.is_full(workdir)
+    except OSError:
+        return False
 
 
 def _launch_directory(work: JobWork) -> Path:
