@@ -178,8 +178,7 @@ MUTE = """
 import os, sys
 full = os.open('/dev/full', os.O_WRONLY)
 os.dup2(full, 1), os.dup2(full, 2)
-from picard_pilot.cli.main import main
-sys.exit(main(sys.argv[1:]))
+os.execv(sys.executable, [sys.executable, "-m", "picard_pilot.cli.main", *sys.argv[1:]])
 """
 """A pilot whose stdout and stderr lie on a full disk."""
 
@@ -190,6 +189,25 @@ def test_a_full_disk_under_the_pilot_s_own_output(grid: Grid) -> None:
     assert grid.pilot(program=("-c", MUTE)).wait(60) == 0
     assert grid.wait_status(job_id, "finished", "failed") == "finished"
     assert "exit code 0" in (grid.workdir / "pilotlog.txt").read_text()
+
+
+def test_a_pilot_without_any_stream(grid: Grid) -> None:
+    """Started with stdin, stdout and stderr closed: the files it opens do not take their place."""
+    closed = (
+        "import os, sys\nos.closerange(0, 3)\nos.execv(sys.executable, [sys.executable, '-m', *sys.argv[1:]])"
+    )
+    job_id = grid.submit_python(
+        "import os, sys\nprint('to stdout', flush=True)\nprint('to stderr', file=sys.stderr, flush=True)\n"
+        "open('out.' + os.environ['PANDAID'] + '.txt', 'w').write('saved' + sys.stdin.read())\n",
+        outFiles="out.$PANDAID.txt", scopeOut="t",
+    )  # fmt: skip
+    pilot = grid.pilot("--jobs", "1", "--no-cleanup", program=("-c", closed, "picard_pilot.cli.main"))
+    assert pilot.wait(60) == 0
+    assert grid.wait_status(job_id, "finished", "failed") == "finished", grid.errors(job_id)
+    assert (grid.store / f"out.{job_id}.txt").read_text() == "saved"
+    assert (grid.job_dir(job_id) / "payload.stdout").read_text() == "to stdout\n"
+    assert (grid.job_dir(job_id) / "payload.stderr").read_text() == "to stderr\n"
+    assert grid.events(job_id)[-1] == "ReportAccepted"
 
 
 def test_nobody_reads_the_pilot_s_output(grid: Grid) -> None:

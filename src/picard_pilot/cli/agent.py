@@ -3,6 +3,7 @@
 What the pilot does is `pilot`; its flags are in `cli.run`.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -18,6 +19,18 @@ LOG_NAME = "pilotlog.txt"
 
 def run_agent(parser: Parser, verb: Verb, words: list[str]) -> int:
     """Run the pilot; its exit code, never 1 or 2: Harvester takes those for faults of the wrapper."""
+    code = _run(parser, verb, words)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # Nobody reads it any more, or its disk is full: no matter of the exit code, nor of the interpreter,
+            # which flushes it once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return code
+
+
+def _run(parser: Parser, verb: Verb, words: list[str]) -> int:
     try:
         args = parser.parse_all(words)
         reading = reading_of(args)
@@ -30,12 +43,11 @@ def run_agent(parser: Parser, verb: Verb, words: list[str]) -> int:
     except Trouble as problem:
         _tell(str(problem))
         return AGENT_GENERAL_ERROR
-    except BrokenPipeError:
-        raise
     except Exception as error:  # noqa: BLE001 - the process entry: whatever it is, the wrapper gets its code
         import traceback
 
-        traceback.print_exception(error)
+        with contextlib.suppress(OSError):
+            traceback.print_exception(error)
         kind = type(error).__name__
         _tell(
             f"The pilot met an error that it does not know\n  {kind}: {error}\n  Please report it with this log"
@@ -45,7 +57,8 @@ def run_agent(parser: Parser, verb: Verb, words: list[str]) -> int:
 
 def _tell(text: str) -> None:
     """Say `text` on stderr and in the pilot's log, if that can be written: often only one of the two is kept."""
-    sys.stderr.write(f"error: {text}\n")
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"error: {text}\n")
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     lines = "".join(
         f"{now} | ERROR    | picard | command line | {line.strip()}\n" for line in text.splitlines()
@@ -56,5 +69,5 @@ def _tell(text: str) -> None:
         )
     except OSError:
         return
-    with os.fdopen(descriptor, "w") as stream:
+    with contextlib.suppress(OSError), os.fdopen(descriptor, "w") as stream:
         stream.write(lines)

@@ -17,9 +17,13 @@ _WITH_VALUE = ("--server", "--format", "--fields", "--timeout", "--config", "--t
 """The flags that may stand before the noun and take a value."""
 
 
+_STDOUT, _STDERR = 1, 2
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. `argv` is without the program's name; None: the process' own."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _fill_closed_streams()
     try:
         code = _main(words)
         sys.stdout.flush()
@@ -35,6 +39,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def peek(argv: Sequence[str] | None = None) -> int:
     """The alias `ppeek`: `ppilot peek`."""
     return main(["peek", *(sys.argv[1:] if argv is None else argv)])
+
+
+def _fill_closed_streams() -> None:
+    """Where stdin, stdout or stderr was closed before the start, /dev/null takes its place: else the first files that
+    are opened would, and whatever is printed by somebody would get into them."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.__stdout__ is None:
+        sys.stdout = os.fdopen(_STDOUT, "w", closefd=False)
+    if sys.__stderr__ is None:
+        sys.stderr = os.fdopen(_STDERR, "w", closefd=False)
 
 
 def _main(words: list[str]) -> int:
