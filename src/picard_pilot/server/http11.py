@@ -38,6 +38,7 @@ class _JoiningTransport:
         self._loop = loop
         self._waiting: list[bytes] = []
         self._goodbye: asyncio.TimerHandle | None = None
+        self._lost = False
 
     def write(self, data: bytes) -> None:
         """Keep until the running callback has ended."""
@@ -51,10 +52,13 @@ class _JoiningTransport:
             return
         self._flush()
         self._transport.close()
+        if self._lost:  # uvicorn closes even then; a TLS transport that is gone answers no question any more
+            return
         self._goodbye = self._loop.call_later(GOODBYE_S, self._abort_if_written)
 
     def lost(self) -> None:
         """The connection is gone."""
+        self._lost = True
         self._waiting.clear()
         if self._goodbye is not None:
             self._goodbye.cancel()
