@@ -34,6 +34,8 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         }
     finally:
         control.stop(data_dir)
+    # Commands come and go, each with a connection of its own: none of them is worth a word in the server's log.
+    assert "Traceback" not in (data_dir / "server.log").read_text()
 
 
 def ppilot(environ: dict[str, str], *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -114,6 +116,7 @@ def test_every_answer_is_one_json_document(environ: dict[str, str], words: list[
         (["job", "describe", "x"], 2),
         (["job", "list", "--limit", "0"], 2),
         (["job", "list", "--since", "yesterday"], 2),
+        (["job", "list", "--state", "failed,sleeping"], 2),
         (["job", "kill", "999999", "--yes"], 1),
         (["job", "retry", "999999"], 1),
         (["job", "debug", "on", "999999"], 1),
@@ -141,6 +144,14 @@ def test_a_bad_token_is_not_allowed(environ: dict[str, str], tmp_path: Path) -> 
     done = ppilot(environ, "job", "list", "--token-file", str(tmp_path / "token"))
     assert done.returncode == 5
     assert "not.a.token" not in done.stderr
+
+
+def test_a_token_file_that_is_not_there_is_named(environ: dict[str, str], tmp_path: Path) -> None:
+    """Rather than only asking for a token."""
+    missing = tmp_path / "nothing-here"
+    done = ppilot(environ, "job", "list", "--token-file", str(missing))
+    assert done.returncode == 5
+    assert str(missing) in done.stderr and "No such file" in done.stderr
 
 
 def test_a_server_that_is_not_trusted_is_not_used(environ: dict[str, str], tmp_path: Path) -> None:
@@ -172,6 +183,16 @@ def test_a_server_is_started_and_stopped(environ: dict[str, str], tmp_path: Path
     finally:
         stopped = ppilot(own, "server", "stop")
     assert stopped.returncode == 0
+    assert ppilot(own, "server", "status").returncode == 3
+
+
+def test_a_port_that_is_taken_is_told_with_the_way_out(environ: dict[str, str], tmp_path: Path) -> None:
+    """Nothing runs afterwards."""
+    own = {**environ, "XDG_STATE_HOME": str(tmp_path)}
+    taken = json.loads(ppilot(environ, "server", "status", "--json").stdout)["data"]["port"]
+    done = ppilot(own, "server", "start", "--port", str(taken))
+    assert done.returncode == 1
+    assert "Address already in use" in done.stderr and "--port" in done.stderr
     assert ppilot(own, "server", "status").returncode == 3
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,11 +33,13 @@ sys.exit(asyncio.run(run_demo(DemoOptions(**json.loads(sys.argv[1])))))
 class Demo:
     """One run of the demonstration in a temporary directory of its own."""
 
-    def __init__(self, temporary: Path, options: str = "{}", stdout: int = subprocess.PIPE) -> None:
+    def __init__(
+        self, temporary: Path, options: str = "{}", stdout: int = subprocess.PIPE, **environ: str
+    ) -> None:
         self.temporary = temporary
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, options],
-            env={**os.environ, "TMPDIR": str(temporary)},
+            env={**os.environ, "TMPDIR": str(temporary), **environ},
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.STDOUT,
@@ -72,7 +77,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
     """Starts demonstrations; none is left when the test ends."""
     started: list[Demo] = []
 
-    def make(options: str = "{}", **more: int) -> Demo:
+    def make(options: str = "{}", **more: Any) -> Demo:
         started.append(Demo(tmp_path, options, **more))
         return started[-1]
 
@@ -126,6 +131,26 @@ def test_a_job_that_does_not_end_as_meant_is_a_failure(start: Callable[..., Demo
     assert "had NOT ended as the scenarios say" in said
     assert "and should be finished" in said
     assert demo.folders() == [] and demo.processes() == {}
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_started(start: Callable[..., Demo]) -> None:
+    """With the flag that helps; there is no folder yet."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        demo = start(json.dumps({"port": other.getsockname()[1]}))
+        code, said = demo.end()
+    assert code == 1
+    assert "Address already in use" in said and "--port" in said
+    assert demo.folders() == []
+
+
+def test_where_no_browser_can_be_opened_the_address_must_do(start: Callable[..., Demo]) -> None:
+    """A browser that is not there is no failure."""
+    demo = start('{"jobs": 1, "pilots": 1, "fail": [], "open_browser": true}', BROWSER="/no/such/browser")
+    code, said = demo.end()
+    assert code == 0, said
+    assert "No browser could be opened here" in said
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -30,11 +30,14 @@ def server(call: Call) -> Iterator[Client]:
         Reason.REFUSED: Exit.FAILED,
         Reason.TIMED_OUT: Exit.TIMED_OUT,
     }
+    passed_over: tuple[str, ...] = ()
     try:
         target = find_server(call.settings, os.environ)
+        passed_over = target.credential.warnings
         with Client(target, timeout_s=call.settings.client_timeout_s, environ=os.environ) as client:
             yield client
     except ClientTrouble as problem:
-        raise CommandTrouble(
-            exits[problem.reason], problem.what, problem.evidence, problem.next_step
-        ) from None
+        evidence = problem.evidence
+        if problem.reason is Reason.NOT_ALLOWED:  # what was wrong with the credential that was named
+            evidence = "; ".join((evidence, *passed_over))
+        raise CommandTrouble(exits[problem.reason], problem.what, evidence, problem.next_step) from None

@@ -12,7 +12,7 @@ from picard_pilot.cli import ids
 from picard_pilot.cli.contact import server
 from picard_pilot.cli.exits import CommandTrouble, Exit, UsageTrouble
 from picard_pilot.cli.frame import Call, Verb, add_options
-from picard_pilot.cli.job_text import description, error_text, state_text
+from picard_pilot.cli.job_text import STATES, description, error_text, state_text
 from picard_pilot.cli.moments import shown
 from picard_pilot.cli.screen import Column, clean
 from picard_pilot.settings.option import Kind
@@ -60,7 +60,7 @@ def _list(call: Call) -> int:
             f"--limit {args.limit} will not do", f"it is a number from 1 to {MAX_LISTED}", "Correct it"
         )
     filters = {
-        "state": args.only_state,
+        "state": _states(args.only_state),
         "queue": args.only_queue,
         "owner": args.only_owner,
         "since": _since(call),
@@ -91,6 +91,19 @@ def _list(call: Call) -> int:
     elif not by_id and not call.screen.json:
         call.screen.say("no jobs")
     return Exit.DONE
+
+
+def _states(text: str | None) -> str | None:
+    """The comma list as the server takes it. Raises UsageTrouble for a word that is no state."""
+    words = [word.strip() for word in (text or "").split(",") if word.strip()]
+    for word in words:
+        if word not in STATES:
+            raise UsageTrouble(
+                f"There is no state {word!r}",
+                f"states: {', '.join(STATES)}",
+                "Name some of them; `ppilot help states` says what each means",
+            )
+    return ",".join(words) or None
 
 
 def _since(call: Call) -> str | None:

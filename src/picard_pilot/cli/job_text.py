@@ -26,6 +26,9 @@ _MARKS: dict[str, tuple[str, str]] = {
 }
 """A sign and a colour for each state; the word stands beside them, since nobody should need the colour."""
 
+STATES = tuple(_MARKS)
+"""The words for where a job can be on the server."""
+
 STATE_WIDTH = max(map(len, _MARKS))
 
 _ENDED = {
@@ -66,7 +69,7 @@ def _sentences(job: JobDetail, now: datetime) -> Iterator[str]:
     name = f" ({clean(row.name)})" if row.name else ""
     yield f"Job {row.job_id}{name} of {clean(row.owner)} at {clean(row.queue)} {_fate(row, now)}."
     for error in row.errors:
-        yield f"  {error.component} {error.code}: {clean(error.diag or 'no text')}"
+        yield f"  {error.component} {error.code}" + (f": {clean(error.diag)}" if error.diag else "")
     if row.kill_requested and row.ended_at is None:
         yield "It is to be killed; its pilot is told with the next answer."
     if row.max_attempt > 1 or row.parent_id is not None:

@@ -6,6 +6,7 @@ What the server does is `server`.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,16 +72,24 @@ def _ready(call: Call, info: ServerInfo) -> None:
     text = [f"The server runs at {info.url}, process {info.process.pid}; its data is in {data_dir}"]
     if login:
         text.append(f"Monitor (works once, within ten minutes): {login}")
-    token_file = control.token_file(data_dir, "pilot")
-    authority = f" --ca {info.ca_file}" if info.ca_file else " --plain-http"
-    text.append(
-        f"For pilots: ppilot run -q QUEUE --server {info.url}{authority} --token-file {token_file} --site-file FILE"
-    )
+    text.append(_for_pilots(info))
     text.append("Stop it with `ppilot server stop`.")
     call.screen.record(SCHEMA, {**_facts(info), "login_url": login}, "\n".join(text))
     import sys
 
     sys.stdout.flush()
+
+
+def _for_pilots(info: ServerInfo) -> str:
+    """How a pilot on this host is led to the server."""
+    import shlex
+
+    from picard_pilot.server import control
+
+    authority = ["--ca", info.ca_file] if info.ca_file else ["--plain-http"]
+    token_file = str(control.token_file(Path(info.data_dir), "pilot"))
+    words = ["--server", info.url, *authority, "--token-file", token_file]
+    return f"For pilots: ppilot run -q QUEUE {shlex.join(words)} --site-file FILE"
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +103,7 @@ def _status(call: Call) -> int:
     info = control.status(data_dir)
     if info is None:
         raise _none_runs(data_dir)
-    text = f"A server runs at {info.url}, process {info.process.pid}; its data is in {data_dir}"
+    text = f"A server runs at {info.url}, process {info.process.pid}; its data is in {data_dir}\n{_for_pilots(info)}"
     call.screen.record(SCHEMA, _facts(info), text)
     return Exit.DONE
 
@@ -190,6 +199,8 @@ def _told(code: Exit = Exit.FAILED) -> Iterator[None]:
     except (ControlError, ServerRuns, SettingsError, OSError) as error:
         what, _, rest = str(error).partition("\n")
         evidence, _, advice = rest.partition("\n")
+        if os.strerror(errno.EADDRINUSE) in evidence:
+            advice = "Name another port with --port; 0 takes any free one"
         exit_code = {ServerRuns: Exit.CONFLICT, SettingsError: Exit.USAGE}.get(type(error), code)
         raise CommandTrouble(
             exit_code,

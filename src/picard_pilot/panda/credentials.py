@@ -143,7 +143,7 @@ def _tokens(environment: Mapping[str, str], euid: int) -> Iterator[Token]:
         yield Token("BEARER_TOKEN", text=text)
     file = environment.get("BEARER_TOKEN_FILE", "").strip()
     if file:
-        yield Token(f"BEARER_TOKEN_FILE ({file})", path=Path(file))
+        yield Token(file, path=Path(file))  # named by the variable, or by a setting
     runtime = environment.get("XDG_RUNTIME_DIR", "").strip()
     for folder in filter(None, (runtime, "/tmp")):
         path = Path(folder) / f"bt_u{euid}"

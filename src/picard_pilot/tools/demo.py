@@ -9,6 +9,7 @@ import asyncio
 import shlex
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from typing import TextIO
 
 import msgspec
 
+from picard_pilot.model.trouble import Trouble
 from picard_pilot.panda.credentials import Credential
 from picard_pilot.panda.tokens import Token
 from picard_pilot.server import control
@@ -27,6 +29,7 @@ from picard_pilot.server.settings import ServerSettings
 from picard_pilot.server.views import FINAL_STATUSES, JobRow
 from picard_pilot.tools import demo_place
 from picard_pilot.tools.client import Client, Target
+from picard_pilot.tools.demo_browser import open_in_browser
 from picard_pilot.tools.demo_judge import Verdict, judge
 from picard_pilot.tools.demo_peak import peak_line
 from picard_pilot.tools.demo_place import Place
@@ -68,10 +71,12 @@ async def run_demo(options: DemoOptions, out: TextIO | None = None) -> int:
     """Run the demonstration; 0 if every job ended as its scenario says, else 1, or 128 + n after signal n.
 
     Writes to `out` (stdout). Raises SettingsTrouble for a failure that is not in the table, Trouble for missing
-    packages. When it returns or raises, none of its processes is left, nor its folder unless it should be kept.
+    packages and for a port that is taken. When it returns or raises, none of its processes is left, nor its folder
+    unless it should be kept.
     """
     scenarios = chosen(options.jobs, options.fail)
     demo_place.collisions()
+    _check_port(options.port)
     folder = Path(tempfile.mkdtemp(prefix="picard-demo-"))
     try:
         place = demo_place.prepare(folder, options.pilots)
@@ -153,8 +158,8 @@ class _Demo:
             kept = ("--no-cleanup",) if self._options.keep else ()
             for number in range(1, self._options.pilots + 1):
                 self._processes.start_pilot(number, server, options=(*PILOT_OPTIONS, *kept))
-            if self._options.open_browser:
-                await _open(monitor)
+            if self._options.open_browser and not await open_in_browser(monitor):
+                self._screen.tell("No browser could be opened here; the monitor's address is above.")
             in_time = await self._follow(client, ids)
             self._screen.settle()
             verdicts = [
@@ -247,7 +252,15 @@ def _program() -> str:
     return shlex.quote(str(installed.relative_to(here) if installed.is_relative_to(here) else installed))
 
 
-async def _open(url: str) -> None:
-    import webbrowser  # heavy, and rarely wanted
-
-    await asyncio.to_thread(webbrowser.open, url)
+def _check_port(port: int) -> None:
+    """Raise Trouble if the server could not listen there; cheaper to say now than from the server's log."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise Trouble(
+                f"The demonstration's server cannot use port {port}",
+                str(error.strerror),
+                "Name another port with --port; without one, any free port is taken",
+            ) from None
