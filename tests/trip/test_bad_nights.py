@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from night_kit import ACQUIRE, UPDATE, Night, bad_night
+from night_kit import ACQUIRE, COMMANDS, UPDATE, Night, bad_night
 
 from grid import Grid, running_server, wait_for
 from picard_pilot.server import control
@@ -69,6 +69,16 @@ JOBS_THAT_ARE_NONE: dict[str, Reaction] = {
 """Lies about jobs: only for the question for one."""
 
 
+ORDERS_THAT_ARE_NONE: dict[str, Reaction] = {
+    "an order for somebody else": envelope([{"status": "running", "command": "tobekilled"}] * 7),
+    "a number": envelope([{"status": "running", "command": 7}]),
+    "gibberish": envelope([{"status": "running", "command": "\x1b[2J, ,,rm -rf /," + "x" * 10_000}]),
+    "no status": envelope([{"command": "tobekilled"}]),
+    "a text": envelope("tobekilled"),
+}
+"""Lies about commands: only for the question for them."""
+
+
 @pytest.fixture
 def night(grid: Grid) -> Iterator[Night]:
     with bad_night(grid) as relay:
@@ -85,6 +95,10 @@ def is_final(seen: Seen) -> bool:
 
 def is_question(seen: Seen) -> bool:
     return seen.target.endswith(ACQUIRE)
+
+
+def is_poll(seen: Seen) -> bool:
+    return COMMANDS in seen.target
 
 
 def tell_lies(night: Night, applies: Callable[[Seen], bool], lies: dict[str, Reaction]) -> list[str]:
@@ -108,8 +122,13 @@ def embarrassments(grid: Grid) -> list[str]:
 
 @pytest.mark.parametrize(
     ("applies", "lies"),
-    [(is_question, {**LIES, **JOBS_THAT_ARE_NONE}), (is_update, LIES), (is_final, LIES)],
-    ids=["asking for a job", "heartbeats", "the final report"],
+    [
+        (is_question, {**LIES, **JOBS_THAT_ARE_NONE}),
+        (is_update, LIES),
+        (is_poll, {**LIES, **ORDERS_THAT_ARE_NONE}),
+        (is_final, LIES),
+    ],
+    ids=["asking for a job", "heartbeats", "asking for commands", "the final report"],
 )
 def test_no_lie_keeps_a_job_from_its_end(
     grid: Grid, night: Night, applies: Callable[[Seen], bool], lies: dict[str, Reaction]
@@ -120,9 +139,11 @@ def test_no_lie_keeps_a_job_from_its_end(
         f"{WAIT_FOR_GO}open({str(counter)!r}, 'a').write('x')\n{WRITE_OUTPUT}", **OUTPUT
     )
     told = tell_lies(night, applies, lies)
-    pilot = grid.pilot(*night.flags, "--jobs", "1", "--heartbeat", "0.2", program=HASTY)
+    pilot = grid.pilot(
+        *night.flags, "--jobs", "1", "--heartbeat", "0.2", "--command-poll", "0.05", program=HASTY
+    )
     grid.wait_event(job_id, "PayloadStarted")
-    if applies is is_update:
+    if applies in (is_update, is_poll):
         wait_for(lambda: len(told) == len(lies), f"all lies were told: {told}")
         grid.wait_status(job_id, "running")
     (grid.job_dir(job_id) / "go").touch()
