@@ -187,3 +187,25 @@ def test_five_thousand_inputs_are_staged_in(grid: Grid) -> None:
     )
     assert grid.pilot("--jobs", "1").wait(120) == 0, grid.output()[-3000:]
     assert grid.wait_status(job_id, "finished", "failed") == "finished", grid.errors(job_id)
+
+
+def test_outputs_named_like_the_payload_s_streams_and_report_are_stored(grid: Grid) -> None:
+    """They are the payload's own files, and whole when it has ended."""
+    job_id = grid.submit_python(
+        "print('words')\nopen('jobReport.json', 'w').write('{\"exitCode\": 0}')\n",
+        outFiles="payload.stdout,jobReport.json", scopeOut="t,t",
+    )  # fmt: skip
+    assert grid.pilot("--jobs", "1").wait(60) == 0, grid.output()[-3000:]
+    assert grid.wait_status(job_id, "finished", "failed") == "finished", grid.errors(job_id)
+    assert (grid.store / "payload.stdout").read_text() == "words\n"
+    assert (grid.store / "jobReport.json").read_text() == '{"exitCode": 0}'
+
+
+def test_an_output_named_like_the_pilot_s_log_is_refused(grid: Grid) -> None:
+    """It is written until the very end, so that no copy of it could be whole; the field is named."""
+    job_id = grid.submit("/bin/true")
+    corrupt(grid, job_id, **{**OUTPUTS, "outFiles": "x,pilotlog.txt"})
+    assert grid.pilot("--jobs", "1").wait(60) == 0, grid.output()[-3000:]
+    status, code, diag = verdict(grid, job_id)
+    assert (status, code) == ("failed", 1371), diag
+    assert "outFiles" in diag

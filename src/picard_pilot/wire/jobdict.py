@@ -30,8 +30,10 @@ CONSUMED_FIELDS = frozenset(
 )
 """Fields that `job_from_dict` reads; every other one goes into `Job.extra` as it came."""
 
-_OWN_INPUT_NAMES = frozenset({"picard", "payload.stdout", "payload.stderr", "pilotlog.txt"})
-"""Names in the job's directory that an input must not replace; an output must leave `picard` alone."""
+_PILOT_LOG = "pilotlog.txt"
+
+_OWN_INPUT_NAMES = frozenset({"picard", "payload.stdout", "payload.stderr", _PILOT_LOG})
+"""Names in the job's directory that an input must not replace; an output must leave `picard` and the log alone."""
 
 
 class BrokenJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,6 +223,9 @@ def _output_names(raw: Mapping[str, object]) -> tuple[list[str], str | None]:
         seen.add(lfn)
     if "picard" in seen or log_name == "picard":
         raise JobSpecError("outFiles", "is the pilot's own folder", "picard", BAD_OUTPUT_NAME)
+    if _PILOT_LOG in seen and log_name != _PILOT_LOG:
+        # It grows until the very end, so that no copy of it would be whole.
+        raise JobSpecError("outFiles", "is the pilot's own log", _PILOT_LOG, BAD_OUTPUT_NAME)
     return lfns, log_name
 
 
