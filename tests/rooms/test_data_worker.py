@@ -2,15 +2,11 @@
 
 import asyncio
 import os
-import signal
-import subprocess
-import sys
-from collections.abc import Coroutine
 from pathlib import Path
 
 import pytest
+from worker_kit import bad, good, request, run, worker
 
-from picard_pilot.data.worker import TransferWorker, WorkerLimits
 from picard_pilot.model.files import ChecksumKind
 from picard_pilot.model.transfer import (
     FailureClass,
@@ -21,62 +17,9 @@ from picard_pilot.model.transfer import (
     RemoveRequest,
     Side,
     StatRequest,
-    TransferFailure,
-    Transferred,
 )
 from picard_pilot.system.shim.tree import children
-from picard_pilot.testing.mover_kit import CONTENT, DEADLINE_S, adler32, gone, names, until
-
-HERE = str(Path(__file__).parent)
-
-
-def worker(folder: Path, **limits: float) -> TransferWorker:
-    """A worker that finds the movers of this folder."""
-    return TransferWorker(
-        limits=WorkerLimits(**limits),
-        log_path=folder / "worker.log",
-        environment={**os.environ, "PYTHONPATH": HERE},
-    )
-
-
-def request(
-    folder: Path, name: str = "in", mover: str | None = None, scope: str | None = None
-) -> FetchRequest:
-    """A request for a file of CONTENT, by the local mover or a naughty one."""
-    storage = folder / "storage"
-    storage.mkdir(exist_ok=True)
-    (folder / "node").mkdir(exist_ok=True)
-    (storage / name).write_bytes(CONTENT)
-    return FetchRequest(
-        lfn=name,
-        scope=scope,
-        surl=f"file://{storage}/{name}",
-        target=str(folder / "node" / name),
-        checksum=adler32(CONTENT),
-        movers=(f"naughty_movers:{mover}",) if mover else (),
-    )
-
-
-def run(work: Coroutine[object, object, None]) -> None:
-    """Run a test's coroutine with a deadline."""
-
-    async def limited() -> None:
-        async with asyncio.timeout(3 * DEADLINE_S):
-            await work
-
-    asyncio.run(limited())
-
-
-def good(result: Transferred | TransferFailure) -> Transferred:
-    """A transfer that must have worked."""
-    assert isinstance(result, Transferred), result
-    return result
-
-
-def bad(result: object) -> TransferFailure:
-    """A transfer that must have failed."""
-    assert isinstance(result, TransferFailure), result
-    return result
+from picard_pilot.testing.mover_kit import CONTENT, adler32, gone, names, until
 
 
 def test_nothing_is_started_before_it_is_needed(tmp_path: Path) -> None:
@@ -345,62 +288,3 @@ def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
             await slow
 
     run(work())
-
-
-PILOT = """
-import asyncio, sys
-from pathlib import Path
-from picard_pilot.data.worker import TransferWorker
-from picard_pilot.model.transfer import FetchRequest
-
-async def main(surl, target):
-    async with TransferWorker() as worker:
-        transfer = asyncio.create_task(
-            worker.transfer(FetchRequest(lfn="in", surl=surl, target=target, movers=("naughty_movers:Slow",)))
-        )
-        while worker.pid is None:
-            await asyncio.sleep(0.01)
-        print(worker.pid, flush=True)
-        await transfer
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
-@pytest.mark.parametrize("frozen", [False, True])
-def test_the_worker_dies_with_its_pilot(tmp_path: Path, frozen: bool) -> None:
-    """kill -9 on the pilot: the worker is gone too, even one that is stopped, and moves no byte for nobody."""
-
-    async def work() -> None:
-        asked = request(tmp_path)
-        pilot = subprocess.Popen(  # noqa: ASYNC220 - a test may wait for a fork
-            [sys.executable, "-c", PILOT, asked.surl, asked.target],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": HERE},
-        )
-        assert pilot.stdout is not None
-        pid = int(await asyncio.to_thread(pilot.stdout.readline))
-        if frozen:
-            # Only once it has asked the kernel to die with its parent: from then on it ignores SIGTERM.
-            await until(lambda: ignores_sigterm(pid))
-            os.kill(pid, signal.SIGSTOP)
-        pilot.kill()
-        pilot.wait()
-        pilot.stdout.close()
-        await until(lambda: not running(pid))
-
-    run(work())
-
-
-def ignores_sigterm(pid: int) -> bool:
-    """Whether the process has got so far as to ignore SIGTERM."""
-    ignored = Path(f"/proc/{pid}/status").read_text().partition("SigIgn:")[2].split()[0]
-    return bool(int(ignored, 16) >> (signal.SIGTERM - 1) & 1)
-
-
-def running(pid: int) -> bool:
-    """Whether a process lives; whose zombie it is, is not ours to say."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
