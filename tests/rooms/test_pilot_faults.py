@@ -1,5 +1,6 @@
 """What the pilot makes of how a payload ended: whose fault it was, with its last words."""
 
+import secrets
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.fault import Blame
 from picard_pilot.payload.jobdir import bundle_of
 from picard_pilot.pilot.faults import payload_faults
+from picard_pilot.pilot.lines import TAIL_BYTES, last_lines
+from picard_pilot.system.redact import HIDDEN, Redactor
 
 
 def ended(
@@ -43,7 +46,7 @@ def test_whose_fault_it_was(
 ) -> None:
     """A signal to the launcher alone, as a batch system sends it, is not the payload's."""
     (tmp_path / "payload.stderr").write_text("the last words\n")
-    (found,) = payload_faults(end, Outcome(), bundle_of(tmp_path), full)
+    (found,) = payload_faults(end, Outcome(), bundle_of(tmp_path), full, Redactor())
     assert (found.name, found.blame) == (name, blame)
     assert words in found.says
 
@@ -51,4 +54,30 @@ def test_whose_fault_it_was(
 @pytest.mark.parametrize("stopped_by", [None, "signal_15", "lifetime"])
 def test_a_payload_that_ends_well_has_no_fault(tmp_path: Path, stopped_by: str | None) -> None:
     """Also when it was asked to end, and did so within its grace."""
-    assert payload_faults(ended(0, stopped_by=stopped_by), Outcome(), bundle_of(tmp_path), False) == ()
+    assert (
+        payload_faults(ended(0, stopped_by=stopped_by), Outcome(), bundle_of(tmp_path), False, Redactor())
+        == ()
+    )
+
+
+def test_a_payloads_last_words_hold_no_secret(tmp_path: Path) -> None:
+    """They go where the log archive goes, and further: a registered one, one by its place, a private key."""
+    registered, named = secrets.token_hex(12), secrets.token_hex(12)
+    redactor = Redactor()
+    redactor.register(registered)
+    key = "-----BEGIN PRIVATE KEY-----\n" + "\n".join(secrets.token_hex(32) for _ in range(3))
+    text = f"using {registered}\npassword={named}\n{key}\n-----END PRIVATE KEY-----\nno such file\n"
+    (tmp_path / "payload.stderr").write_text(text)
+    (found,) = payload_faults(ended(1), Outcome(), bundle_of(tmp_path), False, redactor)
+    assert [one.text for one in found.evidence] == ["no such file"]
+    lines = last_lines(str(tmp_path / "payload.stderr"), 100, redactor)
+    assert lines == [f"using {HIDDEN}", f"password={HIDDEN}", HIDDEN, "no such file"]
+
+
+def test_of_a_line_whose_beginning_is_not_read_nothing_is_shown(tmp_path: Path) -> None:
+    """It may be the end of a secret; a file of one line alone is shown all the same."""
+    path = tmp_path / "payload.stdout"
+    path.write_text("x" * TAIL_BYTES + "\nlast\n")
+    assert last_lines(str(path), 10, Redactor()) == ["last"]
+    path.write_text("y" * 2 * TAIL_BYTES)
+    assert last_lines(str(path), 10, Redactor())[0].startswith("yyy")

@@ -237,13 +237,17 @@ def test_a_pilot_without_queue_data_says_what_is_missing(grid: Grid) -> None:
 def test_secrets_stay_out_of_everything_that_is_kept(grid: Grid) -> None:
     """The token is in no log, journal, archive or payload environment."""
     token = Path(grid.info.data_dir, "tokens", "pilot.token").read_text().strip()
-    job_id = grid.submit_python("import os, json\nprint(json.dumps(dict(os.environ)))\n")
+    code = "import os, json, sys\nprint(json.dumps(dict(os.environ)))\n"
+    job_id = grid.submit_python(code + "print('lost: hunter2' + '2', file=sys.stderr)\nsys.exit(3)\n")
     assert grid.pilot("--no-cleanup", "--jobs", "1", BEARER_TOKEN=token, MY_PASSWORD="hunter22").wait(60) == 0
     seen = json.loads((grid.job_dir(job_id) / "payload.stdout").read_text())
     assert seen["PANDAID"] == str(job_id)
     assert not {"BEARER_TOKEN", "MY_PASSWORD"} & seen.keys()
     for path in (path for path in grid.workdir.rglob("*") if path.is_file()):
         assert token.encode() not in path.read_bytes(), path
+        assert path.name == "payload.stderr" or b"hunter22" not in path.read_bytes(), path
+    told = json.dumps(grid.job(job_id))
+    assert "exit code 3" in told and "lost: " in told and "hunter22" not in told
     with tarfile.open(grid.store / f"log.{job_id}.tgz") as archive:
         for member in archive.getmembers():
             content = archive.extractfile(member)

@@ -18,6 +18,7 @@ from picard_pilot.model.states import Phase
 from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.pilot.lines import last_lines
 from picard_pilot.system import disk
+from picard_pilot.system.redact import Redactor
 
 STOPPED_FOR_OUTPUT = "output_limit"
 """The launcher's word for a payload that wrote too much."""
@@ -157,14 +158,14 @@ def no_record_fault(why: str) -> Fault:
 
 
 def payload_faults(
-    ended: PayloadExit, outcome: Outcome, bundle: Bundle, disk_is_full: bool
+    ended: PayloadExit, outcome: Outcome, bundle: Bundle, disk_is_full: bool, redactor: Redactor
 ) -> tuple[Fault, ...]:
     """What is wrong with how the payload ended; nothing, if it exited with 0 within its limits."""
     if ended.start_error is not None:
         return (start_fault(ended.start_error),)
     if ended.exit_code == 0 and ended.stopped_by != STOPPED_FOR_OUTPUT:
         return ()
-    evidence = _payload_evidence(outcome, bundle)
+    evidence = _payload_evidence(outcome, bundle, redactor)
     if ended.stopped_by == STOPPED_FOR_OUTPUT:
         says = f"the payload was stopped after {max(ended.stdout_bytes, ended.stderr_bytes)} bytes of output"
         return (fault("STDOUTTOOBIG", says, rule="launcher.output_limit", phase=Phase.RUNNING),)
@@ -195,11 +196,11 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _payload_evidence(outcome: Outcome, bundle: Bundle) -> tuple[Evidence, ...]:
+def _payload_evidence(outcome: Outcome, bundle: Bundle, redactor: Redactor) -> tuple[Evidence, ...]:
     """The payload's own words, else its last line on stderr, else on stdout."""
     if outcome.exe_error_diag:
         return (Evidence(text=outcome.exe_error_diag, file="jobReport.json"),)
     for path, name in ((bundle.stderr, "payload.stderr"), (bundle.stdout, "payload.stdout")):
-        if lines := last_lines(path, 1):
+        if lines := last_lines(path, 1, redactor):
             return (Evidence(text=lines[0], file=name),)
     return ()

@@ -6,6 +6,8 @@ The launcher that keeps it is `payload.launcher`; what its end means for the job
 import logging
 from pathlib import Path
 
+import msgspec
+
 from picard_pilot.diagnosis.match import first_match
 from picard_pilot.experiments.environment import payload_environment
 from picard_pilot.experiments.hooks import HookFailed
@@ -33,6 +35,7 @@ from picard_pilot.pilot.lines import last_lines
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.work import JobWork
 from picard_pilot.system import disk
+from picard_pilot.system.redact import Redactor
 
 log = logging.getLogger("picard.payload")
 
@@ -149,23 +152,32 @@ class Payloads:
             return ev.Diagnosed()
         experiment = self._hooks.experiment
         try:
-            outcome = await self._hooks.call(experiment.outcome, case.job, work.bundle, case.exit)
+            outcome = self._hidden(
+                await self._hooks.call(experiment.outcome, case.job, work.bundle, case.exit)
+            )
             found = await self._faults(work, outcome)
             policy = await self._hooks.call(experiment.output_policy, case.job, self._parts.site)
         except HookFailed as failed:
             return ev.Diagnosed(faults=(faults.hook_fault(failed, Phase.STAGEOUT),))
         return ev.Diagnosed(faults=found, outcome=outcome, keep_outputs=policy.store_of_failed)
 
+    def _hidden(self, outcome: Outcome) -> Outcome:
+        """The outcome without secrets in the payload's own words, which go to the journal and the server."""
+        diag = outcome.exe_error_diag
+        hidden = None if diag is None else self._parts.log.redactor.text(diag)
+        return msgspec.structs.replace(outcome, exe_error_diag=hidden)
+
     async def _faults(self, work: JobWork, outcome: Outcome) -> tuple[Fault, ...]:
         """What the experiment's own rules recognise comes first: it is the cause, the bad exit its symptom."""
         ended = work.case.exit
         assert ended is not None
         full = ended.exit_code != 0 and _is_full(self._parts.workdir)
-        found = faults.payload_faults(ended, outcome, work.bundle, full)
+        redactor = self._parts.log.redactor
+        found = faults.payload_faults(ended, outcome, work.bundle, full, redactor)
         if not found:
             return ()
         rules = await self._hooks.call(self._hooks.experiment.rules)
-        cause = first_match(rules, _lines(work.bundle), phase=Phase.RUNNING) if rules else None
+        cause = first_match(rules, _lines(work.bundle, redactor), phase=Phase.RUNNING) if rules else None
         return (cause, *found) if cause else found
 
 
@@ -181,10 +193,10 @@ def _launch_directory(work: JobWork) -> Path:
     return Path(work.bundle.private, LAUNCH_DIRECTORY)
 
 
-def _lines(bundle: Bundle) -> dict[Where, list[str]]:
+def _lines(bundle: Bundle, redactor: Redactor) -> dict[Where, list[str]]:
     return {
-        Where.STDOUT: last_lines(bundle.stdout, RULE_LINES),
-        Where.STDERR: last_lines(bundle.stderr, RULE_LINES),
+        Where.STDOUT: last_lines(bundle.stdout, RULE_LINES, redactor),
+        Where.STDERR: last_lines(bundle.stderr, RULE_LINES, redactor),
     }
 
 

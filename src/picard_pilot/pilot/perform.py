@@ -186,7 +186,10 @@ class Performer:
     async def _report(self, work: JobWork) -> ev.Event | None:
         """Tell the final report until the server has it; cancelled when the pilot must leave before."""
         report = final_report(
-            work.case, self._parts.sender, log_extract(work.case, work.bundle), await self._metrics(work)
+            work.case,
+            self._parts.sender,
+            log_extract(work.case, work.bundle, self._parts.log.redactor),
+            await self._metrics(work),
         )
         work.make_room()
         delivered = await self._outbox.deliver(
