@@ -1,4 +1,7 @@
-"""`ppilot config`: what the settings are, where each came from, and where settings files are looked for."""
+"""`ppilot config`: what the settings are, where each came from, and where settings files are looked for.
+
+Reading them is `settings.read`, explaining a site `site.load`.
+"""
 
 import argparse
 import os

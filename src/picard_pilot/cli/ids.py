@@ -1,4 +1,7 @@
-"""The jobs that a command is about, as people name them: 7, 10-14, 3,5, @file, - for stdin, latest."""
+"""The jobs that a command is about, as people name them: 7, 10-14, 3,5, @file, - for stdin, latest.
+
+What is done with the jobs is up to each command.
+"""
 
 import sys
 from collections.abc import Callable, Iterator

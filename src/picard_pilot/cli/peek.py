@@ -1,4 +1,7 @@
-"""`ppilot peek`, also `ppeek`: what a job's pilot has sent of its output: its end, or an extract of the logs."""
+"""`ppilot peek`, also `ppeek`: what a job's pilot has sent of its output: its end, or an extract of the logs.
+
+Sending it is the pilot's.
+"""
 
 import argparse
 

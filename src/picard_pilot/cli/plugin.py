@@ -1,4 +1,7 @@
-"""`ppilot plugin`: which experiments and movers there are, what they override, and whether they keep the rules."""
+"""`ppilot plugin`: which experiments and movers there are, what they override, and whether they keep the rules.
+
+Finding and loading them is `plugins.loader`; the rules are `testing.experiment_suite`.
+"""
 
 import argparse
 

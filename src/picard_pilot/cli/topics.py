@@ -1,4 +1,7 @@
-"""The texts of `ppilot help TOPIC`, made from the tables they are about wherever there is one."""
+"""The texts of `ppilot help TOPIC`, made from the tables they are about wherever there is one.
+
+Printing one is `cli.help`.
+"""
 
 from collections.abc import Callable
 

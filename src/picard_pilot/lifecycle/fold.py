@@ -1,4 +1,7 @@
-"""From events to a case: what the pilot knows about a job is this fold and nothing else."""
+"""From events to a case: what the pilot knows about a job is this fold and nothing else.
+
+Reading the events from disk is `journal`.
+"""
 
 from collections.abc import Iterable
 

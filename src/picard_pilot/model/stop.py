@@ -1,4 +1,7 @@
-"""The one door by which a job is told to stop: who asked, why, and how much time there is."""
+"""The one door by which a job is told to stop: who asked, why, and how much time there is.
+
+What a stop does to a job is `lifecycle.table`.
+"""
 
 from enum import StrEnum
 

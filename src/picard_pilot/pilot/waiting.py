@@ -1,4 +1,7 @@
-"""Waiting for whichever comes first, with nothing left behind."""
+"""Waiting for whichever comes first, with nothing left behind.
+
+What is waited for is up to the caller.
+"""
 
 import asyncio
 from collections.abc import Awaitable

@@ -1,4 +1,7 @@
-"""The HTTP/1.1 side of a connection: uvicorn's, with an answer's head and body sent as one TLS record."""
+"""The HTTP/1.1 side of a connection: uvicorn's, with an answer's head and body sent as one TLS record.
+
+TLS and the calls themselves are not here.
+"""
 
 from __future__ import annotations
 

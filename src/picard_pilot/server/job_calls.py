@@ -1,4 +1,7 @@
-"""The `job/` calls and `system/is_alive`: from checked parameters to rules and back to an envelope."""
+"""The `job/` calls and `system/is_alive`: from checked parameters to rules and back to an envelope.
+
+The rules are in `orders` and `submission`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Trouble with a site's description, for people and for the server's report."""
+"""Trouble with a site's description, for people and for the server's report.
+
+Finding it is up to the sources and `site.load`.
+"""
 
 from picard_pilot.diagnosis.catalogue.codes import BY_NAME
 from picard_pilot.diagnosis.faults import fault
