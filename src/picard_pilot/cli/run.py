@@ -11,7 +11,10 @@ from typing import Any
 from picard_pilot.cli.exits import UsageTrouble
 from picard_pilot.cli.frame import Call, Verb, add_options
 from picard_pilot.settings.address import server_address
+from picard_pilot.settings.environment import server_data_dir
 from picard_pilot.settings.pilot3 import OLD_FLAGS, OldFlag
+from picard_pilot.settings.read import SettingsTrouble
+from picard_pilot.settings.settings import Settings
 from picard_pilot.settings.table import options_of
 
 
@@ -79,10 +82,43 @@ def _run(call: Call) -> int:
             "neither --queue nor PICARD_QUEUE nor the settings file names one",
             "Say which queue's jobs to run: ppilot run -q MY_QUEUE",
         )
-    server_address(call.settings)
+    settings = call.settings if call.settings.server_url is not None else _with_own_server(call)
+    server_address(settings)
     from picard_pilot.pilot.main import run_pilot
 
-    return run_pilot(call.settings, dict(os.environ))
+    return run_pilot(settings, dict(os.environ))
+
+
+def _with_own_server(call: Call) -> Settings:
+    """The settings with the server that this user runs on this host. Raises UsageTrouble where none runs.
+
+    As the other commands do it; a batch system's pilots are told their server, and do not come here.
+    """
+    import msgspec
+
+    from picard_pilot.server import control
+
+    settings = call.settings
+    try:
+        data_dir = server_data_dir(os.environ, settings)
+        running = control.status(data_dir)
+    except SettingsTrouble:  # no home, no server in it
+        running = None
+    if running is None:
+        raise UsageTrouble(
+            "ppilot run: no PanDA server is named",
+            "neither --server nor PICARD_SERVER nor the settings file gives an address, and none runs on this host",
+            "Say which one: --server https://panda.example.org:25443; or start one here: ppilot server start",
+        )
+    call.screen.say(f"no server is named; taking the one on this host, {running.url}")
+    named = settings.token_file or os.environ.get("BEARER_TOKEN") or os.environ.get("BEARER_TOKEN_FILE")
+    return msgspec.structs.replace(
+        settings,
+        server_url=running.url,
+        plain_http=settings.plain_http or running.ca_file is None,
+        ca=settings.ca or running.ca_file,
+        token_file=settings.token_file if named else str(control.token_file(data_dir, "pilot")),
+    )
 
 
 VERBS = {
