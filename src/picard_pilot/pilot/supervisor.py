@@ -51,6 +51,9 @@ BEATS_PER_LINE = 10
 SHOW_S = 1.0
 """How often status.json follows single files; it is written as a whole, and a job may have thousands of inputs."""
 
+HAS_PAYLOAD = frozenset({State.LAUNCHING, State.RUNNING, State.STOPPING})
+"""States in which a signal to the pilot has to leave a payload its grace."""
+
 LAST_WORD_S = 1.0
 """How long a leaving pilot waits for updates that are under way (`holding`); its exit follows within 2 s."""
 
@@ -322,9 +325,8 @@ class Supervisor:
                     self._draining = self._draining or Leaving.DRAINING
                     self._wake()
                 case "debug" | "debugoff":
-                    logging.getLogger("picard").setLevel(
-                        logging.DEBUG if command == "debug" else logging.INFO
-                    )
+                    wordy = command == "debug" or self._parts.settings.debug
+                    logging.getLogger("picard").setLevel(logging.DEBUG if wordy else logging.INFO)
                 case _:
                     log.info(
                         "the command %r for job %s is not known here; ignored", command[:80], work.job_id
@@ -342,7 +344,7 @@ class Supervisor:
         log.warning("%s received%s", number.name, " again: leaving now" if again else ": stopping")
         self._signal = self._signal or number
         self._draining = self._draining or Leaving.DRAINING
-        running = any(work.case.payload and not work.case.exit for work in self._works)
+        running = any(work.case.state in HAS_PAYLOAD for work in self._works)
         patience_s = LAST_WORD_S if again else settings.report_grace_s + (grace_s if running else 0.0)
         leave_by = self._clock.monotonic() + patience_s
         self._leave_by = leave_by if self._leave_by is None else min(self._leave_by, leave_by)
