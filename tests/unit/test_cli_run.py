@@ -7,6 +7,7 @@ import pytest
 
 from picard_pilot.cli.exits import AGENT_EXCEPTION, AGENT_GENERAL_ERROR
 from picard_pilot.cli.main import main
+from picard_pilot.model.command import ProcessId
 from picard_pilot.settings.pilot3 import OLD_FLAGS, OldFlag
 from picard_pilot.settings.settings import Settings
 
@@ -45,7 +46,17 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Settin
     monkeypatch.chdir(tmp_path)
     for name in ("HOME", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
-    for name in ("PICARD_SERVER", "PANDA_SERVER_URL", "PICARD_QUEUE", "PICARD_CONFIG"):
+    for name in (
+        *(
+            "PICARD_SERVER",
+            "PANDA_SERVER_URL",
+            "PICARD_QUEUE",
+            "PICARD_CONFIG",
+            "PICARD_TOKEN_FILE",
+            "PICARD_CA",
+        ),
+        *("PICARD_SERVER_DATA_DIR", "XDG_STATE_HOME", "BEARER_TOKEN", "BEARER_TOKEN_FILE"),
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pilot, "run_pilot", lambda settings, environ: seen.append(settings) or 0)
     yield seen
@@ -116,6 +127,32 @@ def test_a_usage_error_is_65_and_stands_in_the_log(
     logged = (tmp_path / "pilotlog.txt").read_text()
     assert said.splitlines()[-3].removeprefix("error: ") in logged
     assert all(" | ERROR " in line for line in logged.splitlines())
+
+
+def test_without_a_name_the_user_s_own_server_is_taken(
+    ran: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its authority and its token for pilots, unless others are named; where none runs, it is an error."""
+    from picard_pilot.server import control
+    from picard_pilot.server.info import ServerInfo
+
+    assert main(["run", "-q", "Q"]) == AGENT_GENERAL_ERROR and not ran
+    running = ServerInfo(
+        url="https://127.0.0.1:4711", host="127.0.0.1", port=4711, process=ProcessId(pid=1, start_ticks=1),
+        boot_id="b", ca_file="/s/ca.pem", data_dir="/s", started_at_s=0.0,
+    )  # fmt: skip
+    monkeypatch.setattr(control, "status", lambda data_dir: running)
+    assert main(["run", "-q", "Q"]) == 0
+    assert main(["run", "-q", "Q", "--token-file", "/mine"]) == 0
+    assert main(["run", "-q", "Q", "--server", "https://panda.example.org"]) == 0
+    own, named, elsewhere = ran
+    assert (own.server_url, own.ca) == ("https://127.0.0.1:4711", "/s/ca.pem")
+    assert str(own.token_file).endswith("/tokens/pilot.token") and named.token_file == "/mine"
+    assert (elsewhere.server_url, elsewhere.ca, elsewhere.token_file) == (
+        "https://panda.example.org",
+        None,
+        None,
+    )
 
 
 def test_a_surprise_is_70(
