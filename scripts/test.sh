@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ $# -gt 0 ]; then exec .venv/bin/python -m pytest "$@"; fi
 scripts/check.sh
-exec .venv/bin/python -m pytest -n 4 --dist worksteal
+exec .venv/bin/python -m pytest -n 3 --dist worksteal

@@ -302,7 +302,7 @@ class MoverSuite(abc.ABC):
         else:
             (here / "file").write_bytes(CONTENT)
             request = self.store_request(storage, "file", here / "file", movers=(PAUSED,))
-        async with self.worker(folder, stall_s=1.0 if end == "freeze" else DEADLINE_S) as worker:
+        async with self.worker(folder, stall_s=5.0 if end == "freeze" else DEADLINE_S) as worker:
             transfer = asyncio.create_task(worker.transfer(request))
             first = await self._in_mid_file(worker, storage, here, direction)
             if end == "freeze":
