@@ -61,7 +61,7 @@ def test_leftovers_are_those_that_write_or_carry_the_mark(tmp_path: Path) -> Non
     """Readers of the file and strangers are left alone; so are our own ancestors and ourselves."""
     output = tmp_path / "out"
     with nothing_survives() as mark, output.open("ab") as file:
-        key = leftovers.file_key(output)
+        key = leftovers.output_key(output)
         assert key is not None
         sleep = ["/bin/sh", "-c", "sleep 1000; :", mark]
         writer = subprocess.Popen(sleep, stdout=file)

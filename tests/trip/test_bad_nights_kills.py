@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,32 @@ def test_the_launcher_alone_is_killed(grid: Grid) -> None:
     assert pilot.wait(60) == 0, grid.output()[-3000:]
     assert processes_in(directory) == []
     assert "never awaited" not in grid.output()
+
+
+@pytest.mark.parametrize("kind", ["symlink", "link"])
+def test_a_stranger_who_writes_where_a_payload_s_link_leads_lives_on(grid: Grid, kind: str) -> None:
+    """The payload put a link to somebody's log in place of its own: its leftovers are not told by that file."""
+    log = grid.directory / "somebody.log"
+    with log.open("wb") as output:
+        stranger = subprocess.Popen(["sleep", "600"], stdout=output, stdin=subprocess.DEVNULL)
+    try:
+        job_id = grid.submit_python(
+            "import os, time\nprint('begun', flush=True)\nos.rename('payload.stdout', 'kept')\n"
+            f"os.{kind}({str(log)!r}, 'payload.stdout')\nwhile True: time.sleep(0.05)\n"
+        )
+        grid.pilot("--jobs", "1")
+        grid.wait_event(job_id, "PayloadStarted")
+        wait_for(lambda: (grid.job_dir(job_id) / "kept").exists(), "the link is there")
+        payload = next(
+            one["event"] for one in grid.journal(job_id) if one["event"]["event"] == "PayloadStarted"
+        )
+        os.kill(parent_of(payload["pid"]), signal.SIGKILL)
+        assert grid.wait_status(job_id, "failed", "finished") == "failed"
+        assert grid.errors(job_id)["pilot"][0] == 1200
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 def test_pilot_and_launcher_are_killed(grid: Grid) -> None:

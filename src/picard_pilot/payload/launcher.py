@@ -270,7 +270,7 @@ def _look(directory: Path) -> Found | None:
 
 def _leftovers(handle: LaunchHandle) -> list[ProcessId]:
     plan = _read_plan(Path(handle.directory))
-    keys = (leftovers.file_key(Path(path)) for path in (plan.stdout, plan.stderr) if path)
+    keys = (leftovers.output_key(Path(path)) for path in (plan.stdout, plan.stderr) if path)
     return leftovers.find_leftovers(
         handle.main, {key for key in keys if key is not None}, f"{MARK_NAME}={handle.launch_id}"
     )

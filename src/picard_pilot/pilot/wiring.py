@@ -36,6 +36,10 @@ from picard_pilot.system.log import Log
 
 log = logging.getLogger("picard.wiring")
 
+CLOSE_WAIT_S = 0.2
+"""For each thread of the HTTP client that is still busy when the pilot leaves: one that is inside the TLS library
+while the process ends would bring it down with SIGSEGV, and its exit code with it."""
+
 
 class CannotStart(Exception):
     """The pilot cannot start; carries the fault that says why."""
@@ -81,7 +85,7 @@ async def build(
         authorise=credential.headers,
         environment=environ,
     )
-    stack.callback(http.close)
+    stack.callback(http.close, CLOSE_WAIT_S)
     http.warm_up()
     worker = await stack.enter_async_context(TransferWorker(log_path=workdir / "transferlog.txt"))
     return Parts(

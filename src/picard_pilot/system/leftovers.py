@@ -6,6 +6,7 @@ As long as a launcher lives this is its own business (`system.shim.tree`), and i
 import asyncio
 import os
 import signal
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,11 +20,16 @@ FileKey = tuple[int, int]
 """Device and inode."""
 
 
-def file_key(path: Path) -> FileKey | None:
-    """What identifies the file at a path; None if there is none."""
+def output_key(path: Path) -> FileKey | None:
+    """What identifies a command's output file; None if there is none, or no longer a file of its own.
+
+    A payload may have put a link there, for instance to /dev/null, which every other process of the user writes to.
+    """
     try:
-        status = path.stat()
+        status = path.lstat()
     except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         return None
     return status.st_dev, status.st_ino
 
@@ -82,7 +88,15 @@ def _writes(pid: int, files: set[FileKey]) -> bool:
         open_files = list(Path(f"/proc/{pid}/fd").iterdir()) if files else []
     except OSError:
         return False  # gone, or another user's
-    return any(file_key(link) in files and _opened_for_writing(pid, link.name) for link in open_files)
+    return any(_key_behind(link) in files and _opened_for_writing(pid, link.name) for link in open_files)
+
+
+def _key_behind(link: Path) -> FileKey | None:
+    try:
+        status = link.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _opened_for_writing(pid: int, fd: str) -> bool:
