@@ -34,6 +34,7 @@ from picard_pilot.model.transfer import (
     Transferred,
 )
 from picard_pilot.system.shim.child import PR_SET_PDEATHSIG, prctl
+from picard_pilot.system.typed import ready
 
 PROGRESS_INTERVAL_S = 0.5
 """Often enough to watch and to show, and no load at all."""
@@ -115,6 +116,9 @@ class Worker:
                 self._pilot.sendall(line)
         except OSError:
             os._exit(0)  # the pilot is gone: nobody wants these bytes any more
+
+
+ready(AnyResult)
 
 
 def _as_it_arrives(answer: object, wanted: type[Result], whose: object) -> Result:

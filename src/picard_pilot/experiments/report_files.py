@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from picard_pilot.model.bundle import Bundle, Outcome
+from picard_pilot.system.typed import ready
 
 MAX_REPORT_BYTES = 4 << 20
 """Job reports of production have some hundred kilobytes; the server keeps the whole text."""
@@ -30,6 +31,9 @@ class _Report(msgspec.Struct):
     exitMsg: Any = None
     nEvents: Any = None
     files: Any = None
+
+
+ready(_Report)  # hooks of several jobs run beside each other
 
 
 def read_reports(bundle: Bundle) -> Outcome:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from picard_pilot.system.typed import ready
+
 # RFC 6750's alphabet; anything else in a token file means that it holds something else.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 # The roles with which a server lets a pilot report, in the order in which we take them.
@@ -98,6 +100,9 @@ class Claims(msgspec.Struct, frozen=True):
                 if len(path) == 2 and path[1] == role:
                     return f"{path[0]}.{role}"
         return None
+
+
+ready(Claims)  # every thread that sends a request may read a token
 
 
 def claims_of(token: str) -> Claims | None:

@@ -15,6 +15,7 @@ import msgspec
 from picard_pilot.server import queries
 from picard_pilot.server.feed import Change
 from picard_pilot.server.store import Store
+from picard_pilot.system.typed import ready
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 5000
@@ -307,6 +308,9 @@ class _Dictionary(msgspec.Struct):
     """The one field of the job dictionary that a job's page shows."""
 
     jobPars: str = ""
+
+
+ready(JobRow, FileRow, PilotRow, WorkerRow, _Dictionary)  # the store reads in several threads
 
 
 def _parameters(dictionary: str | None) -> str:
