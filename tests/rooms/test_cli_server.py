@@ -250,7 +250,8 @@ def test_a_closed_pipe_ends_in_silence(environ: dict[str, str]) -> None:
 
 def test_an_interrupted_wait_is_130(environ: dict[str, str]) -> None:
     """Ctrl-C while waiting for a job that nobody runs."""
-    words = [*PROGRAM, "submit", "--wait", "--", "date"]
+    # Tests that were started in the background have SIGINT ignored, and would pass that on.
+    words = ["env", "--default-signal=INT", *PROGRAM, "submit", "--wait", "--", "date"]
     process = subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert "waiting for the end" in process.stderr.readline()
