@@ -12,8 +12,12 @@ from picard_pilot.model.transfer import (
     FailureClass,
     FetchRequest,
     FileFacts,
+    Opened,
+    OpenRequest,
     Removed,
     RemoveRequest,
+    Replicas,
+    ReplicasRequest,
     Side,
     StatRequest,
     StoreRequest,
@@ -30,12 +34,15 @@ class Mover(Protocol):
     """What the worker calls; `movers.base.SiteMover` says what each call means."""
 
     schemes: tuple[str, ...]
+    is_catalogue: bool
 
     def fetch(self, request: FetchRequest, progress: Callable[[int], None]) -> Transferred: ...
     def store(self, request: StoreRequest, progress: Callable[[int], None]) -> Transferred: ...
     def register(self, request: StoreRequest, stored: Transferred) -> None: ...
     def stat(self, request: StatRequest) -> FileFacts: ...
     def remove(self, request: RemoveRequest) -> Removed: ...
+    def open_check(self, request: OpenRequest) -> Opened: ...
+    def replicas(self, request: ReplicasRequest) -> Replicas: ...
 
 
 class Movers:
@@ -60,6 +67,17 @@ class Movers:
                     if scheme in mover.schemes:
                         return mover
         raise _cannot(f"no mover of this pilot speaks {scheme}:// ({surl})", "NOSTORAGEPROTOCOL")
+
+    def catalogue(self, preferred: tuple[str, ...]) -> Mover | None:
+        """The first preferred mover that is a catalogue; None where the queue names none.
+
+        Raises TransferError (`specification`) where its software does not load.
+        """
+        with self._making:
+            for name in preferred:
+                if self._is_known(name) and (mover := self._named(name)).is_catalogue:
+                    return mover
+        return None
 
     def _is_known(self, name: str) -> bool:
         """A queue's list may hold movers of other pilots: those are passed over."""

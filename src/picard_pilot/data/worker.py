@@ -20,10 +20,15 @@ from picard_pilot.model.transfer import (
     FailureClass,
     FetchRequest,
     FileFacts,
+    Opened,
+    OpenRequest,
     Removed,
     RemoveRequest,
+    Replicas,
+    ReplicasRequest,
     Side,
     StatRequest,
+    StorageAccess,
     StoreRequest,
     TransferFailure,
     Transferred,
@@ -32,7 +37,7 @@ from picard_pilot.model.transfer import (
 CRASHES_ALLOWED = 1
 """A transfer during which the worker died is tried once more: it may have been another's fault."""
 
-Result = TypeVar("Result", Transferred, FileFacts, Removed)
+Result = TypeVar("Result", Transferred, FileFacts, Removed, Opened, Replicas)
 
 
 class WorkerLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +63,11 @@ class WorkerLimits(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULT_LIMITS = WorkerLimits()
 
 
+def nobody() -> StorageAccess:
+    """Access for storages that ask nobody who he is."""
+    return StorageAccess()
+
+
 class _Flight:
     """One request from the moment a slot is free for it until its result is known."""
 
@@ -76,8 +86,8 @@ class _Flight:
 class TransferWorker:
     """Transfers in a process of their own. Use as an async context; safe for many tasks of one event loop.
 
-    `log_path` takes what movers print. `environment` replaces the inherited one. Nothing is started before
-    `warm_up` or the first request.
+    `log_path` takes what movers print. `environment` replaces the inherited one. `access` is asked for the
+    credentials of every single request. Nothing is started before `warm_up` or the first request.
     """
 
     def __init__(
@@ -86,7 +96,9 @@ class TransferWorker:
         limits: WorkerLimits = DEFAULT_LIMITS,
         log_path: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        access: Callable[[], StorageAccess] = nobody,
     ) -> None:
+        self._access = access
         self._limits = limits
         self._log_path = log_path
         self._environment = environment
@@ -131,6 +143,14 @@ class TransferWorker:
     async def remove(self, request: RemoveRequest) -> Removed | TransferFailure:
         """Remove one file from a storage."""
         return await self._perform(request, Removed, 0, None)
+
+    async def open_check(self, request: OpenRequest) -> Opened | TransferFailure:
+        """Whether a payload could open a file where it is."""
+        return await self._perform(request, Opened, 0, None)
+
+    async def replicas(self, request: ReplicasRequest) -> Replicas | TransferFailure:
+        """Where the files of a job are; no files where the queue's movers include no catalogue."""
+        return await self._perform(request, Replicas, 0, None)
 
     async def close(self) -> None:
         """End the worker, whatever it is doing. A later request starts a new one."""
@@ -202,8 +222,14 @@ class TransferWorker:
             return _failure(flight, FailureClass.TRANSFER, f"had no worker: {error}", Side.NODE)
         if flight.sent_to is not process:
             flight.sent_to = process
-            process.ask(flight.ask)
+            process.ask(self._with_access(flight.ask))
         return None
+
+    def _with_access(self, ask: Ask) -> Ask:
+        """The request as it travels: with the credentials of this moment, which are kept nowhere."""
+        request = ask.request
+        context = msgspec.structs.replace(request.context, access=self._access())
+        return Ask(number=ask.number, request=msgspec.structs.replace(request, context=context))
 
     async def _started(self) -> WorkerProcess:
         """The worker's process, started if there is none. Raises OSError."""
@@ -275,7 +301,7 @@ class TransferWorker:
 def _failure(flight: _Flight, kind: FailureClass, says: str, side: Side) -> TransferFailure:
     request = flight.ask.request
     endpoint = request.context.endpoint
-    name = request.lfn if isinstance(request, (FetchRequest, StoreRequest)) else request.surl
+    name = request.lfn if isinstance(request, (FetchRequest, StoreRequest, OpenRequest)) else request.surl
     return TransferFailure(
         kind=kind,
         says=f"the transfer of {name} {says}",

@@ -24,8 +24,12 @@ from picard_pilot.model.transfer import (
     FailureClass,
     FetchRequest,
     FileFacts,
+    Opened,
+    OpenRequest,
     Removed,
     RemoveRequest,
+    Replicas,
+    ReplicasRequest,
     Side,
     StatRequest,
     StoreRequest,
@@ -82,18 +86,28 @@ class Worker:
             return _with_place(_broken_mover(error), ask.request)
 
     def _run(self, request: AnyRequest, progress: Callable[[int], None]) -> AnyResult:
+        if isinstance(request, ReplicasRequest):
+            return self._look_up(request)
         mover = self._movers.for_address(request.surl, request.movers)
         match request:
             case FetchRequest():
                 return _as_it_arrives(mover.fetch(request, progress), Transferred, mover)
             case StoreRequest():
                 stored = _as_it_arrives(mover.store(request, progress), Transferred, mover)
-                mover.register(request, stored)
+                (self._movers.catalogue(request.movers) or mover).register(request, stored)
                 return stored
             case StatRequest():
                 return _as_it_arrives(mover.stat(request), FileFacts, mover)
             case RemoveRequest():
                 return _as_it_arrives(mover.remove(request), Removed, mover)
+            case OpenRequest():
+                return _as_it_arrives(mover.open_check(request), Opened, mover)
+
+    def _look_up(self, request: ReplicasRequest) -> Replicas:
+        catalogue = self._movers.catalogue(request.movers)
+        if catalogue is None:
+            return Replicas(files=(), catalogue="")
+        return _as_it_arrives(catalogue.replicas(request), Replicas, catalogue)
 
     def _progress(self, number: int) -> Callable[[int], None]:
         passed_bytes = 0

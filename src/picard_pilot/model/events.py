@@ -57,12 +57,14 @@ class SetupFailed(Event, frozen=True, kw_only=True):
 
 
 class InputStaged(Event, frozen=True, kw_only=True):
-    """One input lies in the job's directory, verified."""
+    """One input lies in the job's directory, verified, or was opened where the payload will read it."""
 
     lfn: str
     size_bytes: int
     how: str
-    """copy, reflink, symlink or already there."""
+    """copy, reflink, symlink, already there or direct."""
+    turl: str | None = None
+    """Where the payload reads it, if not in its directory."""
     surl: str
     endpoint: str
     seconds: float

@@ -6,6 +6,7 @@ Reading the server's dictionary is `wire.jobdict`; what happened to a job is `li
 import msgspec
 
 from picard_pilot.model.files import FileSpec
+from picard_pilot.model.policy import AltStageOut
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The outputs without the log."""
     log: FileSpec | None = None
     transfer_type: str | None = None
+    """`direct`: the job wants its inputs read where they are (`transferType`)."""
+    alt_stage_out: AltStageOut | None = None
+    """The job's own word on alternative destinations; None leaves it to the queue."""
     container_name: str | None = None
     software_release: str | None = None
     home_package: str | None = None

@@ -3,6 +3,8 @@
 The hooks that give these answers are `experiments.base`; who obeys them is `pilot`.
 """
 
+from enum import StrEnum
+
 import msgspec
 
 
@@ -50,3 +52,13 @@ class CredentialNeeds(msgspec.Struct, frozen=True, kw_only=True):
     """Which of the pilot's credentials the payload must have: names of environment variables. Normally none."""
 
     variables: tuple[str, ...] = ()
+
+
+class AltStageOut(StrEnum):
+    """Whether outputs may go to the alternative endpoint (PanDA's `altStageOut`)."""
+
+    ON = "on"
+    """When the first destination does not take them."""
+    OFF = "off"
+    FORCE = "force"
+    """Straight to the alternative endpoint."""

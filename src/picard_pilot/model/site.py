@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from picard_pilot.model.files import ChecksumKind
+from picard_pilot.model.policy import AltStageOut
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -28,6 +29,10 @@ class Activity(StrEnum):
     WRITE_LAN = "write_lan"
     WRITE_WAN = "write_wan"
     WRITE_ANY = "w"
+    READ_ALTERNATIVE = "read_alternative"
+    """Where else an input may be found. CRIC does not know it: there it is the rest of the list for `pr`."""
+    WRITE_ALTERNATIVE = "write_alternative"
+    """Where outputs go when the first destination does not take them; else the next endpoint for `pw`."""
     DEFAULT = "default"
 
 
@@ -36,6 +41,8 @@ ACTIVITY_FALLBACKS: dict[str, tuple[str, ...]] = {
     Activity.WRITE: (Activity.WRITE, Activity.WRITE_LAN, Activity.WRITE_ANY, Activity.DEFAULT),
     Activity.LOG: (Activity.LOG, Activity.WRITE, Activity.WRITE_LAN, Activity.WRITE_ANY, Activity.DEFAULT),
     Activity.READ_WAN: (Activity.READ_WAN, Activity.DEFAULT),
+    Activity.READ_ALTERNATIVE: (Activity.READ_ALTERNATIVE,),
+    Activity.WRITE_ALTERNATIVE: (Activity.WRITE_ALTERNATIVE,),
 }
 """Where a queue says nothing for an activity, the first of these for which it does counts."""
 
@@ -107,6 +114,33 @@ class QueueLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """A pilot younger than this may take another job."""
 
 
+class LocalFiles(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Files that lie on the node anyway, on CVMFS for instance: which names, and where.
+
+    `names` is a regular expression for the whole LFN; `path` an absolute path into which its groups are filled
+    (`{0}` the LFN, `{1}` the first group, `{name}` a named one).
+    """
+
+    names: str
+    path: str
+
+
+class Federation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The XRootD federation as a last source of inputs.
+
+    `redirector` is the address under which its files begin. No more than `max_bytes` per job come from it (None: no
+    limit).
+    """
+
+    redirector: str
+    paths: PathRule = PathRule.RUCIO
+    max_bytes: int | None = None
+
+
+DIRECT_ACCESS_THRESHOLD_BYTES = 2 << 30
+"""Up to 2 GiB a file is copied: a copy is read at the disk's speed and survives a storage that goes away."""
+
+
 class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One PanDA queue: identity, state, limits, endpoints and movers per activity. Unknown is None.
 
@@ -140,6 +174,14 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     allow_wan: bool | None = None
     direct_access_lan: bool | None = None
     direct_access_wan: bool | None = None
+    direct_access_threshold_bytes: int = DIRECT_ACCESS_THRESHOLD_BYTES
+    """Larger inputs are read where they are, if direct access is allowed."""
+    local_files: tuple[LocalFiles, ...] = ()
+    federation: Federation | None = None
+    alt_stage_out: AltStageOut | None = None
+    """None leaves it to the job."""
+    trace_url: str | None = None
+    """Where a Rucio-style trace of each transfer is sent; None: nowhere."""
     container_type: str | None = None
     container_options: str | None = None
     catchall: str | None = None

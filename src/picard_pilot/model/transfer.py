@@ -44,17 +44,40 @@ class Side(StrEnum):
     STORAGE = "storage"
 
 
+class Remedy(StrEnum):
+    """What can help after a failure, judged where it happened; the pilot's retry policy obeys it."""
+
+    NEXT = "next"
+    """This copy or place is bad for good: another one at once, and the copy is reported as suspicious."""
+    REPEAT = "repeat"
+    """Once more from here first, since the way may have changed the bytes; then another one."""
+    BENCH = "bench"
+    """The endpoint is sick: another one at once, and none of its files for a while."""
+    LATER = "later"
+    """A redirector that found no server may find one in ten seconds; after that as `next`."""
+    RENEW = "renew"
+    """The credential has run out: once more with a renewed one, then another place."""
+    STOP = "stop"
+    """It is this node's own trouble, which no other place can mend."""
+    MISTAKE = "mistake"
+    """We asked for what this door cannot do: another way at once, and nobody else is to blame."""
+
+
 class TransferFailure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="failed"):
     """Why a transfer did not happen. `says` is one sentence for people, with the file's name in it.
 
     `retry_after_s` is None where the same request can never succeed, 0 where it may at once, else the pause in
-    seconds. `errno` is the operating system's number where there was one. `fault` is the catalogue's name of the
-    error where it is known more exactly than by class.
+    seconds that the storage asked for. `remedy` is what can help, where the mover knows it better than its class
+    does. `code` is the protocol's own word for it (`xrootd 400/3011`, `http 404`). `errno` is the operating system's
+    number where there was one. `fault` is the catalogue's name of the error where it is known more exactly than by
+    class.
     """
 
     kind: FailureClass
     says: str
     side: Side = Side.STORAGE
+    remedy: Remedy | None = None
+    code: str | None = None
     endpoint: str | None = None
     surl: str | None = None
     errno: int | None = None
@@ -70,10 +93,32 @@ class TransferError(Exception):
         self.failure = failure
 
 
+class StorageAccess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """As whom a mover goes to a storage, and whom it trusts; read anew for every request, so that a renewed token
+    counts at once.
+
+    `token` is a secret: this value travels to the transfer worker only, and shows itself without it. All else are
+    paths of PEM files or, for `ca_dir`, of a hashed directory; without either the system's authorities count.
+    """
+
+    token: str | None = None
+    certificate: str | None = None
+    """Client certificate with its chain; an X.509 proxy file holds the key too."""
+    key: str | None = None
+    ca_file: str | None = None
+    ca_dir: str | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"StorageAccess({'with' if self.token else 'without'} a token, certificate={self.certificate!r})"
+        )
+
+
 class TransferContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a mover may know of the site and the experiment for one call; None is unknown.
 
-    `environment` holds the queue's variables for movers that start a program; it never holds a secret.
+    `environment` holds the queue's variables for movers that start a program; it never holds a secret. `access` is
+    filled in for each request on its way to the worker.
     """
 
     endpoint: Endpoint | None = None
@@ -83,6 +128,7 @@ class TransferContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     experiment: str | None = None
     job_id: int | None = None
     environment: dict[str, str] = {}
+    access: StorageAccess = StorageAccess()
 
 
 class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="fetch"):
@@ -117,6 +163,8 @@ class StoreRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     surl: str
     scope: str | None = None
     guid: str | None = None
+    dataset: str | None = None
+    """The dataset to which a catalogue attaches the file."""
     size_bytes: int | None = None
     measure: ChecksumKind = ChecksumKind.ADLER32
     movers: tuple[str, ...] = ()
@@ -140,7 +188,40 @@ class RemoveRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     context: TransferContext = TransferContext()
 
 
-AnyRequest = FetchRequest | StoreRequest | StatRequest | RemoveRequest
+class OpenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="open"):
+    """Ask whether a payload could open the file where it is: opened and its first bytes read, nothing kept."""
+
+    lfn: str
+    surl: str
+    size_bytes: int | None = None
+    movers: tuple[str, ...] = ()
+    context: TransferContext = TransferContext()
+
+
+class Did(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file's full name in a catalogue: scope and LFN."""
+
+    scope: str
+    lfn: str
+
+
+class ReplicasRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="look up"):
+    """Ask a catalogue, once for all files of a job, where their replicas are.
+
+    `movers` are the queue's for reading; the first of them that is a catalogue is asked.
+    """
+
+    dids: tuple[Did, ...]
+    movers: tuple[str, ...] = ()
+    context: TransferContext = TransferContext()
+
+    @property
+    def surl(self) -> str:
+        """There is no address yet: what is asked for, for people."""
+        return f"replicas of {len(self.dids)} files"
+
+
+AnyRequest = FetchRequest | StoreRequest | StatRequest | RemoveRequest | OpenRequest | ReplicasRequest
 
 
 class How(StrEnum):
@@ -150,6 +231,8 @@ class How(StrEnum):
     REFLINK = "reflink"
     SYMLINK = "symlink"
     ALREADY_THERE = "already there"
+    DIRECT = "direct"
+    """Not moved at all: the payload reads it where it is."""
 
 
 class Transferred(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="done"):
@@ -177,7 +260,63 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     was_there: bool
 
 
-AnyResult = Transferred | TransferFailure | FileFacts | Removed
+class Opened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="opened"):
+    """The answer to an open request: it could be opened; `size_bytes` where the storage said it."""
+
+    surl: str
+    seconds: float
+    mover: str
+    size_bytes: int | None = None
+
+
+class Replica(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One replica as a catalogue knows it. What it does not say is None."""
+
+    surl: str
+    rse: str
+    lan: bool | None = None
+    """Whether the catalogue counts it as local to the site that asked."""
+    tape: bool = False
+    priority: int | None = None
+    """The catalogue's own order, 1 first."""
+
+
+class FileReplicas(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a catalogue says of one file; no replicas: it knows none."""
+
+    scope: str
+    lfn: str
+    replicas: tuple[Replica, ...] = ()
+    size_bytes: int | None = None
+    checksum: Checksum | None = None
+
+
+class Replicas(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="replicas"):
+    """The answer of a catalogue; a file it does not know is left out."""
+
+    files: tuple[FileReplicas, ...]
+    catalogue: str
+    """The mover that answered, by name."""
+
+
+AnyResult = Transferred | TransferFailure | FileFacts | Removed | Opened | Replicas
+
+
+class SourceKind(StrEnum):
+    """What a place to read from is, in the order in which such places are tried."""
+
+    NODE = "node"
+    """Already on the node: CVMFS, a cache."""
+    SITE = "site"
+    """The site's own storage."""
+    LAN = "lan"
+    """Another replica that is near."""
+    WAN = "wan"
+    """A replica of another site."""
+    ALTERNATIVE = "alternative"
+    """The queue's alternative storage endpoint."""
+    FEDERATION = "federation"
+    """The XRootD federation, through the queue's redirector."""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +325,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     surl: str
     endpoint: Endpoint
     movers: tuple[str, ...] = ()
+    kind: SourceKind = SourceKind.SITE
     reason: str
 
 
@@ -195,4 +335,6 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     surl: str
     endpoint: Endpoint
     movers: tuple[str, ...] = ()
+    alternative: bool = False
+    """Not where the output was meant to go."""
     reason: str

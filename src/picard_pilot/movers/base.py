@@ -7,6 +7,7 @@ It may block: the pilot watches from outside and kills the process as a whole. I
 """
 
 import abc
+import time
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -14,8 +15,12 @@ from picard_pilot.model.transfer import (
     FailureClass,
     FetchRequest,
     FileFacts,
+    Opened,
+    OpenRequest,
     Removed,
     RemoveRequest,
+    Replicas,
+    ReplicasRequest,
     StatRequest,
     StoreRequest,
     TransferError,
@@ -63,15 +68,41 @@ class SiteMover(abc.ABC):
         """Remove the file; that it was not there is no failure."""
         raise self._cannot("remove", request.surl)
 
+    is_catalogue: ClassVar[bool] = False
+    """Whether it knows replicas and registers files (`replicas`, `register`), whichever mover moves the bytes."""
+
+    def replicas(self, request: ReplicasRequest) -> Replicas:
+        """Where the files of a job are, by one question to the catalogue. A file it does not know is left out."""
+        raise self._cannot("look up", request.surl)
+
     def register(self, request: StoreRequest, stored: Transferred) -> None:  # noqa: B027 - a default, not a duty
         """Tell a catalogue about the stored file. Called after `store`, perhaps twice; by default none is told."""
 
-    def open_check(self, surl: str) -> None:
-        """Make sure that a payload can open the file where it is. By default: that it exists."""
-        if not self.stat(StatRequest(surl=surl)).exists:
+    def open_check(self, request: OpenRequest) -> Opened:
+        """Make sure that a payload can open the file where it is. By default: that it exists with its size."""
+        began = time.monotonic()
+        found = self.stat(StatRequest(surl=request.surl, context=request.context))
+        if not found.exists:
             raise TransferError(
-                TransferFailure(kind=FailureClass.MISSING, says=f"{surl} does not exist", surl=surl)
+                TransferFailure(
+                    kind=FailureClass.MISSING, says=f"{request.lfn} does not exist", surl=request.surl
+                )
             )
+        if None not in (found.size_bytes, request.size_bytes) and found.size_bytes != request.size_bytes:
+            raise TransferError(
+                TransferFailure(
+                    kind=FailureClass.CHECKSUM,
+                    says=f"{request.lfn} has {found.size_bytes} bytes on the storage, "
+                    f"its catalogue says {request.size_bytes}",
+                    surl=request.surl,
+                )
+            )
+        return Opened(
+            surl=request.surl,
+            seconds=time.monotonic() - began,
+            mover=self.name,
+            size_bytes=found.size_bytes,
+        )
 
     def _cannot(self, verb: str, surl: str) -> TransferError:
         return TransferError(
