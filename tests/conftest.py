@@ -3,11 +3,15 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from grid import Grid, running_server
 from picard_pilot.server.info import ServerInfo
+
+if TYPE_CHECKING:
+    from s3_storage import S3Storage
 
 _numbers = itertools.count(1)
 
@@ -25,3 +29,14 @@ def grid(server: ServerInfo, tmp_path: Path) -> Iterator[Grid]:
     made = Grid(tmp_path, server, queue=f"TEST{next(_numbers)}")
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def s3_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator["S3Storage"]:
+    """The S3 server that all tests of this process share; needs `xdist_group("s3")` to be one per run."""
+    import s3_storage as kit
+
+    if why := kit.missing():
+        pytest.skip(why)
+    with kit.running_s3(tmp_path_factory.mktemp("s3")) as storage:
+        yield storage
