@@ -1,4 +1,7 @@
-"""Shared by all tests: a grid per test, on one server per test process; each grid has its own queue."""
+"""Shared by all tests: a grid per test, on one server per test process; each grid has its own queue.
+
+Real storages are shared by all tests of a process too: each is started by the first test that wants it.
+"""
 
 import itertools
 from collections.abc import Iterator
@@ -12,6 +15,10 @@ from picard_pilot.server.info import ServerInfo
 
 if TYPE_CHECKING:
     from s3_storage import S3Storage
+
+if TYPE_CHECKING:
+    from federation import Federation
+    from secure_door import SecureDoor
 
 _numbers = itertools.count(1)
 
@@ -40,3 +47,40 @@ def s3_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator["S3Storage"
         pytest.skip(why)
     with kit.running_s3(tmp_path_factory.mktemp("s3")) as storage:
         yield storage
+
+
+@pytest.fixture(scope="session")
+def shared_federation() -> "Iterator[Federation]":
+    """The XRootD federation of this test process."""
+    from federation import running_federation, why_no_federation
+
+    if (reason := why_no_federation()) is not None:
+        pytest.skip(f"no XRootD federation here: {reason}")
+    with running_federation() as made:
+        yield made
+
+
+@pytest.fixture
+def federation(shared_federation: "Federation") -> "Iterator[Federation]":
+    """Redirector and three sites, all up; what a test breaks is mended after it."""
+    yield shared_federation
+    shared_federation.mend()
+
+
+@pytest.fixture(scope="session")
+def shared_secure_door() -> "Iterator[SecureDoor]":
+    """The XRootD door with TLS and tokens of this test process."""
+    from secure_door import running_door
+    from xrootd_server import why_not
+
+    if (reason := why_not()) is not None:
+        pytest.skip(f"no XRootD door here: {reason}")
+    with running_door() as made:
+        yield made
+
+
+@pytest.fixture
+def secure_door(shared_secure_door: "SecureDoor") -> "Iterator[SecureDoor]":
+    """A door with TLS and tokens, up; what a test breaks is mended after it."""
+    yield shared_secure_door
+    shared_secure_door.mend()
