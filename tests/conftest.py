@@ -14,6 +14,7 @@ from grid import Grid, running_server
 from picard_pilot.server.info import ServerInfo
 
 if TYPE_CHECKING:
+    from rucio_catalogue import RucioCatalogue
     from s3_storage import S3Storage
 
 if TYPE_CHECKING:
@@ -84,3 +85,14 @@ def secure_door(shared_secure_door: "SecureDoor") -> "Iterator[SecureDoor]":
     """A door with TLS and tokens, up; what a test breaks is mended after it."""
     yield shared_secure_door
     shared_secure_door.mend()
+
+
+@pytest.fixture(scope="session")
+def rucio_catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator["RucioCatalogue"]:
+    """The Rucio server that all tests of this process share; needs `xdist_group("rucio")` to be one per run."""
+    import rucio_catalogue as kit
+
+    if why := kit.missing():
+        pytest.skip(why)
+    with kit.running_rucio(tmp_path_factory.mktemp("rucio")) as catalogue:
+        yield catalogue

@@ -3,11 +3,14 @@
 import base64
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
 
+from postgres_server import programs, running_postgres
+from rucio_catalogue import RucioCatalogue
 from s3_storage import BUCKET, S3Storage
 
 CONTENT = b"recorded muon pairs" * 1000
@@ -107,3 +110,50 @@ class TestS3:
         assert http.request("PUT", url, body=CONTENT, headers=headers).status == 200
         assert http.request("PUT", url, body=CONTENT, headers=headers).status == 412
         assert s3_storage.incoming() == []
+
+
+@pytest.mark.xdist_group("rucio")
+class TestRucio:
+    """The Rucio server of the tests."""
+
+    def test_it_knows_what_was_registered(self, rucio_catalogue: RucioCatalogue) -> None:
+        """RSEs with their doors, deterministic paths, replicas by scheme, datasets and distances."""
+        names = ("KIT_A", "KIT_B")
+        for name in names:
+            rucio_catalogue.add_rse(name, f"root://{name.lower()}.example.org:1094//data/")
+        rucio_catalogue.add_distance(*names, 3)
+        for name in names:
+            rucio_catalogue.add_replicas(name, [{"name": "kit.root", "bytes": 10, "adler32": "0a0b0c0d"}])
+        # Rucio's hash: the first two pairs of the md5 of "scope:name".
+        first, second = (hashlib.md5(b"picard:kit.root").hexdigest()[at : at + 2] for at in (0, 2))
+        assert rucio_catalogue.replicas("kit.root") == {
+            name: [f"root://{name.lower()}.example.org:1094//data/picard/{first}/{second}/kit.root"]
+            for name in names
+        }
+        rucio_catalogue.add_dataset("kit.dataset")
+        assert rucio_catalogue.content("kit.dataset") == []
+
+    def test_a_wrong_password_is_refused(self, rucio_catalogue: RucioCatalogue) -> None:
+        """As in production: 401, before anything else."""
+        names = {"X-Rucio-Account": "pilot", "X-Rucio-Username": "pilot", "X-Rucio-Password": "wrong"}
+        url = f"{rucio_catalogue.url}/auth/userpass"
+        assert urllib3.request("GET", url, headers=names, retries=False).status == 401
+
+    def test_the_clients_file_does_not_make_it_a_server(self, rucio_catalogue: RucioCatalogue) -> None:
+        """The library takes itself for a server where its configuration names a database."""
+        assert "[database]" not in rucio_catalogue.config.read_text()
+
+
+@pytest.mark.xdist_group("rucio")
+def test_a_database_leaves_nothing_behind() -> None:
+    """No process, no directory and no shared memory of it stay."""
+    if programs() is None:
+        pytest.skip("no PostgreSQL here (Debian: apt-get install postgresql)")
+    segments = Path("/proc/sysvipc/shm")
+    with running_postgres("empty") as address:
+        directory = Path(address.partition("?host=")[2])
+        pid = int((directory / "data" / "postmaster.pid").read_text().split()[0])
+        assert str(pid) in segments.read_text()
+    assert not directory.exists()
+    assert not Path("/proc", str(pid)).exists()
+    assert f" {pid} " not in segments.read_text()
