@@ -5,30 +5,34 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+STORAGE := $(VENV)/.storage-ready
 
 .PHONY: demo test bench check setup clean help
 
 demo: $(READY) ## run real jobs on an embedded server with two pilots, live in this terminal
 	@$(BIN)/ppilot demo $(ARGS)
 
-test: $(READY) ## all checks and tests
+test: $(READY) $(STORAGE) ## all checks and tests
 	@scripts/test.sh $(ARGS)
 
 check: $(READY) ## the static checks alone (format, lint, types, import rules, dead code, file length)
 	@scripts/check.sh
 
-bench: $(READY) ## measure speed and size; prints figures, judges nothing
+bench: $(READY) $(STORAGE) ## measure speed and size; prints figures, judges nothing
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 setup: $(READY) ## only install
 
 # A virtual environment knows its own place: after the checkout was moved or copied it is made again.
 ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
-.PHONY: $(READY)
+.PHONY: $(READY) $(STORAGE)
 endif
 
 $(READY): pyproject.toml scripts/setup.sh
 	@scripts/setup.sh $(VENV)
+
+$(STORAGE): scripts/setup_storage.sh tests/node/package.json tests/rucio-requirements.txt | $(READY)
+	@scripts/setup_storage.sh $(VENV)
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

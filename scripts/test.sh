@@ -2,6 +2,14 @@
 # All checks and all tests. With arguments: pytest alone, with those arguments.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if [ $# -gt 0 ]; then exec .venv/bin/python -m pytest "$@"; fi
+
+# XRootD's servers listen on every address of the machine, so as root the tests get a network of their own: nobody
+# can reach it, and every look-up of a name is answered at once.
+alone=()
+if [ "$(id -u)" = 0 ] && command -v ip >/dev/null 2>&1 && unshare -n true 2>/dev/null; then
+    alone=(unshare -n sh -c 'ip link set lo up && exec "$@"' sh)
+fi
+
+if [ $# -gt 0 ]; then exec "${alone[@]}" .venv/bin/python -m pytest "$@"; fi
 scripts/check.sh
-exec .venv/bin/python -m pytest -n 3 --dist worksteal
+exec "${alone[@]}" .venv/bin/python -m pytest -n 3 --dist loadgroup
