@@ -40,8 +40,8 @@ fi
 if command -v npm >/dev/null 2>&1; then
     say "setup: S3 server -> $venv/node"
     mkdir -p "$venv/node"
-    cp tests/node/package.json "$venv/node/"
-    npm install --silent --no-audit --no-fund --prefix "$venv/node" >/dev/null 2>&1 ||
+    cp tests/node/package.json tests/node/package-lock.json "$venv/node/"
+    npm ci --silent --ignore-scripts --no-audit --no-fund --prefix "$venv/node" >/dev/null 2>&1 ||
         say "setup: npm could not install the S3 server; its tests are skipped and say so."
 fi
 

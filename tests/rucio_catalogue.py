@@ -28,6 +28,7 @@ ACCOUNT = "pilot"
 SCOPE = "picard"
 START_PATIENCE_S = 120.0
 END_PATIENCE_S = 20.0
+ACCESS_LOG = "access.log"
 QUOTA_BYTES = 1 << 50
 IMPLEMENTATION = "rucio.rse.protocols.xrootd.Default"
 """Which code of Rucio would move the bytes; no test lets it."""
@@ -89,10 +90,21 @@ auth_token_file_path = {self.directory}/tokens-{name}/token
 
     # For the tests, past the client
 
-    def add_rse(self, name: str, *addresses: str, tape: bool = False, site: str | None = None) -> None:
+    def add_rse(
+        self,
+        name: str,
+        *addresses: str,
+        tape: bool = False,
+        site: str | None = None,
+        deterministic: bool = True,
+    ) -> None:
         """An RSE whose files begin at these addresses, best first; `site` is where it is local (LAN)."""
         self.call(
-            "POST", f"rses/{name}", deterministic=True, volatile=False, rse_type="TAPE" if tape else "DISK"
+            "POST",
+            f"rses/{name}",
+            deterministic=deterministic,
+            volatile=False,
+            rse_type="TAPE" if tape else "DISK",
         )
         for priority, address in enumerate(addresses, start=1):
             parts = urlsplit(address)
@@ -133,6 +145,11 @@ auth_token_file_path = {self.directory}/tokens-{name}/token
     def content(self, dataset: str) -> list[str]:
         """The names of the files in a dataset."""
         return sorted(row["name"] for row in self.call("GET", f"dids/{SCOPE}/{quote(dataset, safe='')}/dids"))
+
+    def asked(self) -> list[str]:
+        """Every request that the server has answered so far, as `VERB /path`."""
+        lines = (self.directory / ACCESS_LOG).read_text().splitlines()
+        return [" ".join(line.split('"')[1].split()[:2]) for line in lines]
 
     def call(self, verb: str, path: str, **body: Any) -> list[Any]:
         """One call as Rucio's own administrator; the documents of the answer."""
@@ -189,6 +206,7 @@ def running_rucio(directory: Path) -> Iterator[RucioCatalogue]:
             server = subprocess.Popen(
                 [
                     *(str(PYTHON), "-m", "gunicorn", "-w", "1", "-k", "gthread", "--threads", "4"),
+                    *("--access-logfile", str(directory / ACCESS_LOG)),
                     *("-b", f"fd://{listening.fileno()}", "rucio.web.rest.main:application"),
                 ],
                 env=environment,

@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = ROOT / ".venv" / "node" / "node_modules"
-"""Where `make` installs what `s3_server/package.json` names."""
+"""Where `make` installs what `node/package.json` names."""
 PROGRAM = Path(__file__).resolve().parent / "s3_server" / "server.cjs"
 
 BUCKET = "picard"
