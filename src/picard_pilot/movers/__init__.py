@@ -8,6 +8,10 @@ KNOWN: dict[str, tuple[str, str]] = {
         "picard_pilot.movers.local:LocalMover",
         "It is part of Picard and needs nothing else: install picard-pilot again.",
     ),
+    "rucio": (
+        "picard_pilot.movers.rucio:RucioCatalogue",
+        "It needs rucio-clients: pip install 'picard-pilot[rucio]'.",
+    ),
 }
 """Name: import path, and what to do where the import fails."""
 

@@ -1,0 +1,129 @@
+"""From the exceptions of `rucio-clients` to classified failures: one table, by class.
+
+What the catalogue is asked and told is `movers.rucio`.
+"""
+
+import configparser
+import socket
+from collections.abc import Iterator
+
+from requests.exceptions import ConnectionError as NoConnection
+from requests.exceptions import RequestException, Timeout
+from rucio.common import exception as rucio  # type: ignore[import-untyped]
+
+from picard_pilot.model.transfer import (
+    FailureClass,
+    Remedy,
+    Side,
+    TransferError,
+    TransferFailure,
+)
+from picard_pilot.movers.troubles import SICK_STORAGE_PAUSE_S
+
+NOT_RUCIO = (RequestException, OSError, EOFError, ValueError, KeyError, configparser.Error)
+"""What else comes out of the library: from its HTTP, its files, a question on a terminal that is not there, an answer
+that is no JSON or has other fields, its configuration."""
+
+BY_EXCEPTION: tuple[tuple[tuple[type[BaseException], ...], FailureClass, Remedy], ...] = (
+    (
+        (
+            rucio.CannotAuthenticate,
+            rucio.NoAuthInformation,
+            rucio.IdentityError,
+            rucio.IdentityNotFound,
+            EOFError,
+        ),
+        FailureClass.AUTH,
+        Remedy.RENEW,
+    ),
+    (
+        (
+            rucio.AccessDenied,
+            rucio.AccountNotFound,
+            rucio.CannotAuthorize,
+            rucio.RSEAccessDenied,
+            rucio.ScopeAccessDenied,
+        ),
+        FailureClass.AUTH,
+        Remedy.NEXT,
+    ),
+    ((Timeout,), FailureClass.TIMEOUT, Remedy.BENCH),
+    (
+        (
+            NoConnection,
+            rucio.ServerConnectionException,
+            rucio.ServiceUnavailable,
+            rucio.ResourceTemporaryUnavailable,
+            rucio.DatabaseException,
+            RequestException,
+        ),
+        FailureClass.CONTACT,
+        Remedy.BENCH,
+    ),
+    (
+        (
+            rucio.ConfigNotFound,
+            rucio.ConfigurationError,
+            rucio.ConfigLoadingError,
+            rucio.MissingClientParameter,
+            rucio.MissingModuleException,
+            rucio.ClientProtocolNotFound,
+            rucio.ClientProtocolNotSupported,
+            rucio.ErrorLoadingCredentials,
+            configparser.Error,
+            OSError,
+        ),
+        FailureClass.SPECIFICATION,
+        Remedy.STOP,
+    ),
+    ((rucio.RSENotFound, rucio.ScopeNotFound), FailureClass.RESOLVE, Remedy.NEXT),
+    ((rucio.DataIdentifierNotFound,), FailureClass.MISSING, Remedy.NEXT),
+)
+"""The first row that fits counts. Classes below a row's own are meant too, so the order matters: the HTTP library's
+exceptions are all OSErrors."""
+
+WHILE_REGISTERING = frozenset({FailureClass.RESOLVE, FailureClass.MISSING, FailureClass.TRANSFER})
+"""Of an unknown RSE, scope or dataset the one who registers hears `register`: there is nothing else to look for."""
+
+TRANSIENT = frozenset({FailureClass.CONTACT, FailureClass.TIMEOUT})
+
+LOCAL = frozenset({FailureClass.SPECIFICATION})
+
+
+def classified(error: BaseException, *, doing: str, surl: str | None, registering: bool) -> TransferError:
+    """The failure for an exception of the library while `doing` something; its class is kept as the code."""
+    kind, remedy = FailureClass.TRANSFER, Remedy.NEXT
+    for classes, its_kind, its_remedy in BY_EXCEPTION:
+        if isinstance(error, classes):
+            kind, remedy = its_kind, its_remedy
+            break
+    if kind is FailureClass.CONTACT and any(isinstance(inner, socket.gaierror) for inner in _inside(error)):
+        kind = FailureClass.RESOLVE
+    elif registering and kind in WHILE_REGISTERING:
+        kind = FailureClass.REGISTER
+    says = " ".join(str(error).split()) or type(error).__name__
+    return TransferError(
+        TransferFailure(
+            kind=kind,
+            says=f"{doing}: {says}",
+            side=Side.NODE if kind in LOCAL else Side.STORAGE,
+            remedy=remedy,
+            code=f"rucio {type(error).__name__}",
+            surl=surl,
+            retry_after_s=SICK_STORAGE_PAUSE_S if kind in TRANSIENT else None,
+        )
+    )
+
+
+def _inside(error: BaseException) -> Iterator[BaseException]:
+    """The exception and those it wraps, in any of the ways that HTTP libraries wrap them."""
+    seen: set[int] = set()
+    waiting: list[BaseException] = [error]
+    while waiting:
+        current = waiting.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        wrapped = (*current.args, getattr(current, "reason", None), current.__cause__, current.__context__)
+        waiting.extend(inner for inner in wrapped if isinstance(inner, BaseException))
