@@ -1,8 +1,5 @@
 """Planning: where an input can come from, where an output goes, and how failed attempts are judged."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-
 import msgspec
 import pytest
 from hypothesis import given
@@ -10,21 +7,17 @@ from hypothesis import strategies as st
 
 from picard_pilot.data.plan import NoPlan, address, destinations, rucio_path, sources
 from picard_pilot.data.verdicts import STAGEIN, STAGEOUT, stagein_fault, stageout_fault
-from picard_pilot.data.walk import Walk, walk
 from picard_pilot.diagnosis.catalogue.codes import BY_NAME
-from picard_pilot.model.files import Checksum, ChecksumKind, FileRole, FileSpec
+from picard_pilot.model.files import ChecksumKind, FileRole, FileSpec
 from picard_pilot.model.site import Activity, Endpoint, PathRule, Protocol, Queue, Site
 from picard_pilot.model.transfer import (
     AnyResult,
     FailureClass,
-    How,
     Side,
     Source,
     TransferFailure,
-    Transferred,
 )
 from picard_pilot.movers.file_url import path_of
-from picard_pilot.testing.clock import VirtualClock
 
 
 def endpoint(
@@ -195,89 +188,9 @@ def test_mismatches_by_kind_and_direction() -> None:
     assert stageout_fault(wrong, ChecksumKind.MD5) == "PUTMD5MISMATCH"
 
 
-# walking
-
-
-def entries(count: int) -> list[Source]:
-    """Sources A, B, C ..."""
-    return [
-        Source(surl=f"file:///{letter}", endpoint=endpoint(letter), reason="test")
-        for letter in "ABCDE"[:count]
-    ]
-
-
-def order(count: int, outcomes: dict[str, list[TransferFailure]]) -> list[tuple[str, float]]:
-    """The tries and pauses when entries fail as told and then for ever."""
-    plan = Walk(entries(count))
-    tried: list[tuple[str, float]] = []
-    while (chosen := plan.next()) is not None:
-        entry, pause_s = chosen
-        tried.append((entry.endpoint.name, pause_s))
-        told = outcomes[entry.endpoint.name]
-        plan.failed(entry, told.pop(0) if len(told) > 1 else told[0])
-    return tried
-
-
-FOR_EVER = failure(FailureClass.MISSING)
-SICK = failure(FailureClass.CONTACT, after_s=5.0)
-CHANGED = failure(FailureClass.CHECKSUM, after_s=0.0)
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "tried"),
-    [
-        ({"A": [FOR_EVER], "B": [FOR_EVER]}, [("A", 0), ("B", 0)]),
-        ({"A": [SICK], "B": [FOR_EVER]}, [("A", 0), ("B", 0), ("A", 5)]),
-        ({"A": [CHANGED], "B": [FOR_EVER]}, [("A", 0), ("A", 0), ("B", 0)]),
-        ({"A": [failure(FailureClass.SPACE, side=Side.NODE)], "B": [FOR_EVER]}, [("A", 0)]),
-        ({"A": [failure(FailureClass.CONTACT, after_s=3600)], "B": [SICK]}, [("A", 0), ("B", 0), ("B", 5)]),
-        ({"A": [SICK], "B": [SICK]}, [("A", 0), ("B", 0), ("A", 5), ("B", 5)]),
-    ],
-    ids=["for ever", "sick", "changed", "node", "too long", "all sick"],
-)
-def test_the_order_of_tries_by_class(
-    outcomes: dict[str, list[TransferFailure]], tried: list[tuple[str, float]]
-) -> None:
-    """Permanent: next at once. Transient: again after all others. Checksum: again at once. Node: the end."""
-    assert order(2, outcomes) == tried
-
-
-def test_a_walk_pauses_and_tells_every_attempt() -> None:
-    """On a virtual clock: A is sick, B lacks the file, A has recovered five seconds later."""
-    done = Transferred(
-        surl="file:///A",
-        size_bytes=3,
-        checksum=Checksum(ChecksumKind.ADLER32, "00000001"),
-        seconds=0.5,
-        how=How.COPY,
-        mover="local",
-    )
-    told: dict[str, list[AnyResult]] = {"A": [SICK, done], "B": [FOR_EVER]}
-    clock = VirtualClock()
-    at: list[tuple[str, float]] = []
-
-    async def perform(source: Source) -> Transferred | TransferFailure:
-        at.append((source.endpoint.name, clock.monotonic()))
-        outcome = told[source.endpoint.name].pop(0)
-        assert isinstance(outcome, (Transferred, TransferFailure))
-        return outcome
-
-    async def run(act: Callable[[Source], Awaitable[Transferred | TransferFailure]]) -> list[str]:
-        walking = asyncio.create_task(walk(entries(2), act, clock))
-        await clock.advance(60)
-        return [attempt.says() for attempt in await walking]
-
-    lines = asyncio.run(run(perform))
-    assert at == [("A", 0.0), ("B", 0.0), ("A", 5.0)]
-    assert lines == [
-        "A (test, file:///A): contact: contact!",
-        "B (test, file:///B): missing: missing!",
-        "A (test, file:///A): copy, 3 bytes in 0.500 s",
-    ]
-
-
 def test_values_survive_the_way_to_the_worker() -> None:
     """Everything of a plan is JSON and back without a loss."""
     source = sources(file(), site(DISK, pr=("DISK",)))[0]
+    sick = failure(FailureClass.CONTACT, after_s=5.0)
     assert msgspec.json.decode(msgspec.json.encode(source), type=Source) == source
-    assert msgspec.json.decode(msgspec.json.encode(SICK), type=AnyResult) == SICK  # type: ignore[arg-type]
+    assert msgspec.json.decode(msgspec.json.encode(sick), type=AnyResult) == sick  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ import msgspec
 from picard_pilot.data.crew import for_each
 from picard_pilot.data.plan import NoPlan, sources
 from picard_pilot.data.verdicts import stagein_fault
-from picard_pilot.data.walk import Attempt, many, walk
+from picard_pilot.data.walk import Attempt, Pace, many, walk
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.model.events import InputStaged
@@ -22,14 +22,11 @@ from picard_pilot.model.job import Job
 from picard_pilot.model.site import Activity, Endpoint, Site
 from picard_pilot.model.states import Phase
 from picard_pilot.model.transfer import FetchRequest, Source, TransferContext, TransferFailure, Transferred
-from picard_pilot.system.clock import Clock, RealClock
 
 RULE = "data.stagein"
 
 LEFTOVER_PATTERN = ".*.part"
 """Names under which a mover writes a file before it is complete."""
-
-REAL_CLOCK = RealClock()
 
 OnStaged = Callable[[InputStaged], Awaitable[None]]
 
@@ -51,7 +48,7 @@ async def stage_in(
     on_staged: OnStaged,
     local_files: Mapping[str, str] | None = None,
     allow_link: bool = True,
-    clock: Clock = REAL_CLOCK,
+    pace: Pace | None = None,
 ) -> StageInResult:
     """Bring the job's inputs into `directory`; safe to repeat after a crash at any point.
 
@@ -62,7 +59,7 @@ async def stage_in(
     Cancelling ends the transfers under way and leaves no partial file's content under a final name.
     """
     _remove_leftovers(directory, job)
-    run = _Run(job, site, directory, worker, on_staged, local_files or {}, allow_link, clock)
+    run = _Run(job, site, directory, worker, on_staged, local_files or {}, allow_link, pace or Pace())
     missing = [file for file in job.inputs if not run.still_there(file, done.get(file.lfn))]
     await for_each(missing, run.stage, lambda: not run.faults)
     _remove_leftovers(directory, job)
@@ -81,7 +78,7 @@ class _Run:
         on_staged: OnStaged,
         local_files: Mapping[str, str],
         allow_link: bool,
-        clock: Clock,
+        pace: Pace,
     ) -> None:
         self._job = job
         self._site = site
@@ -90,7 +87,7 @@ class _Run:
         self._on_staged = on_staged
         self._local_files = local_files
         self._allow_link = allow_link
-        self._clock = clock
+        self._pace = pace
         self.faults: list[Fault] = []
         self.decisions: list[str] = []
 
@@ -118,7 +115,7 @@ class _Run:
         except NoPlan as none:
             self._fail(none.fault, none.says)
             return
-        attempts = await walk(places, lambda source: self._fetch(file, source), self._clock)
+        attempts = await walk(places, lambda source: self._fetch(file, source), self._pace)
         self.decisions += [f"{file.lfn} from {attempt.says()}" for attempt in attempts]
         last = attempts[-1]
         if isinstance(last.outcome, Transferred):

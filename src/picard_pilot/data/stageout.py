@@ -12,9 +12,10 @@ import msgspec
 
 from picard_pilot.data.crew import for_each
 from picard_pilot.data.plan import NoPlan, destinations
-from picard_pilot.data.stagein import REAL_CLOCK, context
+from picard_pilot.data.policy import STAGEOUT
+from picard_pilot.data.stagein import context
 from picard_pilot.data.verdicts import stageout_fault
-from picard_pilot.data.walk import Attempt, many, walk
+from picard_pilot.data.walk import Attempt, Pace, many, walk
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.model.events import OutputStored
@@ -24,7 +25,6 @@ from picard_pilot.model.job import Job
 from picard_pilot.model.site import Activity, Endpoint, Site
 from picard_pilot.model.states import Phase
 from picard_pilot.model.transfer import Destination, StoreRequest, TransferFailure, Transferred
-from picard_pilot.system.clock import Clock
 
 RULE = "data.stageout"
 
@@ -54,7 +54,7 @@ async def stage_out(
     on_stored: OnStored,
     guids: Mapping[str, str] | None = None,
     activity: str = Activity.WRITE,
-    clock: Clock = REAL_CLOCK,
+    pace: Pace | None = None,
 ) -> StageOutResult:
     """Store `files` from `directory`; safe to repeat after a crash at any point.
 
@@ -62,7 +62,7 @@ async def stage_out(
     over the job's. `on_stored` is awaited for each output after it stands complete under its name. An output that
     cannot be stored does not keep the others from being stored. Cancelling ends the transfers under way.
     """
-    run = _Run(job, site, directory, worker, on_stored, guids or {}, activity, clock)
+    run = _Run(job, site, directory, worker, on_stored, guids or {}, activity, pace or Pace(limits=STAGEOUT))
     await for_each([file for file in files if file.lfn not in done], run.store, lambda: True)
     return StageOutResult(faults=tuple(run.faults), absent=tuple(run.absent), decisions=tuple(run.decisions))
 
@@ -88,7 +88,7 @@ class _Run:
         on_stored: OnStored,
         guids: Mapping[str, str],
         activity: str,
-        clock: Clock,
+        pace: Pace,
     ) -> None:
         self._job = job
         self._site = site
@@ -97,7 +97,7 @@ class _Run:
         self._on_stored = on_stored
         self._guids = guids
         self._activity = activity
-        self._clock = clock
+        self._pace = pace
         self.faults: list[Fault] = []
         self.absent: list[str] = []
         self.decisions: list[str] = []
@@ -118,7 +118,7 @@ class _Run:
             self._fail(none.fault, none.says)
             return
         guid = self._guids.get(file.lfn) or file.guid or new_guid()
-        attempts = await walk(places, lambda place: self._send(file, found, guid, place), self._clock)
+        attempts = await walk(places, lambda place: self._send(file, found, guid, place), self._pace)
         self.decisions += [f"{file.lfn} to {attempt.says()}" for attempt in attempts]
         last = attempts[-1]
         if isinstance(last.outcome, Transferred):

@@ -1,99 +1,233 @@
 """Walking an ordered list of sources or destinations until one works: which next, after which pause, and why.
 
-Building the list is `data.plan`; the transfer itself is `data.worker`.
+Building the lists is `data.sources` and `data.destinations`; what a failure means is `data.policy`; the transfer
+itself is `data.worker`.
 """
 
-from collections import deque
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
+import msgspec
+
+from picard_pilot.data.health import Health, Permit
+from picard_pilot.data.policy import STAGEIN, Decision, Place, RetryLimits, decide
 from picard_pilot.model.transfer import (
     Destination,
     FailureClass,
+    Opened,
+    Remedy,
     Side,
     Source,
     TransferFailure,
     Transferred,
 )
-from picard_pilot.system.clock import Clock
+from picard_pilot.system.clock import Clock, RealClock
 
-TRIES_PER_ENTRY = 2
-"""A second try helps where the way or the moment was bad; a third was never seen to."""
+Entry = TypeVar("Entry", bound=Source | Destination)
 
-LONGEST_PAUSE_S = 60.0
-"""A storage that asks for more is passed over."""
+Outcome = Transferred | Opened | TransferFailure
 
-Entry = TypeVar("Entry", Source, Destination)
+ANSWERS = frozenset({FailureClass.MISSING, FailureClass.CHECKSUM, FailureClass.AUTH, FailureClass.SPACE})
+"""Failures that only a storage in working order can tell."""
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How the walks of a pilot go on: made once, and with `msgspec.structs.replace` for another end or other limits.
+
+    `ends_at` is the moment on the clock's monotonic time after which nothing is begun; None: only the limits'
+    patience counts. `health` is shared by all walks; without one each `Pace` has its own. `renew` is awaited before
+    a try with a renewed credential; without it the credential is just read anew.
+    """
+
+    clock: Clock = msgspec.field(default_factory=RealClock)
+    dice: random.Random = msgspec.field(default_factory=random.Random)
+    limits: RetryLimits = STAGEIN
+    health: Health | None = None
+    ends_at: float | None = None
+    renew: Callable[[], Awaitable[None]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.health is None:
+            msgspec.structs.force_setattr(self, "health", Health(self.clock, self.dice))
 
 
 class Attempt(NamedTuple):
-    """One try and what became of it, in a sentence for the journal."""
+    """One try, what became of it and what followed from that, for the journal, the log and the traces.
+
+    `number` counts the attempts of one walk from 1; 0 is an entry that was not tried since time was up. `began_at` is
+    in UTC seconds. `then` is the decision after a failure.
+    """
 
     entry: Source | Destination
-    outcome: Transferred | TransferFailure
+    outcome: Outcome
+    began_at: float
+    number: int
+    then: str = ""
 
     def says(self) -> str:
-        """Where, why there, and what happened."""
+        """Where, why there, what happened and what was done about it."""
         place = f"{self.entry.endpoint.name} ({self.entry.reason}, {self.entry.surl})"
-        if isinstance(self.outcome, TransferFailure):
-            return f"{place}: {self.outcome.kind}: {self.outcome.says}"
-        return f"{place}: {self.outcome.how}, {self.outcome.size_bytes} bytes in {self.outcome.seconds:.3f} s"
+        match self.outcome:
+            case TransferFailure(kind=kind, says=says):
+                return f"{place}: {kind}: {says}" + (f"; {self.then}" if self.then else "")
+            case Opened(seconds=seconds):
+                return f"{place}: opened in {seconds:.3f} s"
+            case Transferred(how=how, size_bytes=size_bytes, seconds=seconds):
+                return f"{place}: {how}, {size_bytes} bytes in {seconds:.3f} s"
 
 
 def many(attempts: Sequence[Attempt]) -> str:
     """How often it was tried, for the end of a sentence; nothing when it was tried once."""
-    return "" if len(attempts) == 1 else f" after {len(attempts)} attempts"
+    tried = sum(attempt.number > 0 for attempt in attempts)
+    return "" if tried == 1 else f" after {tried} attempts"
 
 
-class Walk(Generic[Entry]):
-    """The order of tries, without doing them.
-
-    A checksum failure repeats the same entry first, since the way may have changed the bytes; other transient
-    failures come again after all other entries; a failure that cannot go away, or one of the node, does not.
-    """
-
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self._waiting: deque[tuple[Entry, float]] = deque((entry, 0.0) for entry in entries)
-        self._tries: dict[str, int] = {}
-
-    def next(self) -> tuple[Entry, float] | None:
-        """The next entry and the pause in seconds before it; None at the end of the list."""
-        if not self._waiting:
-            return None
-        entry, pause_s = self._waiting.popleft()
-        self._tries[entry.surl] = self._tries.get(entry.surl, 0) + 1
-        return entry, pause_s
-
-    def failed(self, entry: Entry, failure: TransferFailure) -> None:
-        """Take a failure into account."""
-        if failure.side is Side.NODE and failure.retry_after_s is None:
-            self._waiting.clear()  # no other storage can mend this node
-        elif (
-            failure.retry_after_s is not None
-            and failure.retry_after_s <= LONGEST_PAUSE_S
-            and self._tries[entry.surl] < TRIES_PER_ENTRY
-        ):
-            if failure.kind is FailureClass.CHECKSUM:
-                self._waiting.appendleft((entry, failure.retry_after_s))
-            else:
-                self._waiting.append((entry, failure.retry_after_s))
+def door_of(entry: Source | Destination) -> str:
+    """What is sick when it is sick: the endpoint by one of its protocols and hosts."""
+    parts = urlsplit(entry.surl)
+    return f"{entry.endpoint.name} {parts.scheme}://{parts.netloc}"
 
 
 async def walk(
     entries: Sequence[Entry],
-    perform: Callable[[Entry], Awaitable[Transferred | TransferFailure]],
-    clock: Clock,
+    perform: Callable[[Entry], Awaitable[Outcome]],
+    pace: Pace,
+    *,
+    on_attempt: Callable[[Attempt], None] | None = None,
 ) -> list[Attempt]:
-    """Try the entries until one works. All attempts in order: if the last one failed, all did."""
-    order = Walk(entries)
-    attempts: list[Attempt] = []
-    while (chosen := order.next()) is not None:
-        entry, pause_s = chosen
-        if pause_s:
-            await clock.sleep(pause_s)
-        outcome = await perform(entry)
-        attempts.append(Attempt(entry, outcome))
-        if isinstance(outcome, Transferred):
-            break
-        order.failed(entry, outcome)
-    return attempts
+    """Try the entries until one works. All attempts in order, at least one: if the last one failed, all did.
+
+    A failed entry comes again as `data.policy` says, and never while another could go on. Nothing is begun after
+    the end of the time. `on_attempt` is called after each try that was made. Cancelling cancels the try under way.
+    """
+    walking = _Walk(entries, perform, pace, on_attempt)
+    await walking.run()
+    return walking.attempts
+
+
+class _Waiting(Generic[Entry]):
+    """An entry that may still be tried: how often it was, and not before when (monotonic)."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self.tries = 0
+        self.not_before = float("-inf")
+
+
+class _Walk(Generic[Entry]):
+    """One walk under way."""
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        perform: Callable[[Entry], Awaitable[Outcome]],
+        pace: Pace,
+        on_attempt: Callable[[Attempt], None] | None,
+    ) -> None:
+        assert pace.health is not None
+        self._pace = pace
+        self._clock = pace.clock
+        self._health = pace.health
+        self._perform = perform
+        self._on_attempt = on_attempt
+        self._waiting = [_Waiting(entry) for entry in entries]
+        patient_until = self._clock.monotonic() + pace.limits.patience_s
+        self._ends_at = patient_until if pace.ends_at is None else min(pace.ends_at, patient_until)
+        self.attempts: list[Attempt] = []
+
+    async def run(self) -> None:
+        """Walk on until one worked, none is left or the time is over."""
+        while self._waiting:
+            if self._clock.monotonic() > self._ends_at:
+                self._no_time_left(self._clock.monotonic())
+                return
+            chosen = self._choose()
+            if chosen is not None:
+                if await self._try(*chosen):
+                    return
+                continue
+            wakes = min(waiting.not_before for waiting in self._waiting)
+            if wakes > self._ends_at:
+                self._no_time_left(wakes)
+                return
+            await self._clock.sleep(wakes - self._clock.monotonic())
+
+    def _choose(self) -> tuple[_Waiting[Entry], Permit] | None:
+        """The first entry that may be tried now. One whose endpoint is sick is put off until it may be asked."""
+        now = self._clock.monotonic()
+        for waiting in self._waiting:
+            if waiting.not_before > now:
+                continue
+            permit = self._health.ask(door_of(waiting.entry))
+            if permit.wait_s <= 0:
+                return waiting, permit
+            waiting.not_before = now + permit.wait_s
+        return None
+
+    async def _try(self, waiting: _Waiting[Entry], permit: Permit) -> bool:
+        """Try one entry; whether it worked."""
+        waiting.tries += 1
+        began_at = self._clock.now_utc()
+        try:
+            outcome = await self._perform(waiting.entry)
+        except BaseException:  # cancelled for the most part: whoever asks next may have the probe
+            self._health.unused(permit)
+            raise
+        if not isinstance(outcome, TransferFailure):
+            self._health.worked(permit, waiting.entry.surl)
+            self._tell(waiting, outcome, began_at, "")
+            return True
+        decision = decide(outcome, waiting.tries, self._pace.limits, self._pace.dice)
+        self._learn(waiting.entry, outcome, decision, permit)
+        self._tell(waiting, outcome, began_at, decision.says)
+        await self._put_back(waiting, decision)
+        return False
+
+    def _tell(self, waiting: _Waiting[Entry], outcome: Outcome, began_at: float, then: str) -> None:
+        number = len(self.attempts) + 1
+        attempt = Attempt(waiting.entry, outcome, began_at, number, then)
+        self.attempts.append(attempt)
+        if self._on_attempt is not None:
+            self._on_attempt(attempt)
+
+    def _learn(self, entry: Entry, failure: TransferFailure, decision: Decision, permit: Permit) -> None:
+        """What a failure says about the storage and the copy."""
+        if failure.side is Side.NODE:
+            self._health.unused(permit)
+            return
+        if decision.rule.sick:
+            self._health.failed(permit)
+        elif failure.kind in ANSWERS:
+            self._health.worked(permit)
+        else:
+            self._health.unused(permit)
+        if decision.rule.bad and decision.place is Place.NOWHERE and isinstance(entry, Source):
+            self._health.remember_bad(entry.surl, failure.says)
+
+    async def _put_back(self, waiting: _Waiting[Entry], decision: Decision) -> None:
+        self._waiting.remove(waiting)
+        if decision.rule.remedy is Remedy.STOP:
+            self._waiting.clear()
+        elif decision.place is Place.FRONT:
+            self._waiting.insert(0, waiting)
+            if decision.rule.remedy is Remedy.RENEW and self._pace.renew is not None:
+                await self._pace.renew()
+        elif decision.place is Place.BACK:
+            waiting.not_before = self._clock.monotonic() + decision.pause_s
+            self._waiting.append(waiting)
+
+    def _no_time_left(self, wakes: float) -> None:
+        """Note what would have been next, had there been time."""
+        waiting = min(self._waiting, key=lambda waiting: waiting.not_before)
+        wait_s = max(0.0, wakes - self._clock.monotonic())
+        why = f"the next try could begin in {wait_s:.0f} s only" if wait_s else "no try could begin any more"
+        failure = TransferFailure(
+            kind=FailureClass.TIMEOUT,
+            says=f"the time for this file is used up: {why}",
+            remedy=Remedy.NEXT,
+            endpoint=waiting.entry.endpoint.name,
+            surl=waiting.entry.surl,
+        )
+        self.attempts.append(Attempt(waiting.entry, failure, self._clock.now_utc(), 0))
