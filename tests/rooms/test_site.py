@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from picard_pilot.model.files import ChecksumKind
+from picard_pilot.model.policy import AltStageOut
 from picard_pilot.model.site import Activity, PathRule
 from picard_pilot.site.errors import SiteError
 from picard_pilot.site.load import SourceRef, explain, load_site, require_usable, source_for
@@ -39,6 +40,10 @@ def test_the_sample_queue_is_read_whole() -> None:
     assert queue.movers_for(Activity.WRITE) == ("local",)
     assert queue.environment == {"LC_ALL": "C.UTF-8"}
     assert queue.extra == {}
+    assert [pattern.path for pattern in queue.local_files] == [
+        "/cvmfs/db.example/DBRelease/{1}/{0}",
+        "/cvmfs/sw.example/FSRelease/{version}.tgz",
+    ]
     disk = site.endpoints["LOCAL_DATADISK"]
     assert disk.prefixes_for(Activity.READ) == ("file:///srv/picard/datadisk/rucio",)
     assert (disk.paths, disk.checksum, disk.active) == (PathRule.RUCIO, ChecksumKind.ADLER32, True)
@@ -157,6 +162,23 @@ def test_without_any_source_nothing_is_guessed() -> None:
         ("[queue]\nQ = 1", "queue.Q"),
         ("queue = 1", "queue"),
         ('[queue.Q]\nendpoints.pr = ["E"]\n[endpoint.E]\nprotocols = ["/srv"]', "endpoint.E.protocols"),
+        ("[queue.Q]\ndirect_access_threshold_mb = -1", "queue.Q.direct_access_threshold_mb"),
+        ("[queue.Q]\ndirect_access_threshold_mb = 1.5", "queue.Q.direct_access_threshold_mb"),
+        ('[queue.Q]\nalt_stage_out = "yes"', "queue.Q.alt_stage_out"),
+        ('[queue.Q]\ntrace_url = "root://h:1094//x"', "queue.Q.trace_url"),
+        ("[queue.Q.local_files]", "queue.Q.local_files"),
+        ('[[queue.Q.local_files]]\nnames = "a"', "queue.Q.local_files"),
+        ('[[queue.Q.local_files]]\nnames = "("\npath = "/a"', "queue.Q.local_files"),
+        ('[[queue.Q.local_files]]\nnames = "a"\npath = "a"', "queue.Q.local_files"),
+        ('[[queue.Q.local_files]]\nnames = "a"\npath = "/a/../b"', "queue.Q.local_files"),
+        ('[[queue.Q.local_files]]\nnames = "a"\npath = "/a/{1}"', "queue.Q.local_files"),
+        ('[[queue.Q.local_files]]\nnames = "a"\npath = "/a/{0.b}"', "queue.Q.local_files"),
+        ('[[queue.Q.local_files]]\nnames = "a"\npath = "/a/{0"', "queue.Q.local_files"),
+        ("[queue.Q.federation]\nmax_bytes = 1", "queue.Q.federation"),
+        ('[queue.Q.federation]\nredirector = "host"', "queue.Q.federation"),
+        ('[queue.Q.federation]\nredirector = "root://h//a"\nmax_bytes = 0', "queue.Q.federation"),
+        ('[queue.Q.federation]\nredirector = "root://h//a"\npaths = "catalogue"', "queue.Q.federation"),
+        ('[queue.Q.federation]\nredirector = "root://h//a"\nmaxbytes = 1', "queue.Q.federation"),
         (
             '[queue.Q]\nendpoints.pr = ["E"]\n[endpoint.E]\nprotocols = ["file://srv/x"]',
             "endpoint.E.protocols",
@@ -266,3 +288,89 @@ def test_config_show_tells_the_origin_of_every_fact() -> None:
     (row,) = json.loads(shown.stdout)["data"]
     assert row["value"] == "4000"
     assert row["origin"] == f"toml {TOML.path}: {key}"
+
+
+DATA_FACTS = """
+[queue.Q]
+direct_access_threshold_mb = 100
+alt_stage_out = "force"
+trace_url = "https://traces.example/t"
+[queue.Q.endpoints]
+read_alternative = ["E"]
+write_alternative = ["E"]
+[queue.Q.federation]
+redirector = "root://redirector.example:1094//atlas"
+paths = "flat"
+max_bytes = 5000
+[[queue.Q.local_files]]
+names = "a(.*)"
+path = "/cvmfs/{1}"
+[endpoint.E]
+protocols = ["file:///srv"]
+"""
+
+
+def test_what_a_queue_says_about_its_data(tmp_path: Path) -> None:
+    """Threshold, alternatives, federation and files on the node, each with its origin."""
+    site = load_site("Q", [toml(tmp_path, DATA_FACTS)])
+    queue = site.queue
+    assert queue.direct_access_threshold_bytes == 100 << 20
+    assert queue.alt_stage_out is AltStageOut.FORCE
+    assert queue.trace_url == "https://traces.example/t"
+    assert queue.endpoints_for(Activity.READ_ALTERNATIVE) == ("read_alternative", ("E",))
+    assert queue.endpoints_for(Activity.WRITE_ALTERNATIVE) == ("write_alternative", ("E",))
+    assert queue.federation is not None
+    assert (queue.federation.paths, queue.federation.max_bytes) == (PathRule.FLAT, 5000)
+    rows = {row.key: row for row in explain(site)}
+    assert rows["queue.Q.local_files"].value == "a(.*) -> /cvmfs/{1}"
+    assert rows["queue.Q.local_files"].origin.detail.endswith("site.toml: queue.Q.local_files")
+    assert rows["queue.Q.federation"].value == (
+        "root://redirector.example:1094//atlas (flat paths, at most 5000 bytes per job)"
+    )
+    assert rows["queue.Q.direct_access_threshold_bytes"].origin.source == "toml"
+
+
+@pytest.mark.parametrize(
+    ("entry", "alternative", "redirector", "key"),
+    [
+        ({"params": {"allow_altstageout": True}}, AltStageOut.ON, None, "params.allow_altstageout"),
+        ({"params": {"allow_altstageout": "false"}}, AltStageOut.OFF, None, "params.allow_altstageout"),
+        ({"catchall": "a=b,force_alt_stageout"}, AltStageOut.FORCE, None, "catchall"),
+        ({"catchall": "allow_alt_stageout;x"}, AltStageOut.ON, None, "catchall"),
+        ({"faxredirector": "root://r:1094//atlas", "allowfax": "retry"}, None, "root://r:1094//atlas", None),
+        ({"faxredirector": "root://r:1094//atlas", "allowfax": False}, None, None, None),
+        ({"faxredirector": "", "allowfax": True}, None, None, None),
+        ({"catchall": "faxredirector=root://r//x,allowfax=True"}, None, "root://r//x", None),
+    ],
+)
+def test_what_cric_says_about_alternatives(
+    tmp_path: Path,
+    entry: dict[str, object],
+    alternative: AltStageOut | None,
+    redirector: str | None,
+    key: str | None,
+) -> None:
+    """CRIC keeps these among its params, in its catchall, or as keys of old."""
+    path = tmp_path / "q.json"
+    path.write_text(json.dumps({"nickname": "Q", "panda_resource": "Q", **entry}))
+    queue = load_site("Q", [source_for(path)]).queue
+    assert queue.alt_stage_out is alternative
+    assert (queue.federation.redirector if queue.federation else None) == redirector
+    if key:
+        assert queue.origins["alt_stage_out"].detail.endswith(f"Q.{key}")
+
+
+@pytest.mark.parametrize(
+    ("entry", "key"),
+    [
+        ({"params": {"allow_altstageout": "perhaps"}}, "Q.params.allow_altstageout"),
+        ({"faxredirector": "redirector", "allowfax": True}, "Q.faxredirector"),
+    ],
+)
+def test_bad_words_about_alternatives_in_cric(tmp_path: Path, entry: dict[str, object], key: str) -> None:
+    """Named with their file and key, as all others."""
+    path = tmp_path / "q.json"
+    path.write_text(json.dumps({"nickname": "Q", "panda_resource": "Q", **entry}))
+    with pytest.raises(SiteError) as raised:
+        load_site("Q", [source_for(path)])
+    assert raised.value.what == f"{path}: the value of {key} cannot be used"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from picard_pilot.model.site import Endpoint, Origin, Queue, QueueLimits, Site
+from picard_pilot.model.site import Endpoint, Federation, LocalFiles, Origin, Queue, QueueLimits, Site
 from picard_pilot.model.trouble import nearest
 from picard_pilot.site.errors import SiteError
 from picard_pilot.site.facts import Facts
@@ -176,8 +176,17 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
-        return ", ".join(str(getattr(entry, "prefix", entry)) for entry in value)
+        return ", ".join(_shown_entry(entry) for entry in value)
+    if isinstance(value, Federation):
+        limit = "" if value.max_bytes is None else f", at most {value.max_bytes} bytes per job"
+        return f"{value.redirector} ({value.paths} paths{limit})"
     return str(value)
+
+
+def _shown_entry(entry: object) -> str:
+    if isinstance(entry, LocalFiles):
+        return f"{entry.names} -> {entry.path}"
+    return str(getattr(entry, "prefix", entry))
 
 
 def _unknown_queue(name: str, opened: Sequence[SiteSource]) -> SiteError:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from picard_pilot.model.files import ChecksumKind
+from picard_pilot.model.policy import AltStageOut
 from picard_pilot.model.site import PathRule, Protocol
 from picard_pilot.site.facts import BadValue, Reader
 
@@ -121,7 +122,7 @@ def table(value: object) -> dict[str, object] | None:
     return {str(key): entry for key, entry in value.items()}
 
 
-def choice(kinds: type[PathRule] | type[ChecksumKind]) -> Reader:
+def choice(kinds: type[PathRule] | type[ChecksumKind] | type[AltStageOut]) -> Reader:
     """One word of a closed list."""
 
     def read(value: object) -> object:

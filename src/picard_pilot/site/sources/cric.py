@@ -1,7 +1,8 @@
 """Site facts from CRIC's JSON: PanDA queues and DDM endpoints, a whole export or one entry.
 
 Lenient where CRIC is loose (numbers as text, empty for unset, 0 for no limit). Fetching such files is not done
-here; what a catchall flag means is the business of the experiment that invented it.
+here; what a catchall flag means is the business of the experiment that invented it, but for those by which queues
+have always named their federation and their alternative stage-out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,8 @@ from typing import ClassVar
 
 import msgspec
 
-from picard_pilot.model.site import PathRule, Protocol
+from picard_pilot.model.policy import AltStageOut
+from picard_pilot.model.site import Federation, PathRule, Protocol
 from picard_pilot.site import readers as read
 from picard_pilot.site.facts import BadValue, FactField, Facts, bad_value, read_fields
 from picard_pilot.site.sources.base import SiteSource
@@ -26,6 +28,9 @@ MOVER_NAMES = {
 QUEUE_MARKS = ("nickname", "panda_resource", "astorages", "acopytools")
 ENDPOINT_MARKS = ("arprotocols", "rprotocols", "is_deterministic")
 """Keys by which an entry of a file shows what it describes."""
+
+FEDERATION_WORDS = ("true", "retry", "1", "yes")
+"""The words of `allowfax` for which the redirector counts."""
 
 
 def _movers(value: object) -> dict[str, tuple[str, ...]] | None:
@@ -67,6 +72,14 @@ QUEUE_FIELDS = (
     FactField("catchall", "catchall", read.lenient_text),
     FactField("params", "params", read.table),
 )
+
+
+def _catchall_words(value: object) -> dict[str, str]:
+    """The `name=value` words of a catchall; one without a value is `true`."""
+    if not isinstance(value, str):
+        return {}
+    words = (word.partition("=") for word in value.replace(";", ",").split(","))
+    return {name.strip(): text.strip() if equals else "true" for name, equals, text in words if name.strip()}
 
 
 def _paths(value: object) -> PathRule | None:
@@ -119,7 +132,40 @@ class CricSource(SiteSource):
         raw.pop("nickname", None)
         if not raw.get("acopytools") and isinstance(raw.get("copytools"), Mapping):
             raw["acopytools"] = {"default": list(raw["copytools"])}  # type: ignore[call-overload]
-        return read_fields(raw, QUEUE_FIELDS, kind=self.kind, place=str(self.path), label=name)
+        facts = read_fields(raw, QUEUE_FIELDS, kind=self.kind, place=str(self.path), label=name)
+        self._put_alternatives(facts, raw, name)
+        return facts
+
+    def _put_alternatives(self, facts: Facts, raw: Mapping[str, object], name: str) -> None:
+        """Alternative stage-out and federation, which CRIC keeps in `params`, `catchall` or keys of their own."""
+        words = _catchall_words(raw.get("catchall"))
+        params = raw.get("params")
+        params = params if isinstance(params, Mapping) else {}
+        place = str(self.path)
+        try:
+            allowed = read.lenient_flag(params.get("allow_altstageout"))
+        except BadValue as bad:
+            key = f"{name}.params.allow_altstageout"
+            raise bad_value(place, key, params["allow_altstageout"], str(bad)) from None
+        if "force_alt_stageout" in words:
+            facts.put("alt_stage_out", AltStageOut.FORCE, self.origin(f"{name}.catchall"))
+        elif "allow_alt_stageout" in words:
+            facts.put("alt_stage_out", AltStageOut.ON, self.origin(f"{name}.catchall"))
+        elif allowed is not None:
+            word = AltStageOut.ON if allowed else AltStageOut.OFF
+            facts.put("alt_stage_out", word, self.origin(f"{name}.params.allow_altstageout"))
+        for key, table in (("faxredirector", raw), ("catchall", words)):
+            redirector = str(table.get("faxredirector") or "").strip()
+            if redirector.lower() in ("", "null", "none"):
+                continue
+            if str(table.get("allowfax") or "").strip().lower() not in FEDERATION_WORDS:
+                continue
+            try:
+                facts.put(
+                    "federation", Federation(redirector=read.prefix(redirector)), self.origin(f"{name}.{key}")
+                )
+            except BadValue as bad:
+                raise bad_value(place, f"{name}.{key}", redirector, str(bad)) from None
 
     def endpoint_names(self) -> tuple[str, ...]:
         """The endpoints' names."""

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from picard_pilot.model.files import ChecksumKind
+from picard_pilot.model.policy import AltStageOut
 from picard_pilot.model.site import PathRule
+from picard_pilot.site import data_readers as data
 from picard_pilot.site import readers as read
 from picard_pilot.site.facts import FactField, Facts, bad_value, read_fields
 from picard_pilot.site.sources.base import SiteSource
@@ -30,6 +32,11 @@ QUEUE_FIELDS = (
     FactField("allow_wan", "allow_wan", read.flag),
     FactField("direct_access_lan", "direct_access_lan", read.flag),
     FactField("direct_access_wan", "direct_access_wan", read.flag),
+    FactField("direct_access_threshold_mb", "direct_access_threshold_bytes", data.megabytes),
+    FactField("local_files", "local_files", data.local_files),
+    FactField("federation", "federation", data.federation),
+    FactField("alt_stage_out", "alt_stage_out", read.choice(AltStageOut)),
+    FactField("trace_url", "trace_url", data.web_address),
     FactField("container_type", "container_type", read.text),
     FactField("container_options", "container_options", read.text),
     FactField("catchall", "catchall", read.text),
