@@ -107,7 +107,8 @@ class FaultyServer:
         self.seen: list[Seen] = []
         self.connections = 0
         self._lock = threading.Lock()
-        self._closing = threading.Event()
+        self.closing = threading.Event()
+        """Set while it is down or going down: what waits for something else must end."""
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._listener = self._listen(0)
@@ -126,7 +127,7 @@ class FaultyServer:
 
     def down(self) -> None:
         """Stop listening and cut all connections; further attempts are refused until `up`."""
-        self._closing.set()
+        self.closing.set()
         # A blocked accept is woken by shutdown, not by close.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -142,7 +143,7 @@ class FaultyServer:
 
     def up(self) -> None:
         """Listen again on the same port."""
-        self._closing.clear()
+        self.closing.clear()
         self._listener = self._listen(self.port)
         self._start_accepting()
 
@@ -167,7 +168,7 @@ class FaultyServer:
         thread.start()
 
     def _accept(self, listener: socket.socket) -> None:
-        while not self._closing.is_set():
+        while not self.closing.is_set():
             try:
                 connection, _ = listener.accept()
             except OSError:
@@ -186,8 +187,8 @@ class FaultyServer:
                     self.connections += 1
                     number = self.connections
                 connection = secured
-                if not self._closing.is_set():
-                    self._converse(connection, number)
+                if not self.closing.is_set():
+                    self.converse(connection, number)
         except OSError:
             pass  # the client went, or the test is over
         finally:
@@ -203,7 +204,8 @@ class FaultyServer:
         except OSError:
             return None  # the client did not like us
 
-    def _converse(self, connection: socket.socket, number: int) -> None:
+    def converse(self, connection: socket.socket, number: int) -> None:
+        """Serve one connection to its end, in a thread of its own; a subclass may speak otherwise."""
         with connection.makefile("rb") as stream:
             while (seen := _read_request(stream, connection, number)) is not None:
                 with self._lock:
@@ -215,7 +217,7 @@ class FaultyServer:
     def _react(self, connection: socket.socket, reaction: Reaction) -> bool:
         """True when the connection goes on."""
         if isinstance(reaction, Slow):
-            self._closing.wait(reaction.pause_s)
+            self.closing.wait(reaction.pause_s)
             reaction = reaction.then
         if isinstance(reaction, Say):
             connection.sendall(_head(reaction.status, reaction.headers, len(reaction.body)) + reaction.body)
@@ -224,7 +226,7 @@ class FaultyServer:
             connection.sendall(_head(200, (), reaction.announced_bytes) + reaction.body)
         elif isinstance(reaction, Drip):
             for byte in _head(200, (), len(reaction.body)) + reaction.body:
-                if self._closing.wait(reaction.pause_s):
+                if self.closing.wait(reaction.pause_s):
                     break
                 connection.sendall(bytes([byte]))
         elif isinstance(reaction, Raw):
@@ -233,8 +235,13 @@ class FaultyServer:
             # Readable means that the client is gone, or that this server closes.
             connection.recv(1)
         elif isinstance(reaction, Reset):
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
+            reset_at_close(connection)
         return False
+
+
+def reset_at_close(connection: socket.socket) -> None:
+    """Let the end of this connection be a reset instead of a goodbye."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
 
 
 def _one_by_one(reactions: Iterable[Reaction]) -> Callable[[Seen], Reaction]:
