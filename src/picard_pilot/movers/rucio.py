@@ -16,6 +16,7 @@ os.environ["RUCIO_CLIENT_MODE"] = "1"
 from rucio.client.didclient import DIDClient  # type: ignore[import-untyped]
 from rucio.client.replicaclient import ReplicaClient  # type: ignore[import-untyped]
 from rucio.common.exception import (  # type: ignore[import-untyped]
+    DatabaseException,
     DataIdentifierAlreadyExists,
     DataIdentifierNotFound,
     Duplicate,
@@ -58,11 +59,25 @@ ALREADY = (
 )
 """How Rucio says that somebody, perhaps we, did the same before."""
 
+SOMEBODY_WAS_FASTER = (*ALREADY, DatabaseException)
+"""Two that add the same at one moment: the second one hears of the database's own complaint."""
+
 Answer = TypeVar("Answer")
 
 
 class _Client(ReplicaClient, DIDClient):  # type: ignore[misc]
     """Rucio's client for replicas and datasets, with one login for both."""
+
+
+class _LastWords(logging.Handler):
+    """Keeps the last error that the library logged in a thread: of a lost connection it raises no more than that."""
+
+    def __init__(self, here: threading.local) -> None:
+        super().__init__(logging.ERROR)
+        self._here = here
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._here.words = record.getMessage()
 
 
 class RucioCatalogue(SiteMover):
@@ -77,9 +92,11 @@ class RucioCatalogue(SiteMover):
 
     def __init__(self) -> None:
         self._here = threading.local()
-        self._silent = logging.getLogger("picard.rucio")
-        # At its debug level the library logs tokens.
-        self._silent.disabled = True
+        self._log = logging.getLogger("picard.rucio")
+        # At its debug level the library logs tokens; of its errors the last one is evidence.
+        self._log.setLevel(logging.ERROR)
+        self._log.propagate = False
+        self._log.handlers = [_LastWords(self._here)]
 
     def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
         """A catalogue moves nothing."""
@@ -119,14 +136,14 @@ class RucioCatalogue(SiteMover):
         """
         file, endpoint = _new_file(request, stored)
         doing = f"registering {request.lfn} at {endpoint.name}"
-        here = self._look(doing, request, stored, file)
-        if endpoint.name not in here:
+        if endpoint.name not in self._look(doing, request, stored, file):
             try:
                 self._tell(
                     doing, request, lambda client: client.add_replicas(rse=endpoint.name, files=[file])
                 )
-            except ALREADY:  # somebody was faster; as good, if it is the same file
-                self._look(doing, request, stored, file)
+            except SOMEBODY_WAS_FASTER as error:  # as good, if it is the same file at the same place
+                if endpoint.name not in self._look(doing, request, stored, file):
+                    raise self._failed(error, doing, request.surl, registering=True) from error
         if request.dataset:
             self._attach(request, file, *_dataset(request.dataset, str(request.scope)))
 
@@ -156,47 +173,52 @@ class RucioCatalogue(SiteMover):
     def _attach(self, request: StoreRequest, file: dict[str, Any], scope: str, name: str) -> None:
         doing = f"attaching {request.lfn} to {scope}:{name}"
         dids = [{"scope": file["scope"], "name": file["name"]}]
-
-        def attach(client: Any) -> None:
-            client.attach_dids(scope=scope, name=name, dids=dids)
-
         try:
             try:
-                self._tell(doing, request, attach)
+                self._tell(doing, request, lambda client: client.attach_dids(scope, name, dids))
             except DataIdentifierNotFound:
                 try:
-                    self._tell(doing, request, lambda client: client.add_dataset(scope=scope, name=name))
-                except ALREADY:
-                    pass  # another pilot made it a moment ago
-                self._tell(doing, request, attach)
+                    self._tell(doing, request, lambda client: client.add_dataset(scope, name))
+                except SOMEBODY_WAS_FASTER:
+                    pass
+                self._tell(doing, request, lambda client: client.attach_dids(scope, name, dids))
         except ALREADY:
             pass
+        except DatabaseException as error:
+            content = self._ask(doing, lambda client: list(client.list_content(scope, name)), request.surl)
+            if not any(row["name"] == file["name"] for row in content):
+                raise self._failed(error, doing, request.surl, registering=True) from error
         except DataIdentifierNotFound as error:
-            raise classified(error, doing=doing, surl=request.surl, registering=True) from error
+            raise self._failed(error, doing, request.surl, registering=True) from error
 
     def _tell(self, doing: str, request: StoreRequest, act: Callable[[Any], object]) -> None:
         """Change the catalogue. What a repetition or a missing dataset causes is raised as the library has it."""
         try:
             act(self._client())
-        except (*ALREADY, DataIdentifierNotFound):
+        except (*SOMEBODY_WAS_FASTER, DataIdentifierNotFound):
             raise
         except (RucioException, *NOT_RUCIO) as error:
-            self._here.client = None
-            raise classified(error, doing=doing, surl=request.surl, registering=True) from error
+            raise self._failed(error, doing, request.surl, registering=True) from error
 
     def _ask(self, doing: str, ask: Callable[[Any], Answer], surl: str | None = None) -> Answer:
         try:
             return ask(self._client())
         except (RucioException, *NOT_RUCIO) as error:
-            self._here.client = None
-            raise classified(error, doing=doing, surl=surl, registering=surl is not None) from error
+            raise self._failed(error, doing, surl, registering=surl is not None) from error
+
+    def _failed(
+        self, error: BaseException, doing: str, surl: str | None, *, registering: bool
+    ) -> TransferError:
+        """The classified failure; the next question of this thread begins with a fresh login."""
+        self._here.client = None
+        words: str | None = getattr(self._here, "words", None)
+        return classified(error, doing=doing, surl=surl, registering=registering, last_words=words)
 
     def _client(self) -> Any:
         """One per thread, since its connection is; made anew after a failure, with what its files then say."""
+        self._here.words = None
         if getattr(self._here, "client", None) is None:
-            self._here.client = _Client(
-                timeout=self.timeout_s, user_agent="picard-pilot", logger=self._silent
-            )
+            self._here.client = _Client(timeout=self.timeout_s, user_agent="picard-pilot", logger=self._log)
         return self._here.client
 
 

@@ -4,8 +4,6 @@ What the catalogue is asked and told is `movers.rucio`.
 """
 
 import configparser
-import socket
-from collections.abc import Iterator
 
 from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import RequestException, Timeout
@@ -90,18 +88,29 @@ TRANSIENT = frozenset({FailureClass.CONTACT, FailureClass.TIMEOUT})
 LOCAL = frozenset({FailureClass.SPECIFICATION})
 
 
-def classified(error: BaseException, *, doing: str, surl: str | None, registering: bool) -> TransferError:
-    """The failure for an exception of the library while `doing` something; its class is kept as the code."""
+NO_ADDRESS = "NameResolutionError"
+"""What the HTTP library's text has in it where a name leads nowhere."""
+
+
+def classified(
+    error: BaseException, *, doing: str, surl: str | None, registering: bool, last_words: str | None = None
+) -> TransferError:
+    """The failure for an exception of the library while `doing` something; its class is kept as the code.
+
+    `last_words` is the last error that the library logged: it keeps the cause of a lost connection to itself.
+    """
     kind, remedy = FailureClass.TRANSFER, Remedy.NEXT
     for classes, its_kind, its_remedy in BY_EXCEPTION:
         if isinstance(error, classes):
             kind, remedy = its_kind, its_remedy
             break
-    if kind is FailureClass.CONTACT and any(isinstance(inner, socket.gaierror) for inner in _inside(error)):
+    says = " ".join(str(error).split()) or type(error).__name__
+    if kind is FailureClass.CONTACT and last_words:
+        says = " ".join(last_words.split())
+    if kind is FailureClass.CONTACT and NO_ADDRESS in says:
         kind = FailureClass.RESOLVE
     elif registering and kind in WHILE_REGISTERING:
         kind = FailureClass.REGISTER
-    says = " ".join(str(error).split()) or type(error).__name__
     return TransferError(
         TransferFailure(
             kind=kind,
@@ -113,17 +122,3 @@ def classified(error: BaseException, *, doing: str, surl: str | None, registerin
             retry_after_s=SICK_STORAGE_PAUSE_S if kind in TRANSIENT else None,
         )
     )
-
-
-def _inside(error: BaseException) -> Iterator[BaseException]:
-    """The exception and those it wraps, in any of the ways that HTTP libraries wrap them."""
-    seen: set[int] = set()
-    waiting: list[BaseException] = [error]
-    while waiting:
-        current = waiting.pop()
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        wrapped = (*current.args, getattr(current, "reason", None), current.__cause__, current.__context__)
-        waiting.extend(inner for inner in wrapped if isinstance(inner, BaseException))
