@@ -3,7 +3,8 @@
 import pytest
 
 from picard_pilot.model.files import Checksum, ChecksumKind, FileRole
-from picard_pilot.model.job import Job
+from picard_pilot.model.job import InputAccess, Job
+from picard_pilot.model.policy import AltStageOut
 from picard_pilot.wire.jobdict import BrokenJob, catalogue_checksum, job_from_dict, read_jobs
 from picard_pilot.wire.jobfields import JobSpecError
 
@@ -304,3 +305,46 @@ def test_half_a_character_in_a_field_that_nobody_reads(field, value):
     assert broken.job_id == 7
     assert broken.field == (field if field.isascii() else r"\ud800")
     assert isinstance(good, Job)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "wanted"),
+    [
+        ("", None),
+        ("--accessmode=direct", InputAccess.DIRECT),
+        ("run --accessmode=copy -x", InputAccess.COPY),
+        ("run '--accessmode=direct' -x", InputAccess.DIRECT),
+        ("run --accessmode direct", InputAccess.DIRECT),
+        ("--accessmode=direct --accessmode=copy", InputAccess.COPY),
+        ("--useLocalIO", InputAccess.COPY),
+        ("--accessmode=direct --useLocalIO", InputAccess.COPY),
+        ("--accessmode=directly", None),
+        ("--no--accessmode=direct", None),
+        ("--useLocalIOs x--useLocalIO", None),
+    ],
+)
+def test_how_a_job_wants_its_inputs(parameters, wanted):
+    """The words that users and frameworks put among the parameters; the parameters stay as they are."""
+    job = job_from_dict({**MINIMAL, "jobPars": parameters})
+
+    assert job.input_access is wanted
+    assert job.parameters == parameters
+
+
+@pytest.mark.parametrize(
+    ("word", "wanted"),
+    [("on", AltStageOut.ON), ("OFF", AltStageOut.OFF), ("force", AltStageOut.FORCE), ("NULL", None)],
+)
+def test_the_jobs_word_on_alternative_stage_out(word, wanted):
+    """One of three words, or none."""
+    job = job_from_dict({**MINIMAL, "altStageOut": word})
+
+    assert job.alt_stage_out is wanted
+    assert "altStageOut" not in job.extra
+
+
+def test_an_unknown_word_on_alternative_stage_out():
+    """Named with what may stand there."""
+    found = error({**MINIMAL, "altStageOut": "maybe"})
+
+    assert (found.field, found.why) == ("altStageOut", "must be on, off or force")

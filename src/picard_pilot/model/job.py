@@ -3,10 +3,21 @@
 Reading the server's dictionary is `wire.jobdict`; what happened to a job is `lifecycle.case`.
 """
 
+from enum import StrEnum
+
 import msgspec
 
 from picard_pilot.model.files import FileSpec
 from picard_pilot.model.policy import AltStageOut
+
+
+class InputAccess(StrEnum):
+    """How a job wants its inputs."""
+
+    DIRECT = "direct"
+    """Read where they are."""
+    COPY = "copy"
+    """As files in its directory."""
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +59,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     log: FileSpec | None = None
     transfer_type: str | None = None
     """`direct`: the job wants its inputs read where they are (`transferType`)."""
+    input_access: InputAccess | None = None
+    """What the job's parameters say about it (`--accessmode=direct`, `--accessmode=copy`, `--useLocalIO`)."""
     alt_stage_out: AltStageOut | None = None
     """The job's own word on alternative destinations; None leaves it to the queue."""
     container_name: str | None = None

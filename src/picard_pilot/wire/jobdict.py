@@ -25,7 +25,7 @@ CONSUMED_FIELDS = frozenset(
         *("swRelease", "homepackage", "cmtConfig", "debug", "inFiles", "GUID", "fsize", "checksum"),
         *("scopeIn", "realDatasetsIn", "ddmEndPointIn", "prodDBlockToken", "outFiles", "scopeOut"),
         *("realDatasets", "ddmEndPointOut", "destinationDBlockToken", "logFile", "logGUID", "scopeLog"),
-        *("allowNoOutput",),
+        *("allowNoOutput", "altStageOut"),
     }
 )
 """Fields that `job_from_dict` reads; every other one goes into `Job.extra` as it came."""
@@ -83,6 +83,7 @@ def job_from_dict(raw: Mapping[str, object]) -> Job:
         raise _missing("attemptNr", raw)
     if transformation is None:
         raise _missing("transformation", raw)
+    parameters = jobfields.text(raw, "jobPars") or ""
     inputs = _inputs(raw)
     outputs, log = _outputs(raw)
     _refuse_overwriting(inputs, outputs, log)
@@ -97,12 +98,14 @@ def job_from_dict(raw: Mapping[str, object]) -> Job:
         processing_type=jobfields.word(raw, "processingType"),
         priority=jobfields.integer(raw, "currentPriority", at_least=-jobfields.MAX_INTEGER),
         transformation=transformation,
-        parameters=jobfields.text(raw, "jobPars") or "",
+        parameters=parameters,
         requirements=_requirements(raw),
         inputs=inputs,
         outputs=outputs,
         log=log,
         transfer_type=jobfields.word(raw, "transferType"),
+        input_access=jobfields.input_access(parameters),
+        alt_stage_out=jobfields.alternative(raw, "altStageOut"),
         container_name=jobfields.word(raw, "container_name"),
         software_release=jobfields.word(raw, "swRelease"),
         home_package=jobfields.word(raw, "homepackage"),

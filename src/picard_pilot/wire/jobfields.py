@@ -5,10 +5,13 @@ Which fields a job has, and what they mean together, is in `jobdict`.
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping
 
 from picard_pilot.model.files import Checksum, ChecksumKind
+from picard_pilot.model.job import InputAccess
+from picard_pilot.model.policy import AltStageOut
 
 NOT_DEFINED = 1311
 NOT_SAME_LENGTH = 1312
@@ -103,6 +106,33 @@ def flag(raw: Mapping[str, object], name: str) -> bool:
     if found in ("True", "true"):
         return True
     raise JobSpecError(name, 'must be "True" or absent', shown(found))
+
+
+def alternative(raw: Mapping[str, object], name: str) -> AltStageOut | None:
+    """One of on, off and force; None where absent."""
+    found = word(raw, name)
+    if found is None:
+        return None
+    try:
+        return AltStageOut(found.strip().lower())
+    except ValueError:
+        raise JobSpecError(name, "must be on, off or force", shown(found)) from None
+
+
+def input_access(parameters: str) -> InputAccess | None:
+    """What a line of parameters asks for its inputs; of several words the last one counts, but copies come first.
+
+    A program that was told to read local files (`--useLocalIO`) may not be able to do anything else.
+    """
+    modes = _ACCESS_MODE.findall(parameters)
+    if _LOCAL_IO.search(parameters):
+        return InputAccess.COPY
+    return InputAccess(modes[-1]) if modes else None
+
+
+_ACCESS_MODE = re.compile(r"""(?<![^\s"'])--accessmode[=\s]["']?(direct|copy)(?![^\s"'])""")
+_LOCAL_IO = re.compile(r"""(?<![^\s"'])--useLocalIO(?![^\s"'])""")
+"""As words of a line that is quoted in one way or another."""
 
 
 def names(raw: Mapping[str, object], name: str) -> list[str]:
