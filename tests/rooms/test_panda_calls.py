@@ -15,7 +15,7 @@ from picard_pilot.model.report import JobStatus, Update
 from picard_pilot.model.states import Phase
 from picard_pilot.panda.client import PandaClient
 from picard_pilot.panda.credentials import Credential
-from picard_pilot.panda.tokens import Token
+from picard_pilot.system.bearer import Token
 from picard_pilot.system.http import HttpClient
 from picard_pilot.testing.faulty_server import (
     ERROR_500,

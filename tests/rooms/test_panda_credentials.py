@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from picard_pilot.panda.credentials import discover
-from picard_pilot.panda.tokens import Token, TokenUnusable, claims_of
+from picard_pilot.system.bearer import Token, TokenUnusable, claims_of
 
 EUID = os.geteuid()
 NOBODY = 4_000_000

@@ -3,19 +3,17 @@
 How it is sent is `client`; the environment comes in as a mapping, since one place alone reads it.
 """
 
-import os
-import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from picard_pilot.panda.tokens import Token, TokenUnusable, claims_of
+from picard_pilot.system.bearer import Claims, Token, TokenUnusable, claims_of, expires_at
 from picard_pilot.system.files import is_file
+from picard_pilot.system.grid_places import authorities, certificate_places, file_warnings, token_places
 from picard_pilot.system.http import TlsSettings
 
-_OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH
-_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
-_ROOT = 0
+PILOT_ROLES = ("pilot", "production")
+"""The roles with which a server lets a pilot report, in the order in which we take them."""
 
 
 class Credential:
@@ -68,7 +66,7 @@ class Credential:
         value = self.token.value()
         headers = {"Authorization": f"Bearer {value}"}
         claims = claims_of(value) if self.origin is None else None
-        origin = claims.origin() if claims is not None else self.origin
+        origin = origin_of(claims) if claims is not None else self.origin
         if origin:
             headers["Origin"] = origin
         return headers
@@ -78,19 +76,32 @@ class Credential:
         if self.token is None:
             return None
         try:
-            return _expiry(self.token.value())
+            return expires_at(self.token.value())
         except TokenUnusable:
             return None
 
     def tls(self, ca: str | None) -> TlsSettings:
         """How to meet the server; `ca` is a file or a directory of authorities, None means the system's."""
-        is_dir = ca is not None and os.access(f"{ca}/.", os.F_OK)
+        ca_file, ca_dir = authorities(ca)
         return TlsSettings(
-            ca_file=None if is_dir else ca,
-            ca_dir=ca if is_dir else None,
+            ca_file=ca_file,
+            ca_dir=ca_dir,
             certificate=self.certificate,
             key=self.key,
         )
+
+
+def origin_of(claims: Claims) -> str | None:
+    """`<vo>.<role>` of the first group that a pilot can act for; None when the token names none."""
+    groups = claims.groups or claims.wlcg_groups
+    if not isinstance(groups, list):
+        return None
+    paths = [group.strip("/").split("/") for group in groups if isinstance(group, str)]
+    for role in PILOT_ROLES:
+        for path in paths:
+            if len(path) == 2 and path[1] == role:
+                return f"{path[0]}.{role}"
+    return None
 
 
 def discover(
@@ -111,21 +122,21 @@ def discover(
     for token in _tokens(environment, euid):
         token.secret = secret
         try:
-            expires_at = _expiry(token.value())
+            end = expires_at(token.value())
         except TokenUnusable as error:
             passed_over.append(str(error))
             continue
-        warnings = [*passed_over, *_expired(token.source, expires_at, time.time() if now is None else now)]
+        warnings = [*passed_over, *_expired(token.source, end, time.time() if now is None else now)]
         if token.path is not None:
-            warnings += _file_warnings(token.path, euid)
+            warnings += file_warnings(token.path, euid)
         origin = _origin(environment, token)
         return Credential(token=token, origin=origin, source=token.source, warnings=tuple(warnings))
-    for source, certificate, key in _certificates(environment, euid):
+    for source, certificate, key in certificate_places(environment, euid):
         if not is_file(Path(certificate)):
             passed_over.append(f"{source}: no such file")
             continue
         files = {certificate, key or certificate}
-        warnings = [*passed_over, *(line for path in files for line in _file_warnings(Path(path), euid))]
+        warnings = [*passed_over, *(line for path in files for line in file_warnings(Path(path), euid))]
         return Credential(certificate=certificate, key=key, source=source, warnings=tuple(warnings))
     return Credential(
         warnings=(*passed_over, "no credential was found; a server that wants one will refuse us")
@@ -138,17 +149,7 @@ def _tokens(environment: Mapping[str, str], euid: int) -> Iterator[Token]:
         given = environment.get(name, "").strip()
         if given:
             yield _panda_token(name, given, environment.get(f"{prefix}_AUTH_DIR", "").strip())
-    text = environment.get("BEARER_TOKEN", "").strip()
-    if text:
-        yield Token("BEARER_TOKEN", text=text)
-    file = environment.get("BEARER_TOKEN_FILE", "").strip()
-    if file:
-        yield Token(file, path=Path(file))  # named by the variable, or by a setting
-    runtime = environment.get("XDG_RUNTIME_DIR", "").strip()
-    for folder in filter(None, (runtime, "/tmp")):
-        path = Path(folder) / f"bt_u{euid}"
-        if _is_ours(path, euid):
-            yield Token(str(path), path=path)
+    yield from token_places(environment, euid)
 
 
 def _origin(environment: Mapping[str, str], token: Token) -> str | None:
@@ -167,50 +168,6 @@ def _panda_token(name: str, given: str, directory: str) -> Token:
     if "/" not in given and claims_of(given) is not None:
         return Token(name, text=given)
     return Token(f"{name} ({path})", path=path)
-
-
-def _certificates(environment: Mapping[str, str], euid: int) -> Iterator[tuple[str, str, str | None]]:
-    proxy = environment.get("X509_USER_PROXY", "").strip()
-    if proxy:
-        yield f"X509_USER_PROXY ({proxy})", proxy, None
-    usual = f"/tmp/x509up_u{euid}"
-    if _is_ours(Path(usual), euid):
-        yield usual, usual, None
-    certificate = environment.get("X509_USER_CERT", "").strip()
-    if certificate:
-        yield (
-            f"X509_USER_CERT ({certificate})",
-            certificate,
-            environment.get("X509_USER_KEY", "").strip() or None,
-        )
-
-
-def _is_ours(path: Path, euid: int) -> bool:
-    """In a directory that all may write to, a file of somebody else would make us act as he likes."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return False
-    return stat.S_ISREG(facts.st_mode) and facts.st_uid in (euid, _ROOT)
-
-
-def _file_warnings(path: Path, euid: int) -> Iterator[str]:
-    try:
-        facts = path.stat()
-    except OSError as error:
-        yield f"{path}: {error.strerror}"
-        return
-    if facts.st_uid not in (euid, _ROOT):
-        yield f"{path} belongs to user {facts.st_uid}, not to us: somebody else chose this credential"
-    if facts.st_mode & _OTHERS_MAY_WRITE:
-        yield f"{path} can be changed by other users (mode {stat.S_IMODE(facts.st_mode):04o}); use 0600"
-    elif facts.st_mode & _OTHERS_MAY_READ:
-        yield f"{path} can be read by other users (mode {stat.S_IMODE(facts.st_mode):04o}); use 0600"
-
-
-def _expiry(token: str) -> float | None:
-    claims = claims_of(token)
-    return claims.exp if claims else None
 
 
 def _expired(source: str, expires_at: float | None, now: float) -> Iterator[str]:

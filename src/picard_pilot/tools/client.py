@@ -15,12 +15,12 @@ import msgspec
 from picard_pilot.model.trouble import Trouble
 from picard_pilot.model.version import VERSION
 from picard_pilot.panda.credentials import Credential, discover
-from picard_pilot.panda.tokens import Token
 from picard_pilot.server import control
 from picard_pilot.server.views import JobDetail, JobList
 from picard_pilot.settings.address import server_address
 from picard_pilot.settings.environment import credential_environment, server_data_dir
 from picard_pilot.settings.settings import Settings
+from picard_pilot.system.bearer import Token
 from picard_pilot.system.http import JSON_TYPE, HttpAnswer, HttpClient, HttpError, HttpRequest
 from picard_pilot.wire import v1
 from picard_pilot.wire.encode import prepare, query

@@ -21,12 +21,12 @@ import msgspec
 
 from picard_pilot.model.trouble import Trouble
 from picard_pilot.panda.credentials import Credential
-from picard_pilot.panda.tokens import Token
 from picard_pilot.server import control
 from picard_pilot.server.info import ServerInfo
 from picard_pilot.server.pages import words
 from picard_pilot.server.settings import ServerSettings
 from picard_pilot.server.views import FINAL_STATUSES, JobRow
+from picard_pilot.system.bearer import Token
 from picard_pilot.tools import demo_place
 from picard_pilot.tools.client import Client, Target
 from picard_pilot.tools.demo_browser import open_in_browser

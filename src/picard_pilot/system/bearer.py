@@ -1,11 +1,12 @@
 """A bearer token as it is kept for a pilot: read again when its file changes, its expiry known, never shown.
 
-Where tokens are looked for is `credentials`.
+Where tokens are looked for is `system.grid_places`; what a server or a storage makes of one is theirs.
 """
 
 import base64
 import re
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +16,6 @@ from picard_pilot.system.typed import ready
 
 # RFC 6750's alphabet; anything else in a token file means that it holds something else.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-# The roles with which a server lets a pilot report, in the order in which we take them.
-PILOT_ROLES = ("pilot", "production")
 # Tokens are a few kilobytes; a file of megabytes is not one.
 _MAX_TOKEN_BYTES = 64 << 10
 
@@ -89,18 +88,6 @@ class Claims(msgspec.Struct, frozen=True):
     groups: object = None
     wlcg_groups: object = msgspec.field(default=None, name="wlcg.groups")
 
-    def origin(self) -> str | None:
-        """`<vo>.<role>` of the first group that a pilot can act for; None when the token names none."""
-        groups = self.groups or self.wlcg_groups
-        if not isinstance(groups, list):
-            return None
-        paths = [group.strip("/").split("/") for group in groups if isinstance(group, str)]
-        for role in PILOT_ROLES:
-            for path in paths:
-                if len(path) == 2 and path[1] == role:
-                    return f"{path[0]}.{role}"
-        return None
-
 
 ready(Claims)  # every thread that sends a request may read a token
 
@@ -115,3 +102,18 @@ def claims_of(token: str) -> Claims | None:
         return msgspec.json.decode(base64.urlsafe_b64decode(middle), type=Claims)
     except (ValueError, msgspec.DecodeError):
         return None
+
+
+def expires_at(token: str) -> float | None:
+    """When a token ends by its own word, in seconds since 1970; None for one that does not say it."""
+    claims = claims_of(token)
+    return claims.exp if claims else None
+
+
+def has_expired(token: str, now: float | None = None) -> bool:
+    """Whether a token is over by its own word: what tells a worn-out credential from a missing permission.
+
+    `now` in seconds since 1970; None: the present.
+    """
+    end = expires_at(token)
+    return end is not None and end <= (time.time() if now is None else now)
