@@ -25,6 +25,8 @@ class InputPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     allow_link: bool = True
     """A symbolic link to a file of a local storage will do, where the queue allows it."""
+    allow_direct: bool = True
+    """The payload can read inputs where they are, where the queue allows it. False: it knows only files."""
 
 
 class OutputPolicy(msgspec.Struct, frozen=True, kw_only=True):
