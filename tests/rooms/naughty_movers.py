@@ -110,3 +110,27 @@ class FromTomorrow(_Naughty):
     """Written for another interface."""
 
     api: ClassVar[int] = 99
+
+
+class Crowded(LocalMover):
+    """Notes how many of its transfers are under way at once, and lets none go on before a file says so."""
+
+    api: ClassVar[int] = 1
+    name: ClassVar[str] = "crowded"
+
+    def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
+        """Wait in the crowd, then fetch."""
+        self._wait(Path(request.target).parent / f".{request.lfn}.fetching")
+        return super().fetch(request, progress)
+
+    def store(self, request: StoreRequest, progress: Progress) -> Transferred:
+        """Wait in the crowd, then store."""
+        self._wait(Path(request.source).parent / f".{request.lfn}.storing")
+        return super().store(request, progress)
+
+    def _wait(self, mark: Path) -> None:
+        mark.touch()
+        pause = threading.Event()
+        while not (mark.parent / "go").exists():
+            pause.wait(0.01)
+        mark.unlink()

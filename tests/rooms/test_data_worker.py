@@ -17,6 +17,7 @@ from picard_pilot.model.transfer import (
     RemoveRequest,
     Side,
     StatRequest,
+    StoreRequest,
 )
 from picard_pilot.system.shim.tree import children
 from picard_pilot.testing.mover_kit import CONTENT, adler32, gone, names, until
@@ -76,6 +77,41 @@ def test_many_files_at_once(tmp_path: Path) -> None:
             results = await asyncio.gather(*(client.transfer(one) for one in asked))
             assert [good(result).surl for result in results] == [one.surl for one in asked]
         assert len(names(tmp_path / "node")) == 100
+
+    run(work())
+
+
+def test_more_files_are_read_at_once_than_stored(tmp_path: Path) -> None:
+    """Twenty of each: eight fetches and four uploads are under way, and no more; then all of them succeed.
+
+    Storages that check uploads have few slots for it: beyond them everybody waits in steps of seconds.
+    """
+
+    async def work() -> None:
+        reads = [request(tmp_path, f"in{number}", mover="Crowded") for number in range(20)]
+        node = tmp_path / "node"
+        stores = []
+        for number in range(20):
+            (node / f"out{number}").write_bytes(CONTENT)
+            stores.append(
+                StoreRequest(
+                    lfn=f"out{number}",
+                    source=str(node / f"out{number}"),
+                    surl=f"file://{tmp_path}/storage/out{number}",
+                    movers=("naughty_movers:Crowded",),
+                )
+            )
+
+        def under_way() -> tuple[int, int]:
+            return len(list(node.glob(".*.fetching"))), len(list(node.glob(".*.storing")))
+
+        async with worker(tmp_path) as client:
+            tasks = [asyncio.create_task(client.transfer(one)) for one in (*stores, *reads)]
+            await until(lambda: under_way() == (8, 4))
+            (node / "go").touch()
+            for result in await asyncio.gather(*tasks):
+                good(result)
+            assert under_way() == (0, 0)
 
     run(work())
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from picard_pilot.data.worker_process import WorkerProcess
-from picard_pilot.data.worker_protocol import TRANSFERS_AT_ONCE, Answer, Ask, Passed, Reply
+from picard_pilot.data.worker_protocol import READS_AT_ONCE, STORES_AT_ONCE, Answer, Ask, Passed, Reply
 from picard_pilot.model.transfer import (
     AnyRequest,
     AnyResult,
@@ -102,7 +102,8 @@ class TransferWorker:
         self._limits = limits
         self._log_path = log_path
         self._environment = environment
-        self._slots = asyncio.Semaphore(TRANSFERS_AT_ONCE)
+        self._reading = asyncio.Semaphore(READS_AT_ONCE)
+        self._storing = asyncio.Semaphore(STORES_AT_ONCE)
         self._numbers = itertools.count(1)
         self._flights: dict[int, _Flight] = {}
         self._process: WorkerProcess | None = None
@@ -169,7 +170,7 @@ class TransferWorker:
         size_bytes: int | None,
         on_progress: Callable[[int], None] | None,
     ) -> Result | TransferFailure:
-        async with self._slots:
+        async with self._storing if isinstance(request, StoreRequest) else self._reading:
             loop = asyncio.get_running_loop()
             ask = Ask(number=next(self._numbers), request=request)
             flight = _Flight(ask, loop.create_future(), loop.time(), self._limits.for_size(size_bytes))

@@ -17,7 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from picard_pilot.data.mover_table import Movers
-from picard_pilot.data.worker_protocol import TRANSFERS_AT_ONCE, Answer, Ask, Passed, Reply
+from picard_pilot.data.worker_protocol import READS_AT_ONCE, STORES_AT_ONCE, Answer, Ask, Passed, Reply
 from picard_pilot.model.transfer import (
     AnyRequest,
     AnyResult,
@@ -46,6 +46,8 @@ PROGRESS_INTERVAL_S = 0.5
 SAYS_LIMIT_CHARACTERS = 2000
 """A mover's sentence is cut here: it becomes one line of a journal."""
 
+MOST_THREADS = READS_AT_ONCE + STORES_AT_ONCE
+"""The pilot asks for no more at once."""
 
 Result = TypeVar("Result", bound=msgspec.Struct)
 
@@ -59,21 +61,30 @@ class Worker:
         self._requests: queue.SimpleQueue[Ask] = queue.SimpleQueue()
         self._movers = Movers()
         self._threads = 0
+        self._counting = threading.Lock()
+        self._busy = 0
+        """Requests that came in and are not answered yet."""
 
     def serve(self) -> None:
         """Take requests until the pilot closes the socket, by intent or by its death."""
         decoder = msgspec.json.Decoder(Ask)
         with self._pilot.makefile("rb") as lines:
             for line in lines:
+                with self._counting:
+                    self._busy += 1
+                    needed = min(self._busy, MOST_THREADS)
                 self._requests.put(decoder.decode(line))
-                if self._threads < TRANSFERS_AT_ONCE:
+                if self._threads < needed:
                     self._threads += 1
                     threading.Thread(target=self._work, name=f"transfer-{self._threads}", daemon=True).start()
 
     def _work(self) -> None:
         while True:
             ask = self._requests.get()
-            self._say(Answer(number=ask.number, result=self._perform(ask)))
+            result = self._perform(ask)
+            with self._counting:
+                self._busy -= 1
+            self._say(Answer(number=ask.number, result=result))
 
     def _perform(self, ask: Ask) -> AnyResult:
         """Run the mover behind the plug-in border: whatever it raises becomes a failure of this one request."""

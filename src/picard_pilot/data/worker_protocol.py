@@ -7,8 +7,13 @@ import msgspec
 
 from picard_pilot.model.transfer import AnyRequest, AnyResult
 
-TRANSFERS_AT_ONCE = 4
-"""Threads of the worker. A round trip is hidden by a few at once; storages that verify uploads take no more."""
+READS_AT_ONCE = 8
+"""Requests under way at once that read from storages or ask them: with 20 ms of round trip, eight are 16 to 43 times
+faster than one after the other (`File` and HTTP alike), and sixteen hardly faster than eight."""
+
+STORES_AT_ONCE = 4
+"""Uploads under way at once. A storage that checks them has few slots for it: eight at once at a door with two slots
+took 90 s instead of 0.55 s, since those without a slot ask again in steps of 5 s."""
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
