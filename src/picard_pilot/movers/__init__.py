@@ -12,10 +12,18 @@ KNOWN: dict[str, tuple[str, str]] = {
         "picard_pilot.movers.rucio:RucioCatalogue",
         "It needs rucio-clients: pip install 'picard-pilot[rucio]'.",
     ),
+    "xrootd": (
+        "picard_pilot.movers.xrootd:XrootdMover",
+        "It needs the XRootD client: pip install 'picard-pilot[xrootd]'.",
+    ),
 }
 """Name: import path, and what to do where the import fails."""
 
 SPEAKERS: dict[str, tuple[str, ...]] = {
     "file": ("local",),
+    "root": ("xrootd",),
+    "roots": ("xrootd",),
+    "xroot": ("xrootd",),
+    "xroots": ("xrootd",),
 }
 """Scheme of an address: the movers that speak it, best first. Movers the queue prefers come before these."""
