@@ -84,6 +84,8 @@ TABLE = [
         ({"kind": SourceKind.WAN, "wan": True, "scheme": scheme}, direct, "")
         for scheme, direct in (("root", True), ("https", True), ("file", False), ("dcap", False))
     ],
+    ({"lfn": "a b.root"}, False, "blanks"),
+    ({"lfn": "a\nb.root"}, False, "blanks"),
     # the job's own wish
     ({"size": 1, "transfer_type": "direct"}, True, "transferType=direct"),
     ({"size": None, "transfer_type": "direct"}, True, "transferType=direct"),

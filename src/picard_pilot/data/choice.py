@@ -104,6 +104,8 @@ def _hindrance(file: FileSpec, source: Source, policy: InputPolicy) -> str | Non
 def _not_permitted(source: Source, queue: Queue) -> str | None:
     """Why the queue does not let payloads read from this source."""
     near = source.kind in NEAR
+    if not source.surl.isprintable() or " " in source.surl:
+        return "its address has blanks or control characters, which no list of addresses can hold"
     scheme = source.surl.partition("://")[0].lower()
     if not (queue.direct_access_lan if near else queue.direct_access_wan):
         key = "direct_access_lan" if near else "direct_access_wan"
