@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from picard_pilot.data.plan import rucio_path
+from picard_pilot.data.paths import rucio_path
 from picard_pilot.data.stagein import StageInResult, stage_in
-from picard_pilot.data.stageout import StageOutResult, stage_out
+from picard_pilot.data.stageout import Listeners, StageOutResult, stage_out
+from picard_pilot.data.walk import Pace
 from picard_pilot.data.worker import TransferWorker
-from picard_pilot.model.events import InputStaged, OutputStored
-from picard_pilot.model.files import Checksum, ChecksumKind, FileRole, FileSpec, StoredFile
+from picard_pilot.model.events import InputStaged, OutputDiverted, OutputPlaceCleared, OutputStored
+from picard_pilot.model.files import Checksum, ChecksumKind, FilePlace, FileRole, FileSpec, StoredFile
 from picard_pilot.model.job import Job
 from picard_pilot.model.site import Endpoint, Protocol, Queue, Site
 
@@ -40,6 +41,7 @@ class Ground:
         )
         self.staged: list[InputStaged] = []
         self.stored: list[OutputStored] = []
+        self.events: list[OutputStored | OutputDiverted | OutputPlaceCleared] = []
 
     def at(self, endpoint: str, lfn: str) -> Path:
         """Where a file lies on an endpoint."""
@@ -80,21 +82,28 @@ class Ground:
         *files: FileSpec,
         done: dict[str, StoredFile] | None = None,
         guids: dict[str, str] | None = None,
+        touched: dict[str, tuple[FilePlace, ...]] | None = None,
+        job: Job | None = None,
+        pace: Pace | None = None,
     ) -> StageOutResult:
-        """Store these outputs; the events are kept in `stored`."""
+        """Store these outputs; the events are kept in `stored` and, all of them, in `events`."""
 
-        async def on_stored(event: OutputStored) -> None:
-            self.stored.append(event)
+        async def on_event(event: OutputStored | OutputDiverted | OutputPlaceCleared) -> None:
+            self.events.append(event)
+            if isinstance(event, OutputStored):
+                self.stored.append(event)
 
         return await stage_out(
-            job=Job(job_id=1, attempt_nr=1, outputs=files),
+            job=job or Job(job_id=1, attempt_nr=1, outputs=files),
             files=files,
             site=self.site,
             directory=self.directory,
             done=done or {},
             worker=worker,
-            on_stored=on_stored,
+            listeners=Listeners(on_event=on_event),
             guids=guids,
+            touched=touched,
+            pace=pace,
         )
 
 

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from picard_pilot.data.plan import NoPlan, address, destinations, rucio_path, sources
+from picard_pilot.data.paths import NoPlan, address, rucio_path
+from picard_pilot.data.sources import sources
 from picard_pilot.data.verdicts import STAGEIN, STAGEOUT, stagein_fault, stageout_fault
 from picard_pilot.diagnosis.catalogue.codes import BY_NAME
 from picard_pilot.model.files import ChecksumKind, FileRole, FileSpec
-from picard_pilot.model.site import Activity, Endpoint, PathRule, Protocol, Queue, Site
+from picard_pilot.model.site import Endpoint, PathRule, Protocol, Queue, Site
 from picard_pilot.model.transfer import (
     AnyResult,
     FailureClass,
@@ -78,17 +79,6 @@ def test_reading_falls_back_to_other_words_for_it() -> None:
     """A queue that names no `pr` may name `read_lan`, or only `default`."""
     assert sources(file(), site(DISK, read_lan=("DISK",)))[0].reason == "endpoint 1 of queue Q for read_lan"
     assert sources(file(), site(DISK, default=("DISK",)))[0].reason == "endpoint 1 of queue Q for default"
-
-
-def test_an_output_has_one_endpoint() -> None:
-    """Where the job says, else the queue's first; by each of its protocols."""
-    both = site(DISK, CACHE, pw=("DISK", "CACHE"), pl=("CACHE",))
-    assert {place.endpoint.name for place in destinations(file(), both)} == {"DISK"}
-    assert len(destinations(file(), both)) == 2
-    assert [place.endpoint.name for place in destinations(file(at="CACHE"), both)] == ["CACHE"]
-    assert [place.endpoint.name for place in destinations(file(), both, Activity.LOG)] == ["CACHE"]
-    no_log = site(DISK, pw=("DISK",))
-    assert destinations(file(), no_log, Activity.LOG)[0].reason == "endpoint 1 of queue Q for pw"
 
 
 @pytest.mark.parametrize(

@@ -229,30 +229,28 @@ def test_a_renewed_credential_is_waited_for() -> None:
 def test_the_nodes_own_trouble_says_nothing_against_the_storage() -> None:
     """The disk is full: the door stays open and the copy stays good."""
     pace = Pace(clock=VirtualClock(), dice=Calm())
-    assert pace.health is not None
 
     async def full(source: Source) -> TransferFailure:
         return failure(FailureClass.SPACE, side=Side.NODE)
 
     attempts = asyncio.run(walk(entries("AB"), full, pace))
     assert len(attempts) == 1
-    assert pace.health.bad("root://A//f") is None
+    assert pace.known.bad("root://A//f") is None
 
 
 def test_a_bad_copy_is_remembered_and_forgiven() -> None:
     """After the second wrong checksum; a later success of the same copy clears it."""
     pace = Pace(clock=VirtualClock(), dice=Calm())
-    assert pace.health is not None
     outcomes: list[TransferFailure | Transferred] = [failure(FailureClass.CHECKSUM, Remedy.REPEAT)] * 2
 
     async def perform(source: Source) -> TransferFailure | Transferred:
         return outcomes.pop(0)
 
     asyncio.run(walk(entries("A"), perform, pace))
-    assert pace.health.bad("root://A//f") == "checksum!"
+    assert pace.known.bad("root://A//f") == "checksum!"
     outcomes.append(DONE)
     asyncio.run(walk(entries("A"), perform, pace))
-    assert pace.health.bad("root://A//f") is None
+    assert pace.known.bad("root://A//f") is None
 
 
 def test_opening_in_place_counts_like_a_copy() -> None:

@@ -1,6 +1,6 @@
 """Stage-in: every input of a job in its directory, verified, from the first source that gives it.
 
-Which sources there are is `data.plan`; the journal is the caller's.
+Which sources there are is `data.sources`; the journal is the caller's.
 """
 
 import stat
@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from picard_pilot.data.crew import for_each
-from picard_pilot.data.plan import NoPlan, sources
+from picard_pilot.data.paths import NoPlan
+from picard_pilot.data.sources import sources
 from picard_pilot.data.verdicts import stagein_fault
 from picard_pilot.data.walk import Attempt, Pace, many, walk
 from picard_pilot.data.worker import TransferWorker
@@ -111,7 +112,12 @@ class _Run:
             self._fail("BADOUTPUTFILENAME", f"the input name {file.lfn!r} is not a bare file name")
             return
         try:
-            places = sources(file, self._site, self._local_files.get(file.lfn))
+            places = sources(
+                file,
+                self._site,
+                local_path=self._local_files.get(file.lfn),
+                bad=self._pace.known.bad,
+            )
         except NoPlan as none:
             self._fail(none.fault, none.says)
             return

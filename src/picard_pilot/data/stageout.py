@@ -1,37 +1,49 @@
 """Stage-out: every output of a job stored where it should go, measured on the way, never half.
 
-Which destinations there are is `data.plan`; making the log archive is `data.logs`; the journal is the caller's.
+Which destinations there are is `data.destinations`, what can be stored at all `data.outputs`; making the log archive
+is `data.logs`; the journal is the caller's.
 """
 
-import os
-import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from picard_pilot.data.crew import for_each
-from picard_pilot.data.plan import NoPlan, destinations
+from picard_pilot.data.destinations import destinations
+from picard_pilot.data.outputs import Fit, Unfit, fit_output, output_guid
+from picard_pilot.data.passing import EXISTS, can_pass
+from picard_pilot.data.paths import NoPlan
 from picard_pilot.data.policy import STAGEOUT
 from picard_pilot.data.stagein import context
+from picard_pilot.data.strays import all_strays, clear
 from picard_pilot.data.verdicts import stageout_fault
 from picard_pilot.data.walk import Attempt, Pace, many, walk
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.diagnosis.faults import fault
-from picard_pilot.model.events import OutputStored
+from picard_pilot.model.events import OutputDiverted, OutputPlaceCleared, OutputStored
 from picard_pilot.model.fault import Fault
-from picard_pilot.model.files import FileSpec, StoredFile
+from picard_pilot.model.files import FilePlace, FileSpec, StoredFile
 from picard_pilot.model.job import Job
 from picard_pilot.model.site import Activity, Endpoint, Site
 from picard_pilot.model.states import Phase
-from picard_pilot.model.transfer import Destination, StoreRequest, TransferFailure, Transferred
+from picard_pilot.model.transfer import (
+    Destination,
+    FailureClass,
+    Remedy,
+    StoreRequest,
+    TransferFailure,
+    Transferred,
+)
 
 RULE = "data.stageout"
 
-OUTPUT_SIZE_LIMIT_BYTES = 500_000_000_000
-"""What today's pilots refuse to store as one file."""
+REFUSALS = frozenset({FailureClass.CONTACT, FailureClass.AUTH, FailureClass.SPACE, FailureClass.RESOLVE})
+"""Failures after which a file surely is not there."""
 
-OnStored = Callable[[OutputStored], Awaitable[None]]
+OnEvent = Callable[[OutputStored | OutputDiverted | OutputPlaceCleared], Awaitable[None]]
+OnAttempt = Callable[[FileSpec, Attempt], None]
+OnProgress = Callable[[FileSpec, int], None]
 
 
 class StageOutResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,8 +51,25 @@ class StageOutResult(msgspec.Struct, frozen=True, kw_only=True):
     and one line per decision and attempt."""
 
     faults: tuple[Fault, ...] = ()
+    can_wait: bool = False
+    """Whether all of the faults are such that the same may succeed later, without anybody changing the job."""
+    certain: bool = True
+    """Whether it is certain that what was not stored is nowhere: all that refused it answered so."""
     absent: tuple[str, ...] = ()
     decisions: tuple[str, ...] = ()
+
+
+class Listeners(msgspec.Struct, frozen=True, kw_only=True):
+    """Who hears what happens during a stage-out.
+
+    `on_event` is awaited for each event of the journal: OutputStored after the file stands complete under its name,
+    OutputDiverted before a byte goes elsewhere (it must be in the journal when that returns), OutputPlaceCleared
+    afterwards. `on_attempt` gets each try of each file, `on_progress` the bytes passed so far in the present one.
+    """
+
+    on_event: OnEvent
+    on_attempt: OnAttempt | None = None
+    on_progress: OnProgress | None = None
 
 
 async def stage_out(
@@ -51,29 +80,31 @@ async def stage_out(
     directory: Path,
     done: Mapping[str, StoredFile],
     worker: TransferWorker,
-    on_stored: OnStored,
+    listeners: Listeners,
+    touched: Mapping[str, tuple[FilePlace, ...]] | None = None,
     guids: Mapping[str, str] | None = None,
     activity: str = Activity.WRITE,
     pace: Pace | None = None,
 ) -> StageOutResult:
     """Store `files` from `directory`; safe to repeat after a crash at any point.
 
-    What `done` holds is not touched again. `guids` are those the payload wrote into its files, by LFN; they win
-    over the job's. `on_stored` is awaited for each output after it stands complete under its name. An output that
-    cannot be stored does not keep the others from being stored. Cancelling ends the transfers under way.
+    What `done` holds is not stored again. `touched` are the places of earlier OutputDiverted events, by LFN: once an
+    output is stored, copies of it elsewhere are removed, so that never two of them count. `guids` are those the
+    payload wrote into its files; they win over the job's. An output that cannot be stored does not keep the others
+    from being stored. Cancelling ends the transfers under way.
     """
-    run = _Run(job, site, directory, worker, on_stored, guids or {}, activity, pace or Pace(limits=STAGEOUT))
+    run = _Run(job, site, directory, worker, listeners, guids or {}, activity, pace or Pace(limits=STAGEOUT))
+    run.stored.update(done)
+    run.touched.update(touched or {})
     await for_each([file for file in files if file.lfn not in done], run.store, lambda: True)
-    return StageOutResult(faults=tuple(run.faults), absent=tuple(run.absent), decisions=tuple(run.decisions))
-
-
-class _Unfit(Exception):
-    """What the payload left under an output's name cannot be stored."""
-
-    def __init__(self, name: str, says: str) -> None:
-        super().__init__(says)
-        self.name = name
-        self.says = says
+    await for_each(all_strays(run.stored, run.touched), run.clear, lambda: True)
+    return StageOutResult(
+        faults=tuple(run.faults),
+        can_wait=bool(run.faults) and not run.hopeless,
+        certain=run.certain,
+        absent=tuple(run.absent),
+        decisions=tuple(run.decisions),
+    )
 
 
 class _Run:
@@ -85,7 +116,7 @@ class _Run:
         site: Site,
         directory: Path,
         worker: TransferWorker,
-        on_stored: OnStored,
+        listeners: Listeners,
         guids: Mapping[str, str],
         activity: str,
         pace: Pace,
@@ -94,11 +125,16 @@ class _Run:
         self._site = site
         self._directory = directory
         self._worker = worker
-        self._on_stored = on_stored
+        self._listeners = listeners
         self._guids = guids
         self._activity = activity
         self._pace = pace
+        self.stored: dict[str, StoredFile] = {}
+        self.touched: dict[str, tuple[FilePlace, ...]] = {}
         self.faults: list[Fault] = []
+        self.hopeless = False
+        """Whether one of the faults is such that waiting cannot help."""
+        self.certain = True
         self.absent: list[str] = []
         self.decisions: list[str] = []
 
@@ -109,39 +145,82 @@ class _Run:
         except FileNotFoundError:
             self._not_written(file)
             return
-        except _Unfit as unfit:
+        except Unfit as unfit:
             self._fail(unfit.name, unfit.says)
             return
         try:
-            places = destinations(file, self._site, self._activity)
+            places = destinations(file, self._site, self._job, self._activity)
         except NoPlan as none:
             self._fail(none.fault, none.says)
             return
-        guid = self._guids.get(file.lfn) or file.guid or new_guid()
-        attempts = await walk(places, lambda place: self._send(file, found, guid, place), self._pace)
-        self.decisions += [f"{file.lfn} to {attempt.says()}" for attempt in attempts]
+        guid = output_guid(self._job, file, self._guids)
+        tried = list(self.touched.get(file.lfn, ()))
+        attempts = await walk(
+            places,
+            lambda place: self._send(file, found, guid, place, tried),
+            self._pace,
+            on_attempt=lambda attempt: self._attempted(file, attempt),
+        )
         last = attempts[-1]
-        if isinstance(last.outcome, Transferred):
-            await self._on_stored(_event(file, guid, last.entry.endpoint, last.entry.reason, last.outcome))
+        if isinstance(last.entry, Destination) and isinstance(last.outcome, Transferred):
+            event = _event(file, guid, last.entry, last.outcome)
+            self.stored[file.lfn] = event.file
+            await self._listeners.on_event(event)
         else:
             self._nobody_took_it(file, attempts)
 
+    async def clear(self, stray: tuple[StoredFile, FilePlace]) -> None:
+        """Look at one place that may hold a copy that does not count."""
+        stored, place = stray
+        endpoint = self._site.endpoints.get(place.endpoint) or Endpoint(name=place.endpoint)
+        says = await clear(
+            self._worker,
+            stored,
+            place,
+            self._site.queue.movers_for(self._activity),
+            context(self._job, self._site, endpoint, self._activity),
+        )
+        self.decisions.append(f"{stored.lfn}: {place.endpoint} ({place.surl}) {says}")
+        await self._listeners.on_event(OutputPlaceCleared(lfn=stored.lfn, surl=place.surl, says=says))
+
     async def _send(
-        self, file: FileSpec, found: "Fit", guid: str, place: Destination
+        self, file: FileSpec, found: Fit, guid: str, place: Destination, tried: list[FilePlace]
     ) -> Transferred | TransferFailure:
-        return await self._worker.transfer(
+        here = FilePlace(place.surl, place.endpoint.name)
+        if tried and here.endpoint not in {other.endpoint for other in tried}:
+            await self._divert(file, here, tuple(tried))
+        if here not in tried:
+            tried.append(here)
+        on_progress = self._listeners.on_progress
+        outcome = await self._worker.transfer(
             StoreRequest(
                 lfn=file.lfn,
                 scope=file.scope,
                 guid=guid,
+                dataset=file.dataset,
                 source=str(found.path),
                 surl=place.surl,
                 size_bytes=found.size_bytes,
                 measure=place.endpoint.checksum,
                 movers=place.movers,
                 context=context(self._job, self._site, place.endpoint, self._activity),
-            )
+            ),
+            None if on_progress is None else lambda passed_bytes: on_progress(file, passed_bytes),
         )
+        if isinstance(outcome, TransferFailure) and outcome.fault == EXISTS:
+            # Elsewhere it would be a second file of the same name with another content.
+            return msgspec.structs.replace(outcome, remedy=Remedy.STOP)
+        return outcome
+
+    async def _divert(self, file: FileSpec, to: FilePlace, left: tuple[FilePlace, ...]) -> None:
+        """Note that the output goes elsewhere: the journal must know before a byte does."""
+        self.touched[file.lfn] = (*left, to)
+        await self._listeners.on_event(OutputDiverted(lfn=file.lfn, to=to, left=left))
+
+    def _attempted(self, file: FileSpec, attempt: Attempt) -> None:
+        self.decisions.append(f"{file.lfn} to {attempt.says()}")
+        if self._listeners.on_attempt is not None:
+            self._listeners.on_attempt(file, attempt)
 
     def _not_written(self, file: FileSpec) -> None:
         if file.may_be_absent:
@@ -153,74 +232,39 @@ class _Run:
     def _nobody_took_it(self, file: FileSpec, attempts: list[Attempt]) -> None:
         failures = [attempt.outcome for attempt in attempts if isinstance(attempt.outcome, TransferFailure)]
         kind = attempts[-1].entry.endpoint.checksum
-        self._fail(
-            stageout_fault(failures, kind),
+        found = fault(
+            EXISTS if failures[-1].fault == EXISTS else stageout_fault(failures, kind),
             f"output {file.lfn} cannot be stored" + many(attempts),
-            tuple(attempt.says() for attempt in attempts),
+            rule=RULE,
+            evidence=tuple(attempt.says() for attempt in attempts),
+            phase=Phase.STAGEOUT,
+        )
+        if found.name == EXISTS and self._job.attempt_nr > 1:
+            found = msgspec.structs.replace(found, next_step=self._other_attempt(file))
+        self.faults.append(found)
+        self.hopeless = self.hopeless or not can_pass(failures)
+        self.certain = self.certain and all(failure.kind in REFUSALS for failure in failures)
+
+    def _other_attempt(self, file: FileSpec) -> str:
+        return (
+            f"This is attempt {self._job.attempt_nr}, and an earlier one probably left {file.lfn} there: remove that "
+            "file if nothing uses it, or let the names of the job's outputs hold the number of the attempt."
         )
 
-    def _fail(self, name: str, says: str, evidence: tuple[str, ...] = ()) -> None:
-        self.faults.append(fault(name, says, rule=RULE, evidence=evidence, phase=Phase.STAGEOUT))
-        if not evidence:
-            self.decisions.append(says)
+    def _fail(self, name: str, says: str) -> None:
+        self.faults.append(fault(name, says, rule=RULE, phase=Phase.STAGEOUT))
+        self.hopeless = True
+        self.decisions.append(says)
 
 
-class Fit(msgspec.Struct, frozen=True, kw_only=True):
-    """An output that can be stored: where its bytes really are, and how many."""
-
-    path: Path
-    size_bytes: int
-
-
-def fit_output(directory: Path, lfn: str) -> Fit:
-    """What lies under an output's name, if it can be stored.
-
-    A symbolic link counts if it leads to a regular file inside `directory`. Raises FileNotFoundError if there is
-    nothing, _Unfit for whatever must not be stored.
-    """
-    path = directory / lfn
-    try:
-        real = path.resolve(strict=True)
-        found = real.stat()
-    except FileNotFoundError:
-        if os.path.lexists(path):
-            raise _Unfit("FILEHANDLINGFAILURE", f"output {lfn} is a symbolic link to nothing") from None
-        raise
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
-        raise _Unfit("FILEHANDLINGFAILURE", f"output {lfn} cannot be read: {error}") from error
-    if not real.is_relative_to(directory.resolve()):
-        raise _Unfit("FILEHANDLINGFAILURE", f"output {lfn} is a symbolic link out of the job's directory")
-    if not stat.S_ISREG(found.st_mode):
-        raise _Unfit("FILEHANDLINGFAILURE", f"output {lfn} is {_kind(found.st_mode)}, not a regular file")
-    if found.st_size == 0:
-        raise _Unfit("ZEROFILESIZE", f"output {lfn} has no bytes")
-    if found.st_size > OUTPUT_SIZE_LIMIT_BYTES:
-        raise _Unfit(
-            "OUTPUTFILETOOLARGE",
-            f"output {lfn} has {found.st_size} bytes, more than {OUTPUT_SIZE_LIMIT_BYTES}",
-        )
-    return Fit(path=real, size_bytes=found.st_size)
-
-
-def new_guid() -> str:
-    """A fresh GUID as PanDA writes it: a random UUID in capitals."""
-    import uuid
-
-    return str(uuid.uuid4()).upper()
-
-
-def _kind(mode: int) -> str:
-    names = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
-    return names.get(stat.S_IFMT(mode), "a device")
-
-
-def _event(file: FileSpec, guid: str, endpoint: Endpoint, reason: str, done: Transferred) -> OutputStored:
+def _event(file: FileSpec, guid: str, place: Destination, done: Transferred) -> OutputStored:
     stored = StoredFile(
         lfn=file.lfn,
         guid=guid,
         size_bytes=done.size_bytes,
         checksum=done.checksum,
         surl=done.surl,
-        endpoint=endpoint.name,
+        endpoint=place.endpoint.name,
+        alternative=place.alternative,
     )
-    return OutputStored(file=stored, seconds=done.seconds, reason=f"{reason}; {done.how}")
+    return OutputStored(file=stored, seconds=done.seconds, reason=f"{place.reason}; {done.how}")

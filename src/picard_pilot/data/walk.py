@@ -52,6 +52,12 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         if self.health is None:
             msgspec.structs.force_setattr(self, "health", Health(self.clock, self.dice))
 
+    @property
+    def known(self) -> Health:
+        """The health that counts: the one that was given, or this pace's own."""
+        assert self.health is not None
+        return self.health
+
 
 class Attempt(NamedTuple):
     """One try, what became of it and what followed from that, for the journal, the log and the traces.
@@ -126,10 +132,9 @@ class _Walk(Generic[Entry]):
         pace: Pace,
         on_attempt: Callable[[Attempt], None] | None,
     ) -> None:
-        assert pace.health is not None
         self._pace = pace
         self._clock = pace.clock
-        self._health = pace.health
+        self._health = pace.known
         self._perform = perform
         self._on_attempt = on_attempt
         self._waiting = [_Waiting(entry) for entry in entries]

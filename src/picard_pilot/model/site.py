@@ -1,6 +1,7 @@
 """A site as the pilot sees it: one queue, its storage endpoints, and where each of these facts came from.
 
-Reading them from TOML or CRIC is `site`; choosing between endpoints is `data.plan`.
+Reading them from TOML or CRIC is `site`; choosing between endpoints is `data.sources` and
+`data.destinations`.
 """
 
 from enum import StrEnum

@@ -1,6 +1,6 @@
 """From a `file://` address to a path of this machine, refusing whatever could lead elsewhere.
 
-Making such addresses is `data.plan`.
+Making such addresses is `data.paths`.
 """
 
 from pathlib import PurePosixPath

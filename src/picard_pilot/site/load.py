@@ -1,6 +1,6 @@
 """From sources to one site: found, merged in order, checked as a whole, every value with its origin.
 
-Reading a single file is `site.sources`; choosing an endpoint for a file is `data.plan`.
+Reading a single file is `site.sources`; choosing an endpoint for a file is `data.sources`.
 """
 
 import importlib

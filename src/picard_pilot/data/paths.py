@@ -1,0 +1,147 @@
+"""A file's address on an endpoint, from the endpoint's path rule, its prefixes or what a catalogue says.
+
+In which order addresses are tried is `data.sources` and `data.destinations`.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+from picard_pilot.model.files import FileSpec
+from picard_pilot.model.site import Endpoint, PathRule, Site
+from picard_pilot.model.trouble import nearest
+
+PERCENT_CODED_SCHEMES = frozenset({"file", "http", "https", "dav", "davs", "s3"})
+"""Schemes whose addresses are URLs by the letter. XRootD and SRM take a path as it is."""
+
+SPLIT_SCOPES = ("user", "group")
+"""Rucio's deterministic rule turns the dots of these scopes, and only of these, into directories."""
+
+
+class NoPlan(Exception):
+    """Not one entry: `fault` is the catalogue's name for the reason, `says` its sentence."""
+
+    def __init__(self, fault: str, says: str, unknown: str | None = None) -> None:
+        super().__init__(says)
+        self.fault = fault
+        self.says = says
+        self.unknown = unknown
+        """The endpoint that nobody knows, if that is the reason."""
+
+    def with_hint(self, site: Site) -> "NoPlan":
+        """With the name that was probably meant. Looked for only when it is shown: it takes milliseconds."""
+        near = nearest(self.unknown, tuple(site.endpoints)) if self.unknown else ()
+        return NoPlan(self.fault, f"{self.says}; nearest: {', '.join(near)}") if near else self
+
+
+class Way(NamedTuple):
+    """One address of a file on one endpoint."""
+
+    surl: str
+    endpoint: Endpoint
+
+
+class Named(NamedTuple):
+    """An endpoint by name, and why it is in the list."""
+
+    name: str
+    reason: str
+
+
+def rucio_path(scope: str, lfn: str) -> str:
+    """The path of a file below a deterministic endpoint's prefix, by Rucio's hash rule."""
+    digest = hashlib.md5(f"{scope}:{lfn}".encode(), usedforsecurity=False).hexdigest()
+    folder = scope.replace(".", "/") if scope.startswith(SPLIT_SCOPES) else scope
+    return f"{folder}/{digest[0:2]}/{digest[2:4]}/{lfn}"
+
+
+def address(file: FileSpec, endpoint: Endpoint, prefix: str) -> str:
+    """The file's address (SURL) below one of the endpoint's prefixes. Raises NoPlan where no rule gives a path."""
+    if endpoint.paths is PathRule.CATALOGUE:
+        raise NoPlan(
+            "NONDETERMINISTICDDM", f"only a replica catalogue knows where {file.lfn} lies on {endpoint.name}"
+        )
+    if endpoint.paths is PathRule.FLAT:
+        return _below(prefix, file.lfn)
+    if file.scope:
+        return _below(prefix, rucio_path(file.scope, file.lfn))
+    raise NoPlan(
+        "NOTDEFINED", f"{file.lfn} has no scope, from which its path on {endpoint.name} would follow"
+    )
+
+
+def listed_ways(file: FileSpec, endpoint: Endpoint, activity: str, surls: Iterable[str]) -> list[str]:
+    """The addresses of a file that a catalogue lists at `surls` of this endpoint, the site's favourite ways first.
+
+    A catalogue knows one address; the site may know others for the same path, a mounted directory for instance.
+    """
+    listed = tuple(surls)
+    path = next(filter(None, (_path_of(surl, endpoint) for surl in listed)), None)
+    ways: list[str] = []
+    for prefix in endpoint.prefixes_for(activity):
+        if path is not None:
+            ways.append(_below(prefix, path))
+        elif endpoint.paths is not PathRule.CATALOGUE and (endpoint.paths is PathRule.FLAT or file.scope):
+            ways.append(address(file, endpoint, prefix))
+    return list(dict.fromkeys((*ways, *listed)))
+
+
+def ways_at(file: FileSpec, endpoint: Endpoint, activity: str) -> list[Way]:
+    """Every address that follows from the endpoint's rule. Raises NoPlan where none does."""
+    prefixes = endpoint.prefixes_for(activity)
+    if not prefixes:
+        raise NoPlan("NOSTORAGEPROTOCOL", f"the endpoint {endpoint.name} has no protocol for {activity}")
+    return [Way(address(file, endpoint, prefix), endpoint) for prefix in prefixes]
+
+
+def usable_endpoint(site: Site, name: str) -> Endpoint:
+    """The endpoint of that name. Raises NoPlan where nothing is known of it, or that it is not in use."""
+    endpoint = site.endpoints.get(name)
+    if endpoint is None:
+        raise NoPlan("NOSTORAGE", f"nothing is known about the endpoint {name}", unknown=name)
+    if not endpoint.active:
+        raise NoPlan("NOSTORAGE", f"the endpoint {name} is {endpoint.state}")
+    return endpoint
+
+
+def named_endpoints(file: FileSpec, site: Site, activity: str) -> Iterator[Named]:
+    """What the job names for the file, then what the queue names for the activity; each once."""
+    if file.endpoint:
+        yield Named(file.endpoint, f"the job names {file.endpoint}")
+    used, names = site.queue.endpoints_for(activity)
+    for place, name in enumerate(dict.fromkeys(names), start=1):
+        if name != file.endpoint:
+            yield Named(name, f"endpoint {place} of queue {site.queue.name} for {used}")
+
+
+def nothing_named(file: FileSpec, site: Site, activity: str) -> NoPlan:
+    """The reason where there is not even a name."""
+    return NoPlan(
+        "NOSTORAGE",
+        f"neither the job nor the queue {site.queue.name} names an endpoint for {file.lfn} ({activity})",
+    )
+
+
+def on_tape(endpoint: Endpoint) -> bool:
+    """Whether the endpoint's files have to be brought from tape: they are never read where they are."""
+    return endpoint.kind is not None and "TAPE" in endpoint.kind.upper()
+
+
+def _below(prefix: str, path: str) -> str:
+    coded = quote(path) if _coded(prefix) else path
+    return f"{prefix.rstrip('/')}/{coded}"
+
+
+def _path_of(surl: str, endpoint: Endpoint) -> str | None:
+    """The file's path below the endpoint's prefix; None where the address is under none of its prefixes."""
+    for way in endpoint.protocols:
+        start = way.prefix.rstrip("/") + "/"
+        if surl.startswith(start):
+            path = surl[len(start) :].lstrip("/")
+            return unquote(path) if _coded(surl) else path
+    return None
+
+
+def _coded(url: str) -> bool:
+    return url.partition("://")[0].lower() in PERCENT_CODED_SCHEMES
