@@ -12,6 +12,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -47,7 +48,7 @@ from picard_pilot.testing.mover_kit import (
     replace_movers,
     until,
 )
-from picard_pilot.testing.paused_mover import PAUSED, VARIABLE
+from picard_pilot.testing.paused_mover import AFTER_VARIABLE, PAUSED, VARIABLE
 
 
 class MoverSuite(abc.ABC):
@@ -55,6 +56,9 @@ class MoverSuite(abc.ABC):
 
     mover_path: str
     """The mover's name in the table, or its import path `module:Class`."""
+    reads_before_storing: ClassVar[bool] = False
+    """The file on the node is read once, with progress, before the first byte is stored: true for programs, which
+    cannot measure while the bytes pass."""
 
     @pytest.fixture
     def mover(self) -> SiteMover:
@@ -178,7 +182,7 @@ class MoverSuite(abc.ABC):
         storage.put("in.root", CONTENT)
         with largest_file_bytes(len(CONTENT) // 2):
             failure = failed(lambda: mover.fetch(self.fetch_request(storage, "in.root", tmp_path), ignore))
-        assert (failure.kind, failure.side) == (FailureClass.SPACE, Side.NODE)
+        assert (failure.kind, failure.side) == (FailureClass.SPACE, Side.NODE), failure
         assert names(tmp_path) == []
 
     @pytest.mark.parametrize("name", HOSTILE_NAMES)
@@ -333,10 +337,11 @@ class MoverSuite(abc.ABC):
     @asynccontextmanager
     async def worker(self, folder: Path, stall_s: float) -> AsyncIterator[TransferWorker]:
         """A transfer worker that knows the paused form of the mover under test."""
+        after_bytes = len(CONTENT) if self.reads_before_storing else 0
         async with TransferWorker(
             limits=WorkerLimits(stall_s=stall_s),
             log_path=folder / "worker.log",
-            environment={**os.environ, VARIABLE: self.mover_path},
+            environment={**os.environ, VARIABLE: self.mover_path, AFTER_VARIABLE: f"store:{after_bytes}"},
         ) as worker:
             yield worker
 
@@ -346,7 +351,8 @@ class MoverSuite(abc.ABC):
         def begun() -> bool:
             if direction == "store":
                 return bool(storage.leftovers())
-            return any(path.stat().st_size for path in here.glob(".*.part"))
+            parts = [path for part in here.glob(".*.part") for path in (part, *part.glob("*"))]
+            return any(path.is_file() and path.stat().st_size for path in parts)
 
         await until(begun)
         assert worker.pid is not None

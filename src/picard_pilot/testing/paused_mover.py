@@ -13,6 +13,8 @@ from picard_pilot.plugins.loader import load
 
 PAUSED = "picard_pilot.testing.paused_mover:PausedMover"
 VARIABLE = "PICARD_TEST_MOVER"
+AFTER_VARIABLE = "PICARD_TEST_PAUSE_AFTER_BYTES"
+"""`fetch` or `store`, a colon, and how many bytes may pass before; none where it is not set."""
 
 
 class PausedMover(SiteMover):
@@ -28,16 +30,24 @@ class PausedMover(SiteMover):
 
     def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
         """Write the first part of the file, then hang."""
-        return self._inner.fetch(request, _hang_after(progress))
+        return self._inner.fetch(request, _hang_after(progress, "fetch"))
 
     def store(self, request: StoreRequest, progress: Progress) -> Transferred:
         """Write the first part of the file, then hang."""
-        return self._inner.store(request, _hang_after(progress))
+        return self._inner.store(request, _hang_after(progress, "store"))
 
 
-def _hang_after(progress: Progress) -> Progress:
+def _hang_after(progress: Progress, direction: str) -> Progress:
+    """Progress that never returns once so many bytes have passed before: from its first call on where none is set."""
+    which, _, number = os.environ.get(AFTER_VARIABLE, "").partition(":")
+    after_bytes = int(number) if which == direction else 0
+    passed_bytes = 0
+
     def hang(count: int) -> None:
+        nonlocal passed_bytes
         progress(count)
-        threading.Event().wait()
+        if passed_bytes >= after_bytes:
+            threading.Event().wait()
+        passed_bytes += count
 
     return hang

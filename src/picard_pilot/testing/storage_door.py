@@ -47,7 +47,7 @@ class Door(FaultyServer):
         self.rules = rules
         self.faults: list[Fault] = []
         self.requests: list[StorageRequest] = []
-        self._matched: dict[int, int] = {}
+        self._matched: list[Fault] = []
         self._pause = pause
         super().__init__([Say()], tls=tls)
 
@@ -76,7 +76,8 @@ class Door(FaultyServer):
                 continue
             if not fnmatch.fnmatchcase(request.name, fault.name):
                 continue
-            count = self._matched[id(fault)] = self._matched.get(id(fault), 0) + 1
+            self._matched.append(fault)
+            count = sum(before is fault for before in self._matched)
             if fault.first <= count and (fault.last is None or count <= fault.last):
                 return fault
         return None
