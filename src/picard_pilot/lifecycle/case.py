@@ -7,9 +7,9 @@ import msgspec
 
 from picard_pilot.model.bundle import Outcome
 from picard_pilot.model.command import PayloadExit
-from picard_pilot.model.events import InputStaged, PayloadStarted
+from picard_pilot.model.events import InputStaged, OutputsHeld, PayloadStarted
 from picard_pilot.model.fault import Fault
-from picard_pilot.model.files import StoredFile
+from picard_pilot.model.files import FilePlace, StoredFile
 from picard_pilot.model.job import Job
 from picard_pilot.model.states import FINAL, PHASE_OF, Phase, State
 from picard_pilot.model.stop import Stop, StopKind
@@ -34,6 +34,13 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome = Outcome()
     stored: dict[str, StoredFile] = {}
     """The outputs that are stored, by LFN."""
+    touched: dict[str, tuple[FilePlace, ...]] = {}
+    """For outputs that were tried at more than one place: where a copy may stand that is not the one that counts, or
+    is not yet known to be, by LFN."""
+    held: OutputsHeld | None = None
+    """The latest reason to keep outputs on disk; None if there never was one."""
+    held_since: float | None = None
+    """When outputs had to be kept on disk for the first time."""
     log: StoredFile | None = None
     faults: tuple[Fault, ...] = ()
     """What went wrong, the cause before its symptoms."""
@@ -65,6 +72,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     def failed(self) -> bool:
         """True when the job will be reported as failed, as far as is known now."""
         return bool(self.faults)
+
+    @property
+    def waiting(self) -> bool:
+        """True while outputs wait on disk because no storage takes them."""
+        return self.state is State.HOLDING and self.held is not None and self.suspended_because is None
 
     @property
     def unwanted(self) -> bool:

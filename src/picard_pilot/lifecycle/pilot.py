@@ -34,6 +34,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """How many jobs to run at most; 0 means no limit."""
     jobs_active: int
     jobs_at_once: int
+    jobs_waiting: int = 0
+    """Jobs that need no core now, but to which this pilot comes back."""
     draining: Leaving | None
     dry_for_s: float | None
     """Between the first and the latest of the empty answers in a row; None when the latest was not empty."""
@@ -65,10 +67,10 @@ Move = Ask | WaitUntil | Leave
 
 
 def decide(now: Situation) -> Move:
-    """The next move. A pilot never leaves while a job of its is active."""
+    """The next move. A pilot never leaves while a job of its is active or waits for it."""
     why = _no_more(now)
     if why is not None:
-        return WaitUntil(None) if now.jobs_active else Leave(why)
+        return WaitUntil(None) if now.jobs_active or now.jobs_waiting else Leave(why)
     if now.jobs_active >= now.jobs_at_once:
         return WaitUntil(None)
     if now.now < now.next_ask:

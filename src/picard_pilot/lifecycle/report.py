@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from picard_pilot.lifecycle.case import Case
+from picard_pilot.lifecycle.holding import moment
 from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.report import JobStatus, Update, UsageSummary
 from picard_pilot.model.states import BEFORE_PAYLOAD, Phase, State
@@ -44,7 +45,18 @@ def update(case: Case, sender: Sender, usage: UsageSummary | None = None) -> Upd
         core_count=case.job.requirements.cores,
         usage=usage or UsageSummary(),
         n_input_files=len(case.job.inputs),
+        pilot_error_code=case.held.faults[0].code if case.held else None,
+        pilot_error_diag=holding_text(case),
     )
+
+
+def holding_text(case: Case) -> str | None:
+    """Where the outputs wait, until when, who comes back for them, and why; None for a job that never had to."""
+    held = case.held
+    if held is None:
+        return None
+    again = "the next pilot there" if held.again_at is None else f"this pilot at {moment(held.again_at)}"
+    return f"outputs are safe in {held.where} until {moment(held.until)}, {again} tries again: {held.faults[0].diag}"
 
 
 def final_report(
@@ -65,7 +77,7 @@ def final_report(
         n_events=case.outcome.n_events,
         timing_s=_timing(case),
         pilot_error_code=cause.code if cause else 0,
-        pilot_error_diag=cause.diag if cause else "",
+        pilot_error_diag=cause.diag if cause else _after_waiting(case),
         exe_error_code=case.outcome.exe_error_code or 0,
         exe_error_diag=case.outcome.exe_error_diag or "",
         trans_exit_code=exit_status(case.exit) if case.exit else None,
@@ -76,6 +88,11 @@ def final_report(
     )
 
 
+def _after_waiting(case: Case) -> str:
+    """The server keeps a text that no other replaces: what was said while the outputs waited is no longer true."""
+    return "" if case.held is None else "the outputs waited for a storage, and are stored now"
+
+
 def exit_status(ended: PayloadExit) -> int | None:
     """The payload's exit code, 128 + n if signal n ended it, None if it never started."""
     if ended.signal is not None:
@@ -84,7 +101,8 @@ def exit_status(ended: PayloadExit) -> int | None:
 
 
 def _status(case: Case) -> JobStatus:
-    if case.state is State.HOLDING:
+    # Once it has heard `holding`, the server takes no word but the last one; anything else shortens its patience.
+    if case.state is State.HOLDING or case.held is not None:
         return JobStatus.HOLDING
     return JobStatus.STARTING if case.state in BEFORE_PAYLOAD else JobStatus.RUNNING
 
@@ -124,6 +142,11 @@ def _metrics(case: Case) -> dict[str, str]:
     metrics = {}
     if case.outcome.n_events is not None:
         metrics["nEvents"] = str(case.outcome.n_events)
+    elsewhere = sum(file.alternative for file in case.stored.values())
+    if elsewhere:
+        metrics["filesNormalStageOut"] = str(len(case.stored) - elsewhere)
+        metrics["filesAltStageOut"] = str(elsewhere)
+        metrics["altTransferred"] = str(elsewhere)
     if case.resumed:
         metrics["resumed"] = str(case.resumed)
     return metrics

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from picard_pilot.lifecycle.case import Case
+from picard_pilot.lifecycle.holding import too_late
 from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
 from picard_pilot.model.fault import Fault
@@ -52,6 +53,8 @@ def entry(case: Case) -> tuple[do.Instruction, ...]:
         case State.STOPPING:
             grace_s = case.stop.grace_s if case.stop else 0.0
             return (do.Watch(), do.StopPayload(grace_s=grace_s))
+        case State.HOLDING if case.waiting:
+            return _while_waiting(case)
         case state:
             return _ENTRY[state]
 
@@ -70,6 +73,15 @@ _ENTRY: dict[State, tuple[do.Instruction, ...]] = {
     State.FAILED: (do.CleanUp(),),
     State.HOLDING: (),
 }
+
+
+def _while_waiting(case: Case) -> tuple[do.Instruction, ...]:
+    """Outputs wait: the server hears it, the log leaves if it can, and this pilot may come back to them."""
+    assert case.held is not None
+    has_log = case.job.log is not None and case.log is None
+    archive = (do.StoreLog(),) if has_log and case.suspended_from is State.STAGING_OUT else ()
+    again = () if case.held.again_at is None else (do.AwaitBreak(until=case.held.again_at),)
+    return (do.Tell(), do.LastWord(), *archive, *again)
 
 
 def _move(case: Case, state: State, at: float, **changes: Any) -> Case:
@@ -96,7 +108,7 @@ def _ignore(case: Case, event: ev.Event, at: float) -> Step:
 def _finish_up(case: Case, at: float, faults: tuple[Fault, ...] = ()) -> Step:
     """Nothing more to compute or store but the log: archive it if the job has one, then close."""
     case = msgspec.structs.replace(case, faults=case.faults + faults)
-    if case.job.log is None:
+    if case.job.log is None or case.log is not None:
         return _close(case, at)
     return _enter(case, State.ARCHIVING, at)
 
@@ -225,6 +237,22 @@ def _output_stored(case: Case, event: ev.OutputStored, at: float) -> Step:
     return _stay(case, stored={**case.stored, event.file.lfn: event.file})
 
 
+def _output_diverted(case: Case, event: ev.OutputDiverted, at: float) -> Step:
+    known = case.touched.get(event.lfn, ())
+    places = tuple(dict.fromkeys((*known, *event.left, event.to)))
+    return _stay(case, touched={**case.touched, event.lfn: places})
+
+
+def _output_place_cleared(case: Case, event: ev.OutputPlaceCleared, at: float) -> Step:
+    left = tuple(place for place in case.touched.get(event.lfn, ()) if place.surl != event.surl)
+    return _stay(case, touched={**case.touched, event.lfn: left})
+
+
+def _outputs_held(case: Case, event: ev.OutputsHeld, at: float) -> Step:
+    since = at if case.held_since is None else case.held_since
+    return _enter(case, State.HOLDING, at, held=event, held_since=since, suspended_from=case.state)
+
+
 def _outputs_stored(case: Case, event: ev.OutputsStored, at: float) -> Step:
     return _finish_up(case, at)
 
@@ -257,6 +285,23 @@ def _log_failed(case: Case, event: ev.LogFailed, at: float) -> Step:
 # CLOSING, HOLDING and the end
 
 
+def _log_stored_early(case: Case, event: ev.LogStored, at: float) -> Step:
+    """The log of a job whose outputs wait: this archive is the one that counts, since it is never stored again."""
+    return _stay(case, log=event.file)
+
+
+def _stop_waiting(case: Case, event: ev.StopRequested, at: float) -> Step:
+    """What waits on disk waits for a later pilot, unless the server does not want it any more."""
+    if case.waiting:
+        stopped, then = _stop_storing(case, event, at)
+        return msgspec.structs.replace(stopped, suspended_from=None) if then else stopped, then
+    return _stop_late(case, event, at)
+
+
+def _break_over(case: Case, event: ev.BreakOver, at: float) -> Step:
+    return _enter(case, case.suspended_from or State.STAGING_OUT, at, suspended_from=None)
+
+
 def _report_accepted(case: Case, event: ev.ReportAccepted, at: float) -> Step:
     final = State.FAILED if case.failed else State.FINISHED
     return _enter(case, final, at, answer=event.answer)
@@ -268,8 +313,15 @@ def _suspended(case: Case, event: ev.Suspended, at: float) -> Step:
 
 
 def _resumed_from_holding(case: Case, event: ev.Resumed, at: float) -> Step:
-    back = case.suspended_from or State.CLOSING
-    return _enter(case, back, at, suspended_from=None, suspended_because=None, resumed=case.resumed + 1)
+    waited, back = case.waiting, case.suspended_from or State.CLOSING
+    again = msgspec.structs.replace(
+        case, suspended_from=None, suspended_because=None, resumed=case.resumed + 1
+    )
+    if back is State.STAGING_OUT and case.stop is not None and case.unwanted:
+        return _finish_up(again, at, (case.stop.fault,))
+    if waited and case.held is not None and at >= case.held.until:
+        return _finish_up(again, at, too_late(case.held.faults, case.held.until))
+    return _enter(again, back, at)
 
 
 def _resumed(case: Case, event: ev.Resumed, at: float) -> Step:
@@ -302,17 +354,24 @@ TABLE: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.DIAGNOSING, ev.Diagnosed): _diagnosed,
     (State.DIAGNOSING, ev.StopRequested): _stop_late,
     (State.STAGING_OUT, ev.OutputStored): _output_stored,
+    (State.STAGING_OUT, ev.OutputDiverted): _output_diverted,
+    (State.STAGING_OUT, ev.OutputPlaceCleared): _output_place_cleared,
     (State.STAGING_OUT, ev.OutputsStored): _outputs_stored,
+    (State.STAGING_OUT, ev.OutputsHeld): _outputs_held,
     (State.STAGING_OUT, ev.StageOutFailed): _stage_out_failed,
     (State.STAGING_OUT, ev.StopRequested): _stop_storing,
     (State.ARCHIVING, ev.LogStored): _log_stored,
     (State.ARCHIVING, ev.LogFailed): _log_failed,
+    (State.ARCHIVING, ev.OutputsHeld): _outputs_held,
     (State.ARCHIVING, ev.StopRequested): _stop_late,
     (State.CLOSING, ev.ReportAccepted): _report_accepted,
     (State.CLOSING, ev.StopRequested): _stop_late,
     (State.FINISHED, ev.StopRequested): _ignore,
     (State.FAILED, ev.StopRequested): _ignore,
-    (State.HOLDING, ev.StopRequested): _stop_late,
+    (State.HOLDING, ev.StopRequested): _stop_waiting,
+    (State.HOLDING, ev.LogStored): _log_stored_early,
+    (State.HOLDING, ev.LogFailed): _ignore,
+    (State.HOLDING, ev.BreakOver): _break_over,
     (State.HOLDING, ev.Resumed): _resumed_from_holding,
     **{(state, ev.Resumed): _resumed for state in State if state is not State.HOLDING},
     **{

@@ -8,7 +8,7 @@ import msgspec
 from picard_pilot.model.bundle import Outcome, Preparation
 from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.fault import Fault
-from picard_pilot.model.files import StoredFile
+from picard_pilot.model.files import FilePlace, StoredFile
 from picard_pilot.model.job import Job
 from picard_pilot.model.stop import Stop
 
@@ -125,6 +125,26 @@ class Diagnosed(Event, frozen=True, kw_only=True):
     """Store the outputs although something went wrong: the experiment's policy."""
 
 
+class OutputDiverted(Event, frozen=True, kw_only=True):
+    """An output is about to go elsewhere than where it was tried before; written before a byte goes there.
+
+    `left` are the places where it was tried: it may stand there all the same, since a storage may succeed late.
+    Whichever place an OutputStored names later is the one that counts; the file is removed from all others.
+    """
+
+    lfn: str
+    to: FilePlace
+    left: tuple[FilePlace, ...]
+
+
+class OutputPlaceCleared(Event, frozen=True, kw_only=True):
+    """A place that does not count holds no copy of the output any more, or was given up; `says` which."""
+
+    lfn: str
+    surl: str
+    says: str
+
+
 class OutputStored(Event, frozen=True, kw_only=True):
     """One output is where the report will say it is."""
 
@@ -141,6 +161,24 @@ class StageOutFailed(Event, frozen=True, kw_only=True):
     """At least one output could not be stored."""
 
     faults: tuple[Fault, ...]
+
+
+class OutputsHeld(Event, frozen=True, kw_only=True):
+    """No storage takes the outputs, or the log of a good job, now, and waiting can help: they stay in its directory.
+
+    Times are seconds since 1970, UTC. `until` is when the server gives the job up; `again_at` when this pilot tries
+    again, None where that is left to a later one.
+    """
+
+    faults: tuple[Fault, ...]
+    where: str
+    """Host and directory where the outputs lie, for people."""
+    until: float
+    again_at: float | None = None
+
+
+class BreakOver(Event, frozen=True, kw_only=True):
+    """The pilot that kept a job's outputs tries to store them again."""
 
 
 class LogStored(Event, frozen=True, kw_only=True):
@@ -183,8 +221,12 @@ AnyEvent = (
     | PayloadLost
     | StopRequested
     | Diagnosed
+    | OutputDiverted
     | OutputStored
+    | OutputPlaceCleared
     | OutputsStored
+    | OutputsHeld
+    | BreakOver
     | StageOutFailed
     | LogStored
     | LogFailed

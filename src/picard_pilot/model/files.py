@@ -60,3 +60,12 @@ class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
     checksum: Checksum
     surl: str
     endpoint: str
+    alternative: bool = False
+    """Not where the output was meant to go."""
+
+
+class FilePlace(msgspec.Struct, frozen=True):
+    """An address of a file, and the name of the endpoint to which it belongs."""
+
+    surl: str
+    endpoint: str

@@ -48,7 +48,18 @@ class Diagnose(Instruction, frozen=True, kw_only=True):
 
 
 class StageOut(Instruction, frozen=True, kw_only=True):
-    """Store the outputs that are not stored yet. OutputStored per file; ends in OutputsStored or StageOutFailed."""
+    """Store the outputs that are not stored yet. OutputStored per file; ends in OutputsStored, OutputsHeld or
+    StageOutFailed."""
+
+
+class AwaitBreak(Instruction, frozen=True, kw_only=True):
+    """Wait until `until` (seconds since 1970, UTC) before the outputs are tried again. Ends in BreakOver."""
+
+    until: float
+
+
+class LastWord(Instruction, frozen=True, kw_only=True):
+    """Keep the job in hand until the server has heard where it is. Ends in nothing."""
 
 
 class StoreLog(Instruction, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.payloads import Payloads
 from picard_pilot.pilot.staging import Staging
 from picard_pilot.pilot.teller import Tellers
+from picard_pilot.pilot.waiting import first_of
 from picard_pilot.pilot.work import JobWork
 
 log = logging.getLogger("picard.perform")
@@ -42,16 +43,25 @@ Post = Callable[[JobWork, int, ev.Event], None]
 class Performer:
     """Knows the rooms. `perform` is its whole interface while jobs run."""
 
-    def __init__(self, parts: Parts, tellers: Tellers, post: Post, plugin_failed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        tellers: Tellers,
+        post: Post,
+        record: Post,
+        plugin_failed: Callable[[], None],
+        ends_at: float | None = None,
+    ) -> None:
         """`post` takes the events that come before an instruction's last one, such as each staged file.
 
-        `plugin_failed` is called when a hook of the experiment misbehaves.
+        `record` does so too, and returns only when the event is in the journal. `plugin_failed` is called when a hook
+        of the experiment misbehaves. `ends_at` is when the pilot's lifetime is over, on its monotonic clock.
         """
         self._hooks = Hooks(parts, plugin_failed)
         self._parts = parts
         self._tellers = tellers
         self._payloads = Payloads(parts, self._hooks)
-        self._staging = Staging(parts, self._hooks, post)
+        self._staging = Staging(parts, self._hooks, post, record, ends_at)
         self._outbox = Outbox(parts.dispatcher, parts.clock, random.Random(parts.seed))
 
     async def perform(self, work: JobWork, generation: int, instruction: do.Instruction) -> ev.Event | None:
@@ -73,6 +83,11 @@ class Performer:
                 return await self._payloads.diagnose(work)
             case do.StageOut():
                 return await self._staging.stage_out(work, generation)
+            case do.AwaitBreak(until=until):
+                await self._parts.clock.sleep(until - self._parts.clock.now_utc())
+                return ev.BreakOver()
+            case do.LastWord():
+                await self._last_word(work)
             case do.StoreLog():
                 return await self._staging.store_log(work)
             case do.Report():
@@ -182,6 +197,11 @@ class Performer:
         return ev.Prepared(preparation=preparation)
 
     # The end
+
+    async def _last_word(self, work: JobWork) -> None:
+        """Until the server knows that the job waits, or for as long as a pilot waits for a server without a job."""
+        patience_s = self._parts.settings.server_patience_s
+        await first_of(self._tellers.said(work), self._parts.clock.sleep(patience_s))
 
     async def _report(self, work: JobWork) -> ev.Event | None:
         """Tell the final report until the server has it; cancelled when the pilot must leave before."""

@@ -4,17 +4,23 @@ How a file travels is `data`; what an experiment allows is its policy hooks.
 """
 
 import logging
+import random
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from picard_pilot.data import logs
+from picard_pilot.data.policy import STAGEOUT, RetryLimits
 from picard_pilot.data.stagein import stage_in
-from picard_pilot.data.stageout import stage_out
+from picard_pilot.data.stageout import Listeners, StageOutResult, stage_out
+from picard_pilot.data.walk import Pace
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.experiments.hooks import HookFailed
+from picard_pilot.lifecycle import holding
 from picard_pilot.model import events as ev
 from picard_pilot.model.site import Activity
-from picard_pilot.model.states import Phase
+from picard_pilot.model.states import Phase, State
 from picard_pilot.pilot.faults import hook_fault
 from picard_pilot.pilot.hooking import Hooks
 from picard_pilot.pilot.parts import Parts
@@ -22,6 +28,12 @@ from picard_pilot.pilot.work import JobWork
 from picard_pilot.system import disk
 
 log = logging.getLogger("picard.staging")
+
+LOG_OF_FAILED = RetryLimits(longest_pause_s=60.0, tries=2)
+"""A good job needs its log, or the server fails it; that of a failed one is worth a minute of the slot."""
+
+LOG_WHILE_WAITING = RetryLimits(tries=1)
+"""No storage took the outputs a moment ago."""
 
 ARCHIVE_DIRECTORY = "archive"
 """Where the log archive is made, inside the private directory."""
@@ -32,11 +44,17 @@ Post = Callable[[JobWork, int, ev.Event], None]
 class Staging:
     """Performs StageIn, StageOut and StoreLog; each is safe to repeat."""
 
-    def __init__(self, parts: Parts, hooks: Hooks, post: Post) -> None:
-        """`hooks` calls the experiment; `post` takes the event of each single file."""
+    def __init__(
+        self, parts: Parts, hooks: Hooks, post: Post, record: Post, ends_at: float | None = None
+    ) -> None:
+        """`hooks` calls the experiment; `post` takes the event of each single file, and `record` those that must be
+        in the journal before anything else is done. `ends_at` is the pilot's last moment on its monotonic clock."""
         self._parts = parts
         self._hooks = hooks
         self._post = post
+        self._record = record
+        self._ends_at = ends_at
+        self._pace = Pace(clock=parts.clock, dice=random.Random(parts.seed), limits=STAGEOUT, ends_at=ends_at)
 
     def get_ready(self, work: JobWork) -> None:
         """Start the transfer worker beside the job's setup: its start takes longer than most logs' transfer."""
@@ -70,10 +88,11 @@ class Staging:
         return ev.StageInFailed(faults=result.faults) if result.faults else ev.InputsReady()
 
     async def stage_out(self, work: JobWork, generation: int) -> ev.Event:
-        """Store the outputs that are not stored yet."""
+        """Store the outputs that are not stored yet; where nobody takes them now, they may wait."""
 
-        async def stored(event: ev.OutputStored) -> None:
-            self._post(work, generation, event)
+        async def happened(event: ev.OutputStored | ev.OutputDiverted | ev.OutputPlaceCleared) -> None:
+            # By `post` alone a storage could be asked before the journal knows.
+            (self._record if isinstance(event, ev.OutputDiverted) else self._post)(work, generation, event)
 
         result = await stage_out(
             job=work.case.job,
@@ -81,12 +100,40 @@ class Staging:
             site=self._parts.site,
             directory=Path(work.bundle.directory),
             done=work.case.stored,
+            touched=work.case.touched,
             worker=self._parts.worker,
-            on_stored=stored,
+            listeners=Listeners(on_event=happened),
             guids=work.case.outcome.guids,
+            pace=self._pace,
         )
         _log_decisions(work, result.decisions)
-        return ev.StageOutFailed(faults=result.faults) if result.faults else ev.OutputsStored()
+        if not result.faults:
+            return ev.OutputsStored()
+        return self._held(work, result) or ev.StageOutFailed(faults=result.faults)
+
+    def _held(self, work: JobWork, result: StageOutResult) -> ev.OutputsHeld | None:
+        """What it means for outputs to wait: where, until when, and when this pilot comes back; None where waiting
+        cannot help, is not wanted, or has lasted too long."""
+        if not result.can_wait or not self._parts.settings.hold_outputs:
+            return None
+        case, now = work.case, self._parts.clock.now_utc()
+        since = now if case.held_since is None else case.held_since
+        until = holding.held_until(case.job, since)
+        if now >= until:
+            return None
+        left_s = None if self._ends_at is None else self._ends_at - self._parts.clock.monotonic()
+        return ev.OutputsHeld(
+            faults=result.faults,
+            where=f"{self._parts.node.host}:{work.bundle.directory}",
+            until=until,
+            again_at=holding.next_break(
+                first_held_at=since,
+                now=now,
+                wall_s=case.exit.wall_s if case.exit else None,
+                until=until,
+                leaves_at=None if left_s is None else now + left_s - self._parts.settings.report_grace_s,
+            ),
+        )
 
     async def store_log(self, work: JobWork) -> ev.Event:
         """Make the log archive in the private directory and store it."""
@@ -117,8 +164,10 @@ class Staging:
             )
         kept: list[ev.OutputStored] = []
 
-        async def stored(event: ev.OutputStored) -> None:
-            kept.append(event)
+        async def happened(event: ev.OutputStored | ev.OutputDiverted | ev.OutputPlaceCleared) -> None:
+            # A log is a copy for people: where else it might be need not outlive this pilot.
+            if isinstance(event, ev.OutputStored):
+                kept.append(event)
 
         result = await stage_out(
             job=work.case.job,
@@ -127,11 +176,23 @@ class Staging:
             directory=folder,
             done={},
             worker=self._parts.worker,
-            on_stored=stored,
+            listeners=Listeners(on_event=happened),
             activity=Activity.LOG,
+            pace=self._log_pace(work),
         )
         _log_decisions(work, result.decisions)
-        return ev.LogFailed(fault=result.faults[0]) if result.faults else ev.LogStored(file=kept[0].file)
+        if not result.faults:
+            return ev.LogStored(file=kept[0].file)
+        if result.certain:
+            # Nobody has it: a later one can tell more.
+            (folder / file.lfn).unlink(missing_ok=True)
+        needed = work.case.state is State.ARCHIVING and not work.case.failed
+        return (self._held(work, result) if needed else None) or ev.LogFailed(fault=result.faults[0])
+
+    def _log_pace(self, work: JobWork) -> Pace:
+        if work.case.state is State.HOLDING:
+            return msgspec.structs.replace(self._pace, limits=LOG_WHILE_WAITING)
+        return msgspec.structs.replace(self._pace, limits=LOG_OF_FAILED) if work.case.failed else self._pace
 
 
 def _log_decisions(work: JobWork, decisions: tuple[str, ...]) -> None:

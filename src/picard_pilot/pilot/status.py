@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from picard_pilot.lifecycle.case import Case
+from picard_pilot.lifecycle.report import holding_text
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.states import Phase
 from picard_pilot.system.files import open_regular
@@ -36,8 +37,14 @@ class JobStatusView(msgspec.Struct, frozen=True, kw_only=True):
     exit_signal: int | None
     staged: list[str]
     stored: dict[str, str]
+    outputs: dict[str, str]
+    """What became of each output so far, in words, by LFN."""
     faults: list[str]
     held_because: str | None
+    held_until: float | None
+    """Until when outputs that wait for a storage can still be stored."""
+    next_try_at: float | None
+    """When this pilot tries to store them again."""
 
 
 def write_status(case: Case, bundle: Bundle, pilot: str) -> None:
@@ -56,11 +63,23 @@ def write_status(case: Case, bundle: Bundle, pilot: str) -> None:
         staged=sorted(case.staged),
         stored={lfn: file.surl for lfn, file in sorted(case.stored.items())},
         faults=[f"{one.code} {one.name}: {one.says}" for one in case.faults],
-        held_because=case.suspended_because,
+        outputs={file.lfn: _became(case, file.lfn) for file in case.job.outputs},
+        held_because=holding_text(case) if case.waiting else case.suspended_because,
+        held_until=case.held.until if case.waiting and case.held else None,
+        next_try_at=case.held.again_at if case.waiting and case.held else None,
     )
     _replace(
         Path(bundle.private, STATUS_NAME), msgspec.json.format(msgspec.json.encode(view), indent=1) + b"\n"
     )
+
+
+def _became(case: Case, lfn: str) -> str:
+    """Where an output is, or what keeps it."""
+    if (file := case.stored.get(lfn)) is not None:
+        return f"stored at {file.endpoint}" + (", the alternative" if file.alternative else "")
+    if case.waiting:
+        return "waits in the job's directory"
+    return "not stored" if case.over else "not stored yet"
 
 
 def progress(case: Case, before: Phase) -> str:

@@ -82,7 +82,8 @@ class Supervisor:
         """Made when there is a job, since it brings the rooms along that only a job needs: 10 ms of a start."""
         from picard_pilot.pilot.perform import Performer
 
-        return Performer(self._parts, self._tellers, self._post, self._plugin_failed)
+        hands = (self._post, self._take, self._plugin_failed)
+        return Performer(self._parts, self._tellers, *hands, self._ends_at)
 
     async def run(self, left: list[JobWork]) -> int:
         """Take up the jobs that were `left`, then ask, run and report until there is a reason to leave.
@@ -146,6 +147,7 @@ class Supervisor:
             jobs_limit=self._parts.settings.jobs,
             jobs_active=len(self._active()) + self._acquirer.asking,
             jobs_at_once=JOBS_AT_ONCE,
+            jobs_waiting=len(self._waiting()),
             draining=self._draining,
             dry_for_s=self._acquirer.dry_for_s,
             trouble_for_s=self._acquirer.trouble_for_s,
@@ -157,6 +159,12 @@ class Supervisor:
     def _active(self) -> list[JobWork]:
         """The jobs that this pilot still has something to do for."""
         return [work for work in self._works if work.case.state is not State.HOLDING and work.tasks]
+
+    def _waiting(self) -> list[JobWork]:
+        """The jobs whose outputs wait for a storage and for this pilot; none when it has to leave."""
+        if self._signal is not None or self._leave_by is not None:
+            return []
+        return [work for work in self._works if work.case.state is State.HOLDING and work.tasks]
 
     def _unfinished(self) -> list[JobWork]:
         """The jobs that are neither over nor on hold; of some the next event may wait in the inbox alone."""
@@ -177,7 +185,7 @@ class Supervisor:
         while True:
             write_pilot_heartbeat(self._parts.workdir, self._tellers.last_server_update)
             await self._clock.sleep(BEAT_S)
-            for work in self._unfinished():
+            for work in [*self._unfinished(), *self._waiting()]:
                 if not self._performer.renew(work):
                     self._let_go(work)
                     self._works.remove(work)

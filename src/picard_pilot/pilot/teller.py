@@ -68,11 +68,14 @@ class Teller:
         await self._said.wait()
 
     async def run(self) -> None:
-        """Tell until `hush`; a heartbeat goes out whenever nothing was told for long."""
+        """Tell until `hush`; a heartbeat goes out whenever nothing was told for long.
+
+        While outputs wait there is none: a second `holding` can only make a server's patience shorter.
+        """
         try:
             while not self._closing.is_set():
                 await first_of(self._news.wait(), self._parts.clock.sleep(self._parts.settings.heartbeat_s))
-                if not self._news.is_set():
+                if not self._news.is_set() and not self._work.case.waiting:
                     self.tell()
                 self._news.clear()
                 await self._tell_pending()
@@ -141,6 +144,11 @@ class Tellers:
         """Tell the job's present phase; never waits."""
         if work.job_id in self._tellers:
             self._tellers[work.job_id][1].tell()
+
+    async def said(self, work: JobWork) -> None:
+        """Return when all that is queued about the job has been told."""
+        if work.job_id in self._tellers:
+            await self._tellers[work.job_id][1].said()
 
     async def hush(self, work: JobWork) -> None:
         """Nothing more about this job; returns when no update about it is under way. One that hangs is given up."""

@@ -22,7 +22,10 @@ from picard_pilot.system import disk
 
 log = logging.getLogger("picard.work")
 
-ABANDONED = (do.Admit, do.Prepare, do.StageIn, do.Diagnose, do.StageOut, do.StoreLog, do.Report)
+ABANDONED = (
+    *(do.Admit, do.Prepare, do.StageIn, do.Diagnose, do.StageOut, do.StoreLog, do.Report),
+    *(do.AwaitBreak, do.LastWord),
+)
 """What CancelWork ends. A launch or a payload is never abandoned: it is stopped, or left to a later pilot."""
 
 
