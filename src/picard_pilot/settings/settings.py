@@ -38,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     output_limit_bytes: int
     cleanup: bool
     recover: bool
+    hold_outputs: bool
     debug: bool
     redact: tuple[str, ...]
 
