@@ -80,15 +80,19 @@ def admitted(known: Known, name: str, now: float, asker: str, dice: Dice) -> tup
     door = known.doors.get(name)
     if door is None or door.until is None:
         return known, Permit(name)
-    # A wall clock that was set back must not shut a storage for longer than anything here does.
-    left_s = min(door.until - now, OPEN.longest_s)
+    left_s = _believable(door.until - now, OPEN.longest_s)
     if left_s > 0:
         return known, Permit(name, left_s + LOOK_AGAIN_S * dice.random() / 3)
-    probed_s = min(door.probe_until - now, PROBE_LEASE_S)
+    probed_s = _believable(door.probe_until - now, PROBE_LEASE_S)
     if door.probe is not None and probed_s > 0:
         return known, Permit(name, min(probed_s, LOOK_AGAIN_S) * (1 - dice.random() / 2))
     taken = msgspec.structs.replace(door, probe=asker, probe_until=now + PROBE_LEASE_S, touched=now)
     return _with_door(known, name, taken), Permit(name, 0.0, asker)
+
+
+def _believable(left_s: float, longest_s: float) -> float:
+    """A time that lies further ahead than anything here sets comes from a clock that was set back: it is over."""
+    return left_s if left_s <= longest_s else 0.0
 
 
 def after_failure(known: Known, permit: Permit, now: float, dice: Dice) -> Known:
@@ -157,39 +161,39 @@ class Health:
 
     def ask(self, door: str) -> Permit:
         """May a request go to this door now? Take every permit back to `worked`, `failed` or `unused`."""
-        if door not in self._look().doors:
-            return Permit(door)
         probe = f"{self._asker}.{next(self._numbers)}"
+        now = self._clock.now_utc()
         return self._change(
-            lambda known: admitted(known, door, self._clock.now_utc(), probe, self._dice),
-            Permit(door, LOOK_AGAIN_S * (1 - self._dice.random() / 2)),
+            lambda known: admitted(known, door, now, probe, self._dice),
+            Permit(door, 1 + self._dice.random()),
         )
 
     def worked(self, permit: Permit, surl: str | None = None) -> None:
         """The storage answered; where `surl` is given, with that copy."""
-        known = self._look()
-        if permit.door in known.doors or surl in known.bad:
-            self._change(lambda known: (after_success(known, permit.door, surl), None), None)
+        copy = None if surl is None else _bare(surl)
+        self._note(lambda known: after_success(known, permit.door, copy))
 
     def failed(self, permit: Permit) -> None:
         """The request found the storage sick."""
         now = self._clock.now_utc()
-        self._change(lambda known: (after_failure(known, permit, now, self._dice), None), None)
+        self._note(lambda known: after_failure(known, permit, now, self._dice))
 
     def unused(self, permit: Permit) -> None:
         """The request was not made, or says nothing about the storage."""
-        if permit.probe is not None:
-            self._change(lambda known: (after_no_answer(known, permit), None), None)
+        self._note(lambda known: after_no_answer(known, permit))
 
     def remember_bad(self, surl: str, reason: str) -> None:
-        """This copy is not what its catalogue says."""
+        """This copy is not what its catalogue says. Address and reason may be written to a file."""
         now = self._clock.now_utc()
-        self._change(lambda known: (with_bad_copy(known, surl, reason, now), None), None)
+        self._note(lambda known: with_bad_copy(known, _bare(surl), reason, now))
 
     def bad(self, surl: str) -> str | None:
         """Why this copy is known as bad; None: nothing is known against it."""
-        found = self._look().bad.get(surl)
+        found = self._look().bad.get(_bare(surl))
         return found.reason if found else None
+
+    def _note(self, change: Callable[[Known], Known]) -> None:
+        self._change(lambda known: (change(known), None), None)
 
     def _look(self) -> Known:
         """What is known now."""
@@ -198,5 +202,11 @@ class Health:
     def _change(self, change: Change[Answer], otherwise: Answer) -> Answer:
         """Change what is known; `otherwise` is the answer where that is not possible at the moment."""
         known, answer = change(self._known)
-        self._known = tidied(known, self._clock.now_utc())
+        if known is not self._known:
+            self._known = tidied(known, self._clock.now_utc())
         return answer
+
+
+def _bare(surl: str) -> str:
+    """The address without what follows a question mark, where signatures and tokens stand."""
+    return surl.partition("?")[0]

@@ -209,7 +209,9 @@ class _Walk(Generic[Entry]):
         else:
             self._health.unused(permit)
         if decision.rule.bad and decision.place is Place.NOWHERE and isinstance(entry, Source):
-            self._health.remember_bad(entry.surl, failure.says)
+            # Not the sentence: that may hold an address with a signature, and others will read this.
+            code = f" ({failure.code})" if failure.code else ""
+            self._health.remember_bad(entry.surl, f"{failure.kind}{code}")
 
     async def _put_back(self, waiting: _Waiting[Entry], decision: Decision) -> None:
         self._waiting.remove(waiting)
