@@ -12,6 +12,7 @@ from picard_pilot.lifecycle.table import TABLE, NoSuchTransition, entry, step
 from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
 from picard_pilot.model.events import Event
+from picard_pilot.model.files import FilePlace
 from picard_pilot.model.states import FINAL, State
 from picard_pilot.model.stop import StopKind
 
@@ -35,7 +36,14 @@ ANYTHING: list[Event] = [
     ev.Diagnosed(),
     ev.Diagnosed(faults=(BAD_EXIT,)),
     ev.OutputStored(file=stored("out0.root"), seconds=1.0, reason="r"),
+    ev.OutputDiverted(lfn="out0.root", to=FilePlace("b", "B"), left=(FilePlace("a", "A"),)),
+    ev.OutputPlaceCleared(lfn="out0.root", surl="a", says="holds no copy"),
     ev.OutputsStored(),
+    *(
+        ev.OutputsHeld(faults=(BROKEN,), where="w", until=START + 1000, again_at=again_at)
+        for again_at in (None, START + 10)
+    ),
+    ev.BreakOver(),
     ev.StageOutFailed(faults=(BROKEN,)),
     ev.LogStored(file=stored("log.tgz")),
     ev.LogFailed(fault=BROKEN),
