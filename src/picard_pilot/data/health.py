@@ -23,7 +23,7 @@ PROBE_LEASE_S = 120.0
 """A probe that is silent for so long has died with its pilot, or moves bytes: one without a byte ends after 60 s."""
 
 LOOK_AGAIN_S = 15.0
-"""How soon, at the latest, one who waits for another's probe looks for its result."""
+"""Over so many seconds those who wait spread their questions, to the knowledge at first and then to the storage."""
 
 BAD_COPY_LIFETIME_S = 86_400.0
 """A day later somebody has mended a copy that was reported, or nobody will."""
@@ -82,10 +82,10 @@ def admitted(known: Known, name: str, now: float, asker: str, dice: Dice) -> tup
         return known, Permit(name)
     left_s = _believable(door.until - now, OPEN.longest_s)
     if left_s > 0:
-        return known, Permit(name, left_s + LOOK_AGAIN_S * dice.random() / 3)
+        return known, Permit(name, left_s + LOOK_AGAIN_S * dice.random())
     probed_s = _believable(door.probe_until - now, PROBE_LEASE_S)
     if door.probe is not None and probed_s > 0:
-        return known, Permit(name, min(probed_s, LOOK_AGAIN_S) * (1 - dice.random() / 2))
+        return known, Permit(name, min(probed_s, LOOK_AGAIN_S) * (1 - 0.75 * dice.random()))
     taken = msgspec.structs.replace(door, probe=asker, probe_until=now + PROBE_LEASE_S, touched=now)
     return _with_door(known, name, taken), Permit(name, 0.0, asker)
 
