@@ -6,6 +6,7 @@ whether they are right is the movers' business.
 
 import re
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from urllib.parse import urljoin
@@ -62,6 +63,8 @@ class HttpTransfers:
         read_limit_s: float = READ_LIMIT_S,
     ) -> None:
         self._pool = Pool(environment or {}, read_limit_s)
+        # A mover is never told that it is over; its sockets must not be left to chance.
+        weakref.finalize(self, self._pool.close)
         self._read_limit_s = read_limit_s
         self._user_agent = user_agent
         self._redactor = Redactor()

@@ -1,0 +1,218 @@
+"""One file by http, verified: brought to the node, or looked at where it is. Shared by the movers that speak http.
+
+How a file is stored is `http_store`; the bytes are `system.http_transfer`.
+"""
+
+import base64
+import binascii
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from picard_pilot.model.files import Checksum, ChecksumKind
+from picard_pilot.model.transfer import (
+    FailureClass,
+    FetchRequest,
+    How,
+    Remedy,
+    Side,
+    Transferred,
+)
+from picard_pilot.movers.base import Progress
+from picard_pilot.movers.http_address import HttpAddress
+from picard_pilot.movers.http_failures import failed, no_answer, refused
+from picard_pilot.movers.measure import compare, measure
+from picard_pilot.movers.part_file import PartFile
+from picard_pilot.movers.troubles import Blaming
+from picard_pilot.system.http_transfer import HttpTransfers
+from picard_pilot.system.http_trip import Answer, TransferTrouble
+
+FIRST_BYTES = 4096
+"""What is read of a file to see that it can be opened."""
+
+
+class Facts(NamedTuple):
+    """What a storage says of a file that is there; None is unknown."""
+
+    size_bytes: int | None
+    checksums: dict[ChecksumKind, str]
+
+
+def fetch_file(
+    transfers: HttpTransfers, address: HttpAddress, request: FetchRequest, progress: Progress, mover: str
+) -> Transferred:
+    """GET the file to `request.target`, as `SiteMover.fetch` promises.
+
+    The catalogue's checksum is the judge where it gives one. Where it gives none, the storage is asked for its own,
+    with which the arrived bytes are compared.
+    """
+    began = time.monotonic()
+    said = request.checksum
+    kind = said.kind if said else request.measure
+    running = measure(kind)
+    on_node = Blaming(f"writing {request.lfn} on the {Side.NODE}", address.shown, Side.NODE)
+
+    def begin(answer: Answer) -> None:
+        if answer.status != 200:
+            raise refused(answer, address, doing=f"fetching {request.lfn}")
+        if request.size_bytes is not None and answer.size_bytes not in (None, request.size_bytes):
+            raise failed(
+                address,
+                FailureClass.CHECKSUM,
+                Remedy.NEXT,
+                f"{request.lfn} has {answer.size_bytes} bytes at {address.host}, "
+                f"its catalogue says {request.size_bytes}",
+            )
+
+    with on_node, PartFile(Path(request.target)) as part:
+
+        def write(block: memoryview) -> None:
+            with on_node:
+                part.write(block)
+            running.update(block)
+            progress(len(block))
+
+        try:
+            answer = transfers.download(
+                address.url,
+                address.access,
+                begin=begin,
+                write=write,
+                headers={} if said else want_digest(kind),
+                may_resume=said is not None,
+                size_bytes=0 if said else (request.size_bytes or 0),
+                waiting=progress,
+            )
+        except TransferTrouble as trouble:
+            raise no_answer(trouble, address, doing=f"fetching {request.lfn}") from None
+        if answer.status not in (200, 206):
+            raise refused(answer, address, doing=f"fetching {request.lfn}")
+        found = running.result()
+        size_bytes = part.size_bytes()
+        compare(
+            lfn=request.lfn,
+            surl=address.shown,
+            size_bytes=size_bytes,
+            found=found,
+            said_bytes=request.size_bytes,
+            said=said,
+        )
+        if said is None:
+            _compare_with_storage(request.lfn, address, found, digests_in(answer))
+        part.replace_target()
+    return Transferred(
+        surl=address.shown,
+        size_bytes=size_bytes,
+        checksum=found,
+        seconds=time.monotonic() - began,
+        how=How.COPY,
+        mover=mover,
+    )
+
+
+def look(
+    transfers: HttpTransfers,
+    address: HttpAddress,
+    *kinds: ChecksumKind,
+    url: str | None = None,
+    size_bytes: int = 0,
+    progress: Progress | None = None,
+) -> Facts | None:
+    """What the storage says of a file (`url`: of another one beside it); None where there is none.
+
+    With `kinds` it is asked for a checksum of one of them, best first, which may make it read all `size_bytes`.
+    """
+    doing = f"looking at {address.name}"
+    try:
+        if address.is_signed:  # the signature permits nothing but the method that it was made for
+            answer = transfers.ask("GET", address.url, address.access, headers={"Range": "bytes=0-0"})
+        else:
+            answer = transfers.ask(
+                "HEAD",
+                url or address.url,
+                address.access,
+                headers=want_digest(*kinds),
+                size_bytes=size_bytes if kinds else 0,
+                waiting=progress,
+            )
+    except TransferTrouble as trouble:
+        raise no_answer(trouble, address, doing=doing) from None
+    if answer.status in (404, 410):
+        return None
+    if answer.status not in (200, 204, 206, 416):
+        raise refused(answer, address, doing=doing)
+    return Facts(answer.size_bytes, digests_in(answer))
+
+
+def first_bytes(transfers: HttpTransfers, address: HttpAddress, lfn: str) -> int | None:
+    """Read a file's first bytes and nothing more; its size, where the storage says it. Raises TransferError."""
+    ranged = {"Range": f"bytes=0-{FIRST_BYTES - 1}"}
+    try:
+        answer = transfers.ask("GET", address.url, address.access, headers=ranged)
+    except TransferTrouble as trouble:
+        raise no_answer(trouble, address, doing=f"opening {lfn}") from None
+    if answer.status == 416 and answer.size_bytes == 0:
+        return 0
+    if answer.status not in (200, 206):
+        raise refused(answer, address, doing=f"opening {lfn}")
+    return answer.size_bytes
+
+
+def read_back(
+    transfers: HttpTransfers, address: HttpAddress, url: str, kind: ChecksumKind, progress: Progress
+) -> Checksum | None:
+    """The checksum of what the storage gives back; None where it gives nothing. Raises TransferError."""
+    running = measure(kind)
+
+    def write(block: memoryview) -> None:
+        running.update(block)
+        progress(len(block))
+
+    try:
+        answer = transfers.download(
+            url, address.access, begin=lambda _: None, write=write, may_resume=False, waiting=progress
+        )
+    except TransferTrouble as trouble:
+        raise no_answer(trouble, address, doing=f"reading back {address.name}") from None
+    return running.result() if answer.status == 200 else None
+
+
+def want_digest(*kinds: ChecksumKind) -> dict[str, str]:
+    """RFC 3230's question, which grid storages answer."""
+    return {"Want-Digest": ",".join(kinds)} if kinds else {}
+
+
+def digests_in(answer: Answer) -> dict[ChecksumKind, str]:
+    """The checksums of a Digest header, in lower-case hexadecimal."""
+    found: dict[ChecksumKind, str] = {}
+    for part in answer.headers.get("digest", "").split(","):
+        name, _, value = part.strip().partition("=")
+        try:
+            kind = ChecksumKind(name.lower())
+            found[kind] = _hexadecimal(kind, value.strip())
+        except ValueError:
+            continue  # a kind that no catalogue of ours knows, or no value
+    return found
+
+
+def _hexadecimal(kind: ChecksumKind, value: str) -> str:
+    if kind is ChecksumKind.MD5 and len(value) != 32:  # RFC 3230 says base64; some storages do not
+        try:
+            return base64.b64decode(value, validate=True).hex()
+        except binascii.Error as error:
+            raise ValueError(str(error)) from None
+    int(value, 16)
+    return value.lower().zfill(8) if kind is ChecksumKind.ADLER32 else value.lower()
+
+
+def _compare_with_storage(
+    lfn: str, address: HttpAddress, found: Checksum, storage: dict[ChecksumKind, str]
+) -> None:
+    said = storage.get(found.kind)
+    if said not in (None, found.value):
+        raise failed(
+            address,
+            FailureClass.CHECKSUM,
+            Remedy.REPEAT,
+            f"{lfn} has {found.kind} {found.value}, {address.host} says {said}",
+        )
