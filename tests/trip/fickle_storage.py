@@ -1,7 +1,8 @@
 """A local mover whose storages have bad days: a file `.trouble` in a storage's folder says what is wrong with it.
 
 Its words: `contact` (nobody answers), `space` (full), `auth` (no permission), `late` (takes the file and never says
-so: the transfer ends in a time-out). Log archives are taken unless the words `and logs` follow.
+so: the transfer ends in a time-out). Log archives are taken unless the words `and logs` follow; after `and only logs`
+nothing else is refused.
 """
 
 from pathlib import Path
@@ -30,7 +31,8 @@ class Fickle(LocalMover):
         """Store, unless the storage has a bad day."""
         folder = Path(request.surl.removeprefix("file://")).parent
         words = (folder / TROUBLE).read_text().split() if (folder / TROUBLE).exists() else []
-        if not words or (request.lfn.startswith("log.") and "logs" not in words):
+        refused = "logs" in words if request.lfn.startswith("log.") else "only" not in words
+        if not words or not refused:
             return super().store(request, progress)
         with (folder / ".tried").open("a") as tried:
             tried.write(f"{request.lfn}\n")
