@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from picard_pilot.data.node_files import NodeFiles
 from picard_pilot.data.paths import rucio_path
 from picard_pilot.data.stagein import StageInResult, stage_in
 from picard_pilot.data.stageout import Listeners, StageOutResult, stage_out
@@ -16,6 +17,7 @@ from picard_pilot.model.events import InputStaged, OutputDiverted, OutputPlaceCl
 from picard_pilot.model.files import Checksum, ChecksumKind, FilePlace, FileRole, FileSpec, StoredFile
 from picard_pilot.model.job import Job
 from picard_pilot.model.site import Endpoint, Protocol, Queue, Site
+from picard_pilot.model.transfer import How
 
 SCOPE = "user.jdoe"
 
@@ -59,21 +61,25 @@ class Ground:
         *files: FileSpec,
         done: dict[str, InputStaged] | None = None,
         local_files: dict[str, str] | None = None,
+        job: Job | None = None,
+        **more: object,
     ) -> StageInResult:
         """Stage these inputs; the events are kept in `staged`."""
 
         async def on_staged(event: InputStaged) -> None:
-            assert (self.directory / event.lfn).stat().st_size == event.size_bytes
+            if event.how != How.DIRECT:
+                assert (self.directory / event.lfn).stat().st_size == event.size_bytes
             self.staged.append(event)
 
         return await stage_in(
-            job=Job(job_id=1, attempt_nr=1, inputs=files),
+            job=job or Job(job_id=1, attempt_nr=1, inputs=files),
             site=self.site,
             directory=self.directory,
             done=done or {},
             worker=worker,
             on_staged=on_staged,
-            local_files=local_files,
+            node_files=NodeFiles(local_files or {}),
+            **more,  # type: ignore[arg-type]
         )
 
     async def stage_out(

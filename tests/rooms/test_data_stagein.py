@@ -25,7 +25,9 @@ def test_inputs_arrive_verified_with_a_reason(ground: Ground) -> None:
         assert result.faults == ()
         assert sorted(event.lfn for event in ground.staged) == names(ground.directory)
         assert {event.endpoint for event in ground.staged} == {"A"}
-        assert ground.staged[0].reason == "endpoint 1 of queue Q for pr"
+        assert ground.staged[0].reason.startswith(
+            "endpoint 1 of queue Q for pr; copied: direct access is off"
+        )
         assert len(result.decisions) == 10
 
     with_worker(test)
@@ -192,7 +194,8 @@ def test_cancelling_a_stage_in_ends_it_at_once(ground: Ground) -> None:
             file.truncate(
                 1 << 40
             )  # sparse: it has no blocks, and its copy is stopped long before the disk is full
-        work = asyncio.create_task(ground.stage_in(worker, an_input("huge", None, size_bytes=1 << 40)))
+        # Of a size that nobody told, or it would not even be begun.
+        work = asyncio.create_task(ground.stage_in(worker, an_input("huge")))
         await until(lambda: any(part.stat().st_size for part in ground.directory.glob(".*.part")))
         pid = worker.pid
         work.cancel()

@@ -9,7 +9,21 @@ from hypothesis import strategies as st
 
 from picard_pilot.experiments.command_line import argument_vector, refusal_of
 from picard_pilot.experiments.words import MAX_LINE_BYTES, LineError, split
+from picard_pilot.model.bundle import Bundle
+from picard_pilot.model.files import FileRole, FileSpec
 from picard_pilot.model.job import Job
+
+
+def bundle(directory: str = "/job", **turls: str) -> Bundle:
+    """The paths of a job whose inputs have these addresses."""
+    return Bundle(
+        directory=directory,
+        private=f"{directory}/picard",
+        stdout=f"{directory}/payload.stdout",
+        stderr=f"{directory}/payload.stderr",
+        job_report=f"{directory}/jobReport.json",
+        turls=turls,
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,10 +135,40 @@ def test_programs_are_found_in_the_path_then_in_the_jobs_directory(tmp_path: Pat
 
     def first(program: str) -> str:
         job = Job(job_id=1, attempt_nr=1, transformation=program)
-        return argument_vector(job, str(tmp_path / "bin"), str(tmp_path / "job"))[0]
+        return argument_vector(job, str(tmp_path / "bin"), bundle(str(tmp_path / "job")))[0]
 
     assert first("tool") == str(tmp_path / "bin/tool")
     assert first("script") == str(tmp_path / "job/script")
     assert first("./script") == "./script"
     assert first("nowhere") == "nowhere"
     assert first("x" * 300) == "x" * 300
+
+
+def with_inputs(parameters: str, *lfns: str) -> Job:
+    """A job that runs `run` on these inputs."""
+    inputs = tuple(FileSpec(lfn=lfn, role=FileRole.INPUT) for lfn in lfns)
+    return Job(job_id=1, attempt_nr=1, transformation="/run", parameters=parameters, inputs=inputs)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ("{turl:big}", ("root://door//a b;c",)),
+        ("--in={turl:big},{turl:small}", ("--in=root://door//a b;c,small",)),
+        ("'{turl:big}' \"{turl:small}\"", ("root://door//a b;c", "small")),
+        ("{turl} {other:big} {turl:", ("{turl}", "{other:big}", "{turl:")),
+    ],
+)
+def test_the_address_of_an_input_in_the_line(parameters: str, words: tuple[str, ...]) -> None:
+    """Read directly it is the TURL, copied it is the file's name; whatever is in it, it stays one word."""
+    job = with_inputs(parameters, "big", "small")
+    assert refusal_of(job) is None
+    assert argument_vector(job, None, bundle(big="root://door//a b;c"))[1:] == words
+
+
+def test_the_address_of_no_input_is_refused_before_anything_is_done() -> None:
+    """A misspelt name would reach the program as text that it cannot open."""
+    refusal = refusal_of(with_inputs("{turl:bigg}", "big"))
+    assert refusal is not None
+    assert (refusal.error, refusal.field) == ("CONVERSIONFAILURE", "jobPars")
+    assert "'bigg'" in refusal.says

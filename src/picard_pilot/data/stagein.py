@@ -1,17 +1,24 @@
-"""Stage-in: every input of a job in its directory, verified, from the first source that gives it.
+"""Stage-in: every input of a job in its directory, verified, or opened where it is, from the first source that
+gives it.
 
-Which sources there are is `data.sources`; the journal is the caller's.
+Which sources there are is `data.sources`, one input from one source is `data.bringing`, room is `data.room`; the
+journal is the caller's.
 """
 
 import stat
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from picard_pilot.data.bringing import Bringer, OnProgress, context
+from picard_pilot.data.choice import choose, may_be_direct
 from picard_pilot.data.crew import for_each
+from picard_pilot.data.lookup import Lookup, completed
+from picard_pilot.data.node_files import NodeFiles
 from picard_pilot.data.paths import NoPlan
-from picard_pilot.data.sources import sources
+from picard_pilot.data.room import NoRoom, Room, Wanted
+from picard_pilot.data.sources import MAX_ALTERNATIVE_REPLICAS, sources
 from picard_pilot.data.verdicts import stagein_fault
 from picard_pilot.data.walk import Attempt, Pace, many, walk
 from picard_pilot.data.worker import TransferWorker
@@ -20,16 +27,25 @@ from picard_pilot.model.events import InputStaged
 from picard_pilot.model.fault import Fault
 from picard_pilot.model.files import ChecksumKind, FileSpec
 from picard_pilot.model.job import Job
+from picard_pilot.model.policy import InputPolicy
 from picard_pilot.model.site import Activity, Endpoint, Site
 from picard_pilot.model.states import Phase
-from picard_pilot.model.transfer import FetchRequest, Source, TransferContext, TransferFailure, Transferred
+from picard_pilot.model.transfer import How, Source, SourceKind, TransferFailure
+from picard_pilot.system import disk
+
+__all__ = ["StageInResult", "context", "stage_in"]  # `context` serves stage-out as well
 
 RULE = "data.stagein"
 
 LEFTOVER_PATTERN = ".*.part"
 """Names under which a mover writes a file before it is complete."""
 
+BYTES_PER_MB = 1 << 20
+
+NOWHERE = Endpoint(name="nowhere")
+
 OnStaged = Callable[[InputStaged], Awaitable[None]]
+OnAttempt = Callable[[FileSpec, Attempt], None]
 
 
 class StageInResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,22 +63,41 @@ async def stage_in(
     done: Mapping[str, InputStaged],
     worker: TransferWorker,
     on_staged: OnStaged,
-    local_files: Mapping[str, str] | None = None,
-    allow_link: bool = True,
+    node_files: NodeFiles | None = None,
+    policy: InputPolicy | None = None,
     pace: Pace | None = None,
+    max_alternative_replicas: int = MAX_ALTERNATIVE_REPLICAS,
+    on_attempt: OnAttempt | None = None,
+    on_progress: OnProgress | None = None,
 ) -> StageInResult:
-    """Bring the job's inputs into `directory`; safe to repeat after a crash at any point.
+    """Bring the job's inputs into `directory`, or open them where the payload will read them; safe to repeat after a
+    crash at any point.
 
-    `done` holds what the journal knows to be staged: such a file is only looked at (it exists with its size) and
-    fetched again if it is not so. `local_files` are copies that the experiment knows on the node, path by LFN: they
-    come first. `on_staged` is awaited for each input, after it lies complete under its name.
-    After a first input that cannot be had no further one is begun; those under way are finished.
-    Cancelling ends the transfers under way and leaves no partial file's content under a final name.
+    `done` holds what the journal knows to be staged: a copy is looked at (it exists with its size) and fetched again
+    if it is not so; what was opened is not opened again. `node_files` knows copies that lie on the node anyway: they
+    come first. `policy` is the experiment's. `on_staged` is awaited for each input, after it lies complete under its
+    name or was opened; `on_attempt` gets each try of each file, `on_progress` the bytes passed so far in it.
+
+    Nothing is begun when the inputs cannot fit. After a first input that cannot be had no further one is begun;
+    those under way are finished. Cancelling ends the transfers under way and leaves no partial file's content under
+    a final name.
     """
     _remove_leftovers(directory, job)
-    run = _Run(job, site, directory, worker, on_staged, local_files or {}, allow_link, pace or Pace())
-    missing = [file for file in job.inputs if not run.still_there(file, done.get(file.lfn))]
-    await for_each(missing, run.stage, lambda: not run.faults)
+    run = _Run(
+        job=job,
+        site=site,
+        directory=directory,
+        worker=worker,
+        on_staged=on_staged,
+        node_files=node_files or NodeFiles({}),
+        policy=policy or InputPolicy(),
+        pace=pace or Pace(),
+        max_alternative_replicas=max_alternative_replicas,
+        on_attempt=on_attempt,
+        on_progress=on_progress,
+        done=done,
+    )
+    await run.all()
     _remove_leftovers(directory, job)
     return StageInResult(faults=tuple(run.faults), decisions=tuple(run.decisions))
 
@@ -72,30 +107,62 @@ class _Run:
 
     def __init__(
         self,
+        *,
         job: Job,
         site: Site,
         directory: Path,
         worker: TransferWorker,
         on_staged: OnStaged,
-        local_files: Mapping[str, str],
-        allow_link: bool,
+        node_files: NodeFiles,
+        policy: InputPolicy,
         pace: Pace,
+        max_alternative_replicas: int,
+        on_attempt: OnAttempt | None,
+        on_progress: OnProgress | None,
+        done: Mapping[str, InputStaged],
     ) -> None:
         self._job = job
         self._site = site
         self._directory = directory
-        self._worker = worker
         self._on_staged = on_staged
-        self._local_files = local_files
-        self._allow_link = allow_link
+        self._node_files = node_files
+        self._policy = policy
         self._pace = pace
+        self._max_alternative_replicas = max_alternative_replicas
+        self._on_attempt = on_attempt
         self.faults: list[Fault] = []
         self.decisions: list[str] = []
+        self._missing = [file for file in job.inputs if not self._still_there(file, done.get(file.lfn))]
+        there = len(job.inputs) - len(self._missing)
+        self._room = self._measured(done if there else {})
+        movers = site.queue.movers_for(Activity.READ)
+        asked = context(job, site, NOWHERE, Activity.READ)
+        self._lookup = Lookup(worker, self._missing, movers, msgspec.structs.replace(asked, endpoint=None))
+        self._bringer = Bringer(
+            job=job,
+            site=site,
+            directory=directory,
+            worker=worker,
+            room=self._room,
+            policy=policy,
+            on_progress=on_progress,
+        )
 
-    def still_there(self, file: FileSpec, staged: InputStaged | None) -> bool:
+    async def all(self) -> None:
+        """Bring what is missing."""
+        if any(not self._node_files.copies_of(file.lfn).places for file in self._missing):
+            await self._lookup.ask()
+        if self._plan():
+            await for_each(self._missing, self._stage, lambda: not self.faults)
+        self.decisions += self._lookup.decisions
+
+    def _still_there(self, file: FileSpec, staged: InputStaged | None) -> bool:
         """Whether an input that the journal calls staged really is, by its size."""
         if staged is None:
             return False
+        if staged.how == How.DIRECT:
+            self.decisions.append(f"{file.lfn}: opened before, read directly at {staged.turl}")
+            return True
         size_bytes = _size_of_regular_file(self._directory / file.lfn)
         if size_bytes == staged.size_bytes:
             self.decisions.append(f"{file.lfn}: already staged, {size_bytes} bytes")
@@ -106,50 +173,110 @@ class _Run:
         )
         return False
 
-    async def stage(self, file: FileSpec) -> None:
+    def _measured(self, done: Mapping[str, InputStaged]) -> Room:
+        """The room on scratch and what the queue permits. A disk that cannot be asked sets no bound."""
+        try:
+            free_bytes = disk.free_bytes(self._directory)
+        except OSError:
+            free_bytes = None
+        limit_mb = self._site.queue.limits.maxinputsize_mb
+        copied = sum(one.size_bytes for one in done.values() if one.how in (How.COPY, How.REFLINK))
+        return Room(free_bytes, None if limit_mb is None else limit_mb * BYTES_PER_MB, copied)
+
+    def _plan(self) -> bool:
+        """Reserve room for all copies, as far as sizes are known; whether the stage-in may begin."""
+        wanted = [one for one in map(self._wanted, self._missing) if one is not None]
+        try:
+            spared = self._room.plan(wanted)
+        except NoRoom as none:
+            self._fail(none.fault, none.says)
+            return False
+        if spared:
+            self.decisions.append(
+                f"{len(spared)} inputs are read directly, since there is no room for copies"
+            )
+        return True
+
+    def _wanted(self, file: FileSpec) -> Wanted | None:
+        """What a copy of the file would take; None where it is linked, read directly, or nothing is known."""
+        file, _ = completed(file, self._lookup.of(file))
+        if file.size_bytes is None or self._node_files.copies_of(file.lfn).places:
+            return None
+        try:
+            places = self._places(file)
+        except NoPlan:
+            return None  # its own fault, which comes with its own words
+        queue = self._site.queue
+        if self._bringer.links(places[0]):
+            return None
+        if choose(file, places[0], self._job, queue, None, self._policy).direct:
+            return None
+        direct = any(may_be_direct(file, place, self._job, queue, self._policy) for place in places)
+        return Wanted(file.lfn, file.size_bytes, direct)
+
+    def _places(self, file: FileSpec) -> tuple[Source, ...]:
+        return sources(
+            file,
+            self._site,
+            replicas=self._lookup.of(file),
+            bad=self._pace.known.bad,
+            max_alternative_replicas=self._max_alternative_replicas,
+            federation_bytes_left=self._bringer.federation_bytes_left,
+        )
+
+    async def _stage(self, file: FileSpec) -> None:
         """Bring one input from the first source that gives it, or note the fault."""
         if not _is_bare_name(file.lfn):
             self._fail("BADOUTPUTFILENAME", f"the input name {file.lfn!r} is not a bare file name")
             return
-        try:
-            places = sources(
-                file,
-                self._site,
-                local_path=self._local_files.get(file.lfn),
-                bad=self._pace.known.bad,
-            )
-        except NoPlan as none:
-            self._fail(none.fault, none.says)
+        copies = self._node_files.copies_of(file.lfn)
+        self.decisions += [f"{file.lfn}: {says}" for says in copies.refused]
+        attempts: list[Attempt] = []
+        if copies.places and await self._walked(file, copies.places, attempts):
             return
-        attempts = await walk(places, lambda source: self._fetch(file, source), self._pace)
-        self.decisions += [f"{file.lfn} from {attempt.says()}" for attempt in attempts]
-        last = attempts[-1]
-        if isinstance(last.outcome, Transferred):
-            await self._on_staged(_event(file, last.entry.endpoint, last.entry.reason, last.outcome))
-        else:
+        await self._lookup.ask()
+        file, differences = completed(file, self._lookup.of(file))
+        self.decisions += differences
+        try:
+            places = self._places(file)
+        except NoPlan as none:
+            self._fail(none.fault, none.says, tuple(attempt.says() for attempt in attempts))
+            return
+        if not await self._walked(file, places, attempts):
             self._nobody_had_it(file, attempts)
 
-    async def _fetch(self, file: FileSpec, source: Source) -> Transferred | TransferFailure:
-        return await self._worker.transfer(
-            FetchRequest(
-                lfn=file.lfn,
-                scope=file.scope,
-                surl=source.surl,
-                target=str(self._directory / file.lfn),
-                size_bytes=file.size_bytes,
-                checksum=file.checksum,
-                measure=source.endpoint.checksum,
-                allow_symlink=self._site.queue.allow_symlink and self._allow_link,
-                movers=source.movers,
-                context=context(self._job, self._site, source.endpoint, Activity.READ),
-            )
+    async def _walked(self, file: FileSpec, places: Sequence[Source], before: list[Attempt]) -> bool:
+        """Whether one of the places gave the file; the attempts are added to `before`."""
+        heard = self._on_attempt
+        attempts = await walk(
+            places,
+            lambda source: self._bringer.bring(file, source),
+            self._pace,
+            on_attempt=None if heard is None else lambda attempt: heard(file, attempt),
         )
+        before += attempts
+        self.decisions += self._bringer.decisions
+        self._bringer.decisions.clear()
+        self.decisions += [f"{file.lfn} from {attempt.says()}" for attempt in attempts]
+        last = attempts[-1]
+        if isinstance(last.outcome, TransferFailure):
+            return False
+        assert isinstance(last.entry, Source)
+        event = self._bringer.event(file, last.entry, last.outcome)
+        await self._on_staged(event)
+        return True
 
-    def _nobody_had_it(self, file: FileSpec, attempts: list[Attempt]) -> None:
-        failures = [attempt.outcome for attempt in attempts if isinstance(attempt.outcome, TransferFailure)]
+    def _nobody_had_it(self, file: FileSpec, attempts: Sequence[Attempt]) -> None:
+        failures = [
+            (attempt.entry, attempt.outcome)
+            for attempt in attempts
+            if isinstance(attempt.outcome, TransferFailure)
+        ]
+        # A copy on the node that was not there says nothing about the file.
+        elsewhere = [failure for entry, failure in failures if not _is_on_node(entry)]
         kind = file.checksum.kind if file.checksum else ChecksumKind.ADLER32
         self._fail(
-            stagein_fault(failures, kind),
+            stagein_fault(elsewhere or [failure for _, failure in failures], kind),
             f"input {file.lfn} cannot be had" + many(attempts),
             tuple(attempt.says() for attempt in attempts),
         )
@@ -160,32 +287,8 @@ class _Run:
             self.decisions.append(says)
 
 
-def context(job: Job, site: Site, endpoint: Endpoint, activity: str) -> TransferContext:
-    """What a mover is told about the site and the job."""
-    queue = site.queue
-    return TransferContext(
-        endpoint=msgspec.structs.replace(endpoint, extra={}, origins={}),
-        queue=queue.name,
-        site=queue.site,
-        activity=activity,
-        experiment=queue.experiment,
-        job_id=job.job_id,
-        environment=queue.environment,
-    )
-
-
-def _event(file: FileSpec, endpoint: Endpoint, reason: str, done: Transferred) -> InputStaged:
-    if file.checksum is None:
-        reason += f"; the catalogue gives no checksum, measured {done.checksum.kind} {done.checksum.value}"
-    return InputStaged(
-        lfn=file.lfn,
-        size_bytes=done.size_bytes,
-        how=done.how,
-        surl=done.surl,
-        endpoint=endpoint.name,
-        seconds=done.seconds,
-        reason=reason,
-    )
+def _is_on_node(entry: object) -> bool:
+    return isinstance(entry, Source) and entry.kind is SourceKind.NODE
 
 
 def _is_bare_name(lfn: str) -> bool:

@@ -22,7 +22,7 @@ from picard_pilot.model.policy import (
 )
 from picard_pilot.model.report import UsageSummary
 from picard_pilot.model.rule import Rule
-from picard_pilot.model.site import Site
+from picard_pilot.model.site import LocalFiles, Site
 
 
 class Experiment:
@@ -41,6 +41,9 @@ class Experiment:
     """The name in logs, reports and `ppilot plugin list`."""
     site_source: ClassVar[str] = "file"
     """Where facts about the queue come from unless the queue or the site says something else."""
+    local_patterns: ClassVar[tuple[LocalFiles, ...]] = ()
+    """Inputs that are already on the node, as patterns: which names, and the path by their parts. A queue may have
+    more of them, which come first; `local_files` is for what no pattern can say."""
 
     def check(self, job: Job, site: Site) -> Refusal | None:
         """Say why the job cannot be run, or None. Called first; the job's directory stands, and nothing is in it.
@@ -79,18 +82,21 @@ class Experiment:
     def environment(self, job: Job, site: Site, bundle: Bundle) -> dict[str, str]:
         """Variables for the payload, on top of the pilot's environment without its credentials.
 
-        Called before `command`; all inputs are in the job's directory.
+        Called before `command`; all inputs are in the job's directory, or in `bundle.turls` where they are read
+        directly.
         """
         return facts(job, site, bundle, self.name)
 
     def command(self, job: Job, site: Site, bundle: Bundle) -> Command:
-        """The program to start. Its working directory is the job's, and all inputs are in it.
+        """The program to start. Its working directory is the job's, and all inputs are in it but those that are read
+        directly: `bundle.turls` has their addresses.
 
-        By default the words of `transformation` and `jobPars`; a bare program name is looked up in the payload's
-        PATH, then in the job's directory. Not called again once the payload has been started.
+        By default the words of `transformation` and `jobPars`, with the address of an input in place of `{turl:LFN}`;
+        a bare program name is looked up in the payload's PATH, then in the job's directory. Not called again once
+        the payload has been started.
         """
         variables = {**os.environ, **site.queue.environment, **self.environment(job, site, bundle)}
-        return Command(argv=argument_vector(job, variables.get("PATH"), bundle.directory))
+        return Command(argv=argument_vector(job, variables.get("PATH"), bundle))
 
     def outcome(self, job: Job, bundle: Bundle, exit: PayloadExit) -> Outcome:
         """Read what the payload reports about itself. Called when it has ended, however it did.

@@ -3,15 +3,22 @@
 Splitting is `experiments.words`; an experiment that starts something else overrides `command`.
 """
 
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from picard_pilot.experiments.words import LineError, split
+from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.job import Job
 from picard_pilot.model.policy import Refusal
 from picard_pilot.system.files import is_file
 
 _SCHEMES = ("http", "https", "ftp", "root", "davs")
 """A transformation that begins with one of these is a program to be downloaded first."""
+
+
+_TURL = re.compile(r"\{turl:([^{}]*)\}")
+"""Stands in a word for the address of an input: its TURL where it is read directly, else its name."""
 
 
 def refusal_of(job: Job) -> Refusal | None:
@@ -48,16 +55,38 @@ def refusal_of(job: Job) -> Refusal | None:
                 says="The job names no program: its transformation is an empty word",
                 next_step="Set transformation to the command that should run.",
             )
+        unknown = _strangers(words, {file.lfn for file in job.inputs})
+        if unknown:
+            return Refusal(
+                error="CONVERSIONFAILURE",
+                field=field,
+                says=f"The job's {field} asks for the address of {unknown[0]!r}, which is none of its inputs",
+                next_step="Name an input in {turl:...} exactly as in inFiles.",
+            )
     return None
 
 
-def argument_vector(job: Job, path: str | None, directory: str) -> tuple[str, ...]:
-    """The words of the job's line; a bare program name is looked up in `path`, then in `directory`.
+def argument_vector(job: Job, path: str | None, bundle: Bundle) -> tuple[str, ...]:
+    """The words of the job's line, `{turl:LFN}` replaced by the address of that input; a bare program name is looked
+    up in `path`, then in the job's directory.
 
-    Raises LineError (a ValueError) for a line that `refusal_of` would have refused.
+    An address is put into a word that was split before: it can never become two. Raises LineError (a ValueError) for
+    a line that `refusal_of` would have refused.
     """
     words = (*split(job.transformation), *split(job.parameters))
-    return (_program(words[0], path, directory), *words[1:])
+    program, *rest = (with_addresses(word, bundle.turls) for word in words)
+    return (_program(program, path, bundle.directory), *rest)
+
+
+def with_addresses(word: str, turls: Mapping[str, str]) -> str:
+    """The word with the address of each input that it names in `{turl:LFN}`: a TURL, or the name of a file in the job's
+    directory."""
+    return _TURL.sub(lambda found: turls.get(found[1], found[1]), word)
+
+
+def _strangers(words: tuple[str, ...], inputs: Collection[str]) -> list[str]:
+    """Names in `{turl:...}` that are no inputs."""
+    return [lfn for word in words for lfn in _TURL.findall(word) if lfn not in inputs]
 
 
 def _program(name: str, path: str | None, directory: str) -> str:

@@ -10,7 +10,8 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     """The paths of one job's directory, all absolute.
 
     `directory` is the payload's working directory (`PanDA_Pilot-<jobid>`); `private` is `picard/` inside it,
-    the pilot's own records, which no hook may write.
+    the pilot's own records, which no hook may write. `turls` are the addresses, by LFN, of inputs that the payload
+    reads where they are; known once the inputs are ready.
     """
 
     directory: str
@@ -18,6 +19,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     stdout: str
     stderr: str
     job_report: str
+    turls: dict[str, str] = {}
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):

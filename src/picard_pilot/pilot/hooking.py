@@ -15,6 +15,7 @@ from picard_pilot.experiments.base import Experiment
 from picard_pilot.experiments.hooks import HookFailed, call_hook, names_of
 from picard_pilot.model.policy import Refusal
 from picard_pilot.model.rule import Rule
+from picard_pilot.model.site import LocalFiles
 from picard_pilot.pilot.parts import Parts
 
 log = logging.getLogger("picard.experiment")
@@ -45,6 +46,16 @@ class Hooks:
             self._plugin_failed()
             raise
         return answer
+
+    def local_patterns(self) -> tuple[LocalFiles, ...]:
+        """The experiment's patterns of files that lie on the node. Raises HookFailed where they are none."""
+        patterns: object = self.experiment.local_patterns
+        if isinstance(patterns, tuple) and all(isinstance(pattern, LocalFiles) for pattern in patterns):
+            return patterns
+        failed = HookFailed(self.experiment.name, "local_patterns", "it is no tuple of LocalFiles")
+        log.error("%s", failed)
+        self._plugin_failed()
+        raise failed
 
 
 _NOT_WRITTEN_DOWN = ("command", "environment")

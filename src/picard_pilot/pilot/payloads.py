@@ -17,6 +17,7 @@ from picard_pilot.model.fault import Fault
 from picard_pilot.model.rule import Where
 from picard_pilot.model.states import Phase
 from picard_pilot.payload import jobdir, launcher
+from picard_pilot.payload.input_catalogues import write_catalogues
 from picard_pilot.payload.launch import (
     Elsewhere,
     Exited,
@@ -70,13 +71,19 @@ class Payloads:
             return ev.LaunchFailed(fault=faults.launch_directory_fault(error))
 
     async def _spec(self, work: JobWork, directory: Path) -> LaunchSpec:
-        job, site, bundle = work.case.job, self._parts.site, work.bundle
+        job, site = work.case.job, self._parts.site
+        bundle, catalogues = _with_inputs(work)
         experiment = self._hooks.experiment
         variables = await self._hooks.call(experiment.environment, job, site, bundle)
         needs = await self._hooks.call(experiment.credentials, job)
         command = await self._hooks.call(experiment.command, job, site, bundle)
         environment = payload_environment(
-            self._parts.environ, site.queue.environment, variables, command.environment, keep=needs.variables
+            self._parts.environ,
+            site.queue.environment,
+            catalogues,
+            variables,
+            command.environment,
+            keep=needs.variables,
         )
         return LaunchSpec(
             directory=str(directory),
@@ -198,6 +205,19 @@ def _lines(bundle: Bundle, redactor: Redactor) -> dict[Where, list[str]]:
         Where.STDOUT: last_lines(bundle.stdout, RULE_LINES, redactor),
         Where.STDERR: last_lines(bundle.stderr, RULE_LINES, redactor),
     }
+
+
+def _with_inputs(work: JobWork) -> tuple[Bundle, dict[str, str]]:
+    """The bundle with the addresses of inputs that are read directly, and the variables that name the files with all
+    inputs, which are written now. A job without inputs has none. Raises OSError."""
+    job = work.case.job
+    if not job.inputs:
+        return work.bundle, {}
+    turls = {lfn: staged.turl for lfn, staged in work.case.staged.items() if staged.turl is not None}
+    outputs = (*job.outputs, *((job.log,) if job.log else ()))
+    taken = {file.lfn for file in (*job.inputs, *outputs)}
+    written = write_catalogues(work.bundle, job.inputs, turls, taken)
+    return msgspec.structs.replace(work.bundle, turls=turls), written.variables()
 
 
 def _started(work: JobWork, handle: LaunchHandle) -> ev.Event:

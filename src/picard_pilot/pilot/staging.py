@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from picard_pilot.data import logs
+from picard_pilot.data.node_files import KnownPatterns, NodeFiles
 from picard_pilot.data.policy import STAGEOUT, RetryLimits
 from picard_pilot.data.stagein import stage_in
 from picard_pilot.data.stageout import Listeners, StageOutResult, stage_out
@@ -72,13 +73,19 @@ class Staging:
             experiment = self._hooks.experiment
             policy = await self._hooks.call(experiment.input_policy, work.case.job, self._parts.site)
             local_files = await self._hooks.call(experiment.local_files, work.case.job)
+            patterns = self._hooks.local_patterns()
         except HookFailed as failed:
             return ev.StageInFailed(faults=(hook_fault(failed, Phase.STAGEIN),))
+        queue = self._parts.site.queue
+        known = (
+            KnownPatterns(f"queue {queue.name}", queue.local_files),
+            KnownPatterns(f"experiment {experiment.name}", patterns),
+        )
         result = await stage_in(
             job=work.case.job,
             site=self._parts.site,
-            local_files=local_files,
-            allow_link=policy.allow_link,
+            node_files=NodeFiles(local_files, known),
+            policy=policy,
             directory=Path(work.bundle.directory),
             done=work.case.staged,
             worker=self._parts.worker,
