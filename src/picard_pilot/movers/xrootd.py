@@ -75,6 +75,7 @@ class XrootdMover(SiteMover):
     def __init__(self) -> None:
         set_up()
         self._checksums = threading.Semaphore(CHECKSUMS_AT_ONCE)
+        self._not_found: set[str] = set()
 
     def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
         """Read one file to the node, measured while its bytes pass."""
@@ -86,7 +87,7 @@ class XrootdMover(SiteMover):
             Blaming(f"writing {request.lfn} on the {Side.NODE}", address.shown, Side.NODE),
             ServerFile(address, request.lfn) as source,
         ):
-            size_bytes = source.open_to_read()
+            size_bytes = self._open(source, address)
             if request.size_bytes is not None and size_bytes != request.size_bytes:
                 raise _other_size(request.lfn, address, size_bytes, request.size_bytes)
             with PartFile(Path(request.target)) as part:
@@ -163,6 +164,17 @@ class XrootdMover(SiteMover):
         return Opened(
             surl=request.surl, seconds=time.monotonic() - began, mover=self.name, size_bytes=size_bytes
         )
+
+    def _open(self, source: ServerFile, address: Address) -> int:
+        """Open to read; where a redirector did not find the file before, it is made to look again."""
+        try:
+            size_bytes = source.open_to_read(look_again=address.shown in self._not_found)
+        except TransferError as error:
+            if error.failure.remedy is Remedy.LATER:
+                self._not_found.add(address.shown)
+            raise
+        self._not_found.discard(address.shown)
+        return size_bytes
 
     def _write(
         self, request: StoreRequest, address: Address, source: OpenFile, progress: Progress

@@ -66,6 +66,11 @@ def set_up() -> None:
         client.EnvPutInt(name, value)
 
 
+def request_limit_s() -> int:
+    """How long a request may take in this process."""
+    return int(client.EnvGetInt("RequestTimeout") or REQUEST_LIMIT_S)
+
+
 def introduce(access: StorageAccess) -> None:
     """Whom to trust and the client certificate: the library takes both from variables, so they hold for the process.
 
@@ -96,6 +101,18 @@ def _trust_the_system() -> None:
         os.environ["X509_CERT_FILE"] = bundle
 
 
+class _Closed:
+    """The status of a request that was not sent, since its file is no longer open."""
+
+    ok = False
+    code = 104
+    errno = 0
+    message = "the connection was lost"
+
+
+CLOSED = _Closed()
+
+
 class Pending:
     """A request under way. It is the library's callback too, which must never raise: the interpreter would die.
 
@@ -113,9 +130,12 @@ class Pending:
         self.status, self.response = status, response
         self._under_way.release()
 
-    def wait(self, limit_s: float = REQUEST_LIMIT_S, alive: Callable[[int], None] | None = None) -> Any:
-        """The status of the answer, or None where the library forgot it; `alive` is told that we still wait."""
-        deadline = time.monotonic() + PATIENCE_LIMITS * limit_s
+    def wait(self, limit_s: float | None = None, alive: Callable[[int], None] | None = None) -> Any:
+        """The status of the answer, or None where the library forgot it; `alive` is told that we still wait.
+
+        `limit_s` is the request's own limit, where it had one.
+        """
+        deadline = time.monotonic() + PATIENCE_LIMITS * (limit_s or request_limit_s())
         while not self._under_way.acquire(timeout=BEAT_S):
             if time.monotonic() > deadline:
                 return None
@@ -126,11 +146,14 @@ class Pending:
 
 
 def start(
-    call: Callable[..., Any], *arguments: object, limit_s: int = REQUEST_LIMIT_S, kept: bytes | None = None
+    call: Callable[..., Any], *arguments: object, limit_s: int = 0, kept: bytes | None = None
 ) -> Pending:
-    """Send a request without waiting for its answer."""
+    """Send a request without waiting for its answer. Without a limit of its own it has that of all requests."""
     pending = Pending(kept)
-    refused = call(*arguments, timeout=limit_s, callback=pending)
+    try:
+        refused = call(*arguments, timeout=limit_s, callback=pending)
+    except ValueError:  # an earlier request lost the connection, and the library has closed the file
+        refused = CLOSED
     if not refused.ok:  # then no answer will come
         pending(refused, None, None)
     return pending
@@ -154,7 +177,7 @@ def failure(status: Any, address: Address, *, doing: str, storing: bool = False)
             address,
             FailureClass.TIMEOUT,
             Remedy.BENCH,
-            f"{doing} at {host}: the client gave no answer in {PATIENCE_LIMITS * REQUEST_LIMIT_S} s",
+            f"{doing} at {host}: the client library gave no answer at all",
         )
     protocol, number = (
         ("xrootd server", status.errno) if status.code == ERROR_RESPONSE else ("xrootd", status.code)

@@ -21,6 +21,9 @@ PIECES_AT_ONCE = 4
 
 MODE = 0o644
 
+LOOK_AGAIN_LIMIT_S = 8
+"""A redirector gives its servers five seconds to say that they have a file."""
+
 
 class ServerFile:
     """A file open at a server, as a context. Everything raises TransferError."""
@@ -43,14 +46,20 @@ class ServerFile:
             self._open = False
             start(self._file.close)
 
-    def open_to_read(self) -> int:
-        """Open; the size in bytes, which comes with the answer."""
+    def open_to_read(self, *, look_again: bool = False) -> int:
+        """Open; the size in bytes, which comes with the answer.
+
+        A redirector remembers what it did not find. `look_again` makes it ask its servers once more.
+        """
         how = flags.OpenFlags.READ
         status, _ = self._file.open(self._address.url, how)
-        if no_servers(status):
-            # A redirector remembers what it did not find; the file may have come since.
-            self._file = client.File()
-            status, _ = self._file.open(self._address.url, how | flags.OpenFlags.REFRESH)
+        if look_again and no_servers(status):
+            again = client.File()
+            found, _ = again.open(
+                self._address.url, how | flags.OpenFlags.REFRESH, timeout=LOOK_AGAIN_LIMIT_S
+            )
+            if found.ok:  # for a file that is nowhere it never answers, and its first word stands
+                self._file, status = again, found
         self._must(status, f"opening {self._lfn}")
         self._open = True
         status, facts = self._file.stat()
@@ -67,11 +76,6 @@ class ServerFile:
 
     def read(self, size_bytes: int, take: Callable[[memoryview], None]) -> None:
         """Give the first `size_bytes` to `take`, in order and as far as there are so many."""
-        if 0 < size_bytes <= PIECE_BYTES:
-            status, data = self._file.read(0, size_bytes)
-            self._must(status, f"reading {self._lfn}")
-            take(memoryview(data))
-            return
         under_way: deque[Pending] = deque()
         offset = 0
         try:
