@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from picard_pilot.model.transfer import (
+    ANY_SCHEME,
     FailureClass,
     FetchRequest,
     FileFacts,
@@ -64,7 +65,7 @@ class Movers:
             for name in (*preferred, *self._speakers.get(scheme, ())):
                 if self._is_known(name):
                     mover = self._named(name)
-                    if scheme in mover.schemes:
+                    if scheme in mover.schemes or ANY_SCHEME in mover.schemes:
                         return mover
         raise _cannot(f"no mover of this pilot speaks {scheme}:// ({surl})", "NOSTORAGEPROTOCOL")
 

@@ -1,7 +1,7 @@
 """A transfer as a value: what is asked of a mover, what came of it, and how a failure is classified.
 
-All of it crosses to the transfer worker process as JSON. Building the ordered lists is `data.plan`; moving the
-bytes is `movers`.
+All of it crosses to the transfer worker process as JSON. Building the ordered lists is `data.sources` and
+`data.destinations`; moving the bytes is `movers`.
 """
 
 from enum import StrEnum
@@ -10,6 +10,10 @@ import msgspec
 
 from picard_pilot.model.files import Checksum, ChecksumKind
 from picard_pilot.model.site import Endpoint
+
+
+ANY_SCHEME = "*"
+"""Among a mover's schemes: it takes addresses of every scheme, where the queue names it."""
 
 
 class FailureClass(StrEnum):
@@ -102,6 +106,8 @@ class StorageAccess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """
 
     token: str | None = None
+    token_source: str | None = None
+    """Where the token was found (a path, or a variable's name), for people who have to renew it."""
     certificate: str | None = None
     """Client certificate with its chain; an X.509 proxy file holds the key too."""
     key: str | None = None

@@ -43,16 +43,21 @@ class Found(NamedTuple):
     path: str
     source: str
     advice: str
+    place: str = ""
+    """What follows a name of the table and a colon: `lsm:/site/bin` is the mover `lsm` with this place."""
 
 
 def load(kind: str, name: str) -> type[Any]:
     """The class of the plug-in `name` of this kind (`experiment` or `mover`).
 
-    Names of the room's table come first, then `module:Class`, then entry points. Raises PluginError.
+    Names of the room's table come first (some take a place, as in `lsm:/site/bin`), then `module:Class`, then entry
+    points. Raises PluginError.
     """
     family = _family(kind)
     found = find(kind, name)
     loaded = _import(found, family)
+    if found.place:
+        loaded = _at(loaded, found)
     base = _attribute(family.base)
     if not isinstance(loaded, type) or not issubclass(loaded, base):
         raise PluginError(
@@ -71,6 +76,10 @@ def find(kind: str, name: str) -> Found:
     if name in known:
         path, advice = known[name]
         return Found(name, path, "picard-pilot", advice)
+    first, _, place = name.partition(":")
+    if first in known and place:
+        path, advice = known[first]
+        return Found(name, path, "picard-pilot", advice, place)
     if ":" in name:
         return Found(
             name, name, "import path", f"Check that the package of {name!r} is installed beside Picard."
@@ -182,6 +191,18 @@ def _module(module: str, found: Found, family: Family) -> ModuleType:
             f"importing {module}: {type(error).__name__}: {error}",
             found.advice,
         ) from error
+
+
+def _at(loaded: object, found: Found) -> object:
+    """The plug-in for the place that its name gives. Raises PluginError where it takes none."""
+    at = getattr(loaded, "at", None)
+    if at is None:
+        raise PluginError(
+            f"{found.name.partition(':')[0]} takes no place",
+            f"{found.place!r} follows its name",
+            "Name it without the colon and what follows",
+        )
+    return at(found.place)
 
 
 def _walk(loaded: object, dotted: str) -> object:

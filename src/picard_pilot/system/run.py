@@ -7,7 +7,7 @@ behind is killed by its own launcher (`system.shim`), which dies with us. This p
 import asyncio
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from picard_pilot.model.command import CommandResult, EndedBy, StartError, StartErrorKind
@@ -46,6 +46,7 @@ async def run(
     grace_s: float = GRACE_S,
     tail_bytes: int = TAIL_BYTES,
     temporary: Path = TEMPORARY,
+    on_start: Callable[[int], None] | None = None,
 ) -> CommandResult:
     """Run a command to its end and return how it ended, whatever that was; only cancellation is raised.
 
@@ -54,7 +55,8 @@ async def run(
     files without a name in the directory `temporary`. A `time_limit_s` of zero or less has expired already:
     nothing is started. When a stream exceeds `output_limit_bytes`, or the time is over, or this call is
     cancelled, the whole tree gets SIGTERM and after `grace_s` SIGKILL. When this process dies, the tree is
-    killed at once. May be called any number of times at once; costs four descriptors and no thread each.
+    killed at once. `on_start` gets the pid of the launcher, of which every process of the command descends. May be
+    called any number of times at once; costs four descriptors and no thread each.
     """
     if time_limit_s is not None and time_limit_s <= 0:
         return CommandResult(ended_by=EndedBy.TIME_LIMIT)
@@ -82,6 +84,8 @@ async def run(
             command.shim = spawn.start(command.stdin, command.stdout, command.stderr)
         except OSError as error:
             return _not_started(command.start_error("fork", error))
+        if on_start is not None:
+            on_start(command.shim.pid)
         await command.follow(order, backstop_s)
         return await command.result()
     finally:

@@ -46,7 +46,7 @@ def _hang_after(progress: Progress, direction: str) -> Progress:
     def hang(count: int) -> None:
         nonlocal passed_bytes
         progress(count)
-        if passed_bytes >= after_bytes:
+        if count and passed_bytes >= after_bytes:
             threading.Event().wait()
         passed_bytes += count
 
