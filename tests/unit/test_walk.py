@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from picard_pilot.data.policy import JITTER, RULES, TRIES, RetryLimits, remedy_of, rule_for
-from picard_pilot.data.walk import Attempt, Pace, many, walk
+from picard_pilot.data.walk import Attempt, Pace, door_of, many, walk
 from picard_pilot.model.files import Checksum, ChecksumKind
 from picard_pilot.model.site import Endpoint
 from picard_pilot.model.transfer import (
@@ -190,6 +190,7 @@ def test_nothing_is_begun_after_the_end() -> None:
     last = attempts[-1]
     assert last.number == 0
     assert isinstance(last.outcome, TransferFailure) and "used up" in last.outcome.says
+    assert last.outcome.kind is FailureClass.CONTACT  # the verdict is about the storage
     assert many(attempts) == " after 2 attempts"
 
 
@@ -198,6 +199,40 @@ def test_a_walk_that_may_not_begin_says_so() -> None:
     at, attempts = steps("AB", {}, Pace(dice=Calm(), ends_at=-1.0))
     assert at == []
     assert len(attempts) == 1 and "no try could begin any more" in attempts[0].says()
+
+
+def test_a_storage_that_others_found_away_is_not_even_asked() -> None:
+    """Its door is shut for longer than there is time: said so, and the verdict is about the storage."""
+    clock = VirtualClock()
+    pace = Pace(clock=clock, dice=Calm(), ends_at=20.0)
+    door = door_of(entries("A")[0])
+    for _ in range(3):
+        pace.known.failed(pace.known.ask(door))
+
+    async def never(source: Source) -> TransferFailure:
+        raise AssertionError("asked")
+
+    attempts = asyncio.run(walk(entries("A"), never, pace))
+    assert [attempt.number for attempt in attempts] == [0]
+    assert isinstance(attempts[0].outcome, TransferFailure)
+    assert attempts[0].outcome.kind is FailureClass.CONTACT
+    assert "the next try could begin in 30 s only" in attempts[0].outcome.says
+
+
+def test_nothing_waits_for_a_shut_door_that_could_go_on() -> None:
+    """A is known to be away: B is asked at once, and A not at all."""
+    clock = VirtualClock()
+    pace = Pace(clock=clock, dice=Calm())
+    for _ in range(3):
+        pace.known.failed(pace.known.ask(door_of(entries("A")[0])))
+    asked: list[str] = []
+
+    async def perform(source: Source) -> Transferred:
+        asked.append(source.endpoint.name)
+        return DONE
+
+    asyncio.run(walk(entries("AB"), perform, pace))
+    assert asked == ["B"]
 
 
 def test_patience_ends_a_walk_where_the_slot_is_long() -> None:

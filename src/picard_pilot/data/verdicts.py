@@ -1,16 +1,20 @@
 """From failed transfers to the catalogue's names: one table per direction.
 
-Making the fault itself is `diagnosis.faults`; what a failure's class means for a retry is `data.walk`.
+Making the fault itself is `diagnosis.faults`; what a failure's class means for a retry is `data.policy`.
 """
 
 from collections.abc import Sequence
 
+from picard_pilot.data.policy import remedy_of
 from picard_pilot.diagnosis.catalogue.codes import BY_NAME
 from picard_pilot.model.files import ChecksumKind
-from picard_pilot.model.transfer import FailureClass, Side, TransferFailure
+from picard_pilot.model.transfer import FailureClass, Remedy, Side, TransferFailure
 
 ANY_STAGEIN = "STAGEINFAILED"
 ANY_STAGEOUT = "STAGEOUTFAILED"
+
+CREDENTIAL = "CERTIFICATEHASEXPIRED"
+"""The credential has run out, whatever it was: the name is older than tokens."""
 
 STAGEIN: dict[tuple[FailureClass, Side], str] = {
     (FailureClass.MISSING, Side.STORAGE): "MISSINGINPUTFILE",
@@ -25,21 +29,39 @@ STAGEOUT: dict[tuple[FailureClass, Side], str] = {
     (FailureClass.AUTH, Side.STORAGE): "STAGEOUTAUTHENTICATIONFAILURE",
     (FailureClass.TIMEOUT, Side.STORAGE): "STAGEOUTTIMEOUT",
     (FailureClass.SPACE, Side.STORAGE): "NOREMOTESPACE",
+    (FailureClass.SPACE, Side.NODE): "NOLOCALSPACE",
     (FailureClass.MISSING, Side.NODE): "MISSINGOUTPUTFILE",
     (FailureClass.AUTH, Side.NODE): "FILEHANDLINGFAILURE",
 }
 
 
 def stagein_fault(failures: Sequence[TransferFailure], kind: ChecksumKind) -> str:
-    """The name for an input that none of its sources gave; the general one where they failed differently."""
+    """The name for an input that none of its sources gave; `failures` in the order of the attempts.
+
+    Of each place the last failure counts, of those the telling ones; the general name where they say different
+    things.
+    """
     mismatch = "GETMD5MISMATCH" if kind is ChecksumKind.MD5 else "GETADMISMATCH"
-    return _common([_one(failure, STAGEIN, mismatch, ANY_STAGEIN) for failure in failures], ANY_STAGEIN)
+    names = [_one(failure, STAGEIN, mismatch, ANY_STAGEIN) for failure in _telling(failures)]
+    return _common(names, ANY_STAGEIN)
 
 
 def stageout_fault(failures: Sequence[TransferFailure], kind: ChecksumKind) -> str:
-    """The name for an output that none of its destinations took."""
+    """The name for an output that none of its destinations took, in the same way."""
     mismatch = "PUTMD5MISMATCH" if kind is ChecksumKind.MD5 else "PUTADMISMATCH"
-    return _common([_one(failure, STAGEOUT, mismatch, ANY_STAGEOUT) for failure in failures], ANY_STAGEOUT)
+    names = [_one(failure, STAGEOUT, mismatch, ANY_STAGEOUT) for failure in _telling(failures)]
+    return _common(names, ANY_STAGEOUT)
+
+
+def _telling(failures: Sequence[TransferFailure]) -> list[TransferFailure]:
+    """The last failure of each place; a request that a door did not understand tells nothing beside others."""
+    last: dict[str | int, TransferFailure] = {}
+    for number, failure in enumerate(failures):
+        place = failure.surl or number
+        last.pop(place, None)
+        last[place] = failure
+    told = [failure for failure in last.values() if remedy_of(failure) is not Remedy.MISTAKE]
+    return told or list(last.values())
 
 
 def _one(
@@ -49,6 +71,8 @@ def _one(
         return failure.fault
     if failure.kind is FailureClass.CHECKSUM:
         return mismatch
+    if failure.kind is FailureClass.AUTH and remedy_of(failure) is Remedy.RENEW:
+        return CREDENTIAL
     return table.get((failure.kind, failure.side), general)
 
 

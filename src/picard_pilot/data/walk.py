@@ -230,11 +230,17 @@ class _Walk(Generic[Entry]):
         waiting = min(self._waiting, key=lambda waiting: waiting.not_before)
         wait_s = max(0.0, wakes - self._clock.monotonic())
         why = f"the next try could begin in {wait_s:.0f} s only" if wait_s else "no try could begin any more"
+        last = next((a.outcome for a in reversed(self.attempts) if a.entry is waiting.entry), None)
         failure = TransferFailure(
-            kind=FailureClass.TIMEOUT,
+            kind=last.kind if isinstance(last, TransferFailure) else self._untried_kind(waiting),
             says=f"the time for this file is used up: {why}",
             remedy=Remedy.NEXT,
             endpoint=waiting.entry.endpoint.name,
             surl=waiting.entry.surl,
         )
         self.attempts.append(Attempt(waiting.entry, failure, self._clock.now_utc(), 0))
+
+    def _untried_kind(self, waiting: _Waiting[Entry]) -> FailureClass:
+        """An entry that was put off and never tried was so because others had found its storage away."""
+        put_off = waiting.not_before > float("-inf")
+        return FailureClass.CONTACT if put_off else FailureClass.TIMEOUT

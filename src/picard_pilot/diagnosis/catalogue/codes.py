@@ -89,6 +89,7 @@ ROWS: tuple[Code, ...] = (
     Code(1360, "IMAGENOTFOUND", "The container image was not found", Blame.USER_INPUT, Retry.NEVER, "Check the image's name in the job's description."),
     Code(1364, "MISSINGCREDENTIALS", "Credentials for a storage were not found", Blame.NODE, Retry.ELSEWHERE, "Give the pilot the credential that the evidence names."),
     Code(1371, "BADOUTPUTFILENAME", "A file name has characters that are not permitted", Blame.USER_INPUT, Retry.NEVER, "Use a bare name without path separators in the job's description."),
+    Code(1373, "CERTIFICATEHASEXPIRED", "The credential for a storage has expired or is none", Blame.NODE, Retry.ELSEWHERE, "Renew the token, proxy or certificate that the evidence names; whoever starts the pilots has to do it."),
     Code(1376, "LOGCREATIONTIMEOUT", "Making the log archive took too long", Blame.NODE, Retry.ELSEWHERE, "Check the node's disk."),
     Code(1379, "PREEMPTION", "The slot was preempted", Blame.BATCH, Retry.ELSEWHERE, "Nothing to mend: a more important job took the slot."),
     Code(1383, "STAGEOUTAUTHENTICATIONFAILURE", "The storage rejected the pilot's credentials for writing", Blame.STORAGE, Retry.ELSEWHERE, "Check the credential's expiry and its rights on the path."),
