@@ -3,21 +3,32 @@
 Building them is `pilot.wiring`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
+from picard_pilot.data.walk import Attempt
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.experiments.base import Experiment
 from picard_pilot.journal.lease import IsAlive, Owner
 from picard_pilot.lifecycle.report import Sender
 from picard_pilot.model.bundle import Node
+from picard_pilot.model.files import FileSpec
+from picard_pilot.model.job import Job
 from picard_pilot.model.orders import Dispatcher
 from picard_pilot.model.site import Site
 from picard_pilot.settings.settings import Settings
 from picard_pilot.system.clock import Clock
 from picard_pilot.system.log import Log
+
+
+OnAttempt = Callable[[Job, FileSpec, Attempt], None]
+"""Told of each attempt to move a file, as soon as it has ended."""
+
+
+def nobody_listens(_job: Job, _file: FileSpec, _attempt: Attempt) -> None:
+    """For a queue that wants no traces."""
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +44,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     experiment: Experiment
     dispatcher: Dispatcher
     worker: TransferWorker
+    on_attempt: OnAttempt = nobody_listens
     clock: Clock
     log: Log
     seed: int

@@ -23,14 +23,21 @@ from picard_pilot.model.site import Site
 from picard_pilot.model.version import VERSION
 from picard_pilot.panda.client import PandaClient
 from picard_pilot.panda.credentials import Credential, discover
-from picard_pilot.pilot.parts import Parts
+from picard_pilot.pilot.access import StorageCredentials
+from picard_pilot.pilot.parts import OnAttempt, Parts, nobody_listens
 from picard_pilot.plugins import loader
 from picard_pilot.settings.address import server_address
-from picard_pilot.settings.environment import batch, credential_environment, scratch_directory
+from picard_pilot.settings.environment import (
+    batch,
+    credential_environment,
+    scratch_directory,
+    storage_environment,
+)
 from picard_pilot.settings.settings import Settings
 from picard_pilot.site.load import load_site, require_usable, source_for
 from picard_pilot.system import disk, proc
-from picard_pilot.system.clock import RealClock
+from picard_pilot.system.clock import Clock, RealClock
+from picard_pilot.system.grid_places import authorities
 from picard_pilot.system.http import HttpClient
 from picard_pilot.system.log import Log
 
@@ -87,7 +94,11 @@ async def build(
     )
     stack.callback(http.close, CLOSE_WAIT_S)
     http.warm_up()
-    worker = await stack.enter_async_context(TransferWorker(log_path=workdir / "transferlog.txt"))
+    worker = await stack.enter_async_context(
+        TransferWorker(
+            log_path=workdir / "transferlog.txt", access=_storage_access(settings, environ, clock, pilot_log)
+        )
+    )
     return Parts(
         settings=settings,
         environ=environ,
@@ -111,6 +122,7 @@ async def build(
             node=host,
         ),
         worker=worker,
+        on_attempt=await _traces(settings, environ, site, clock, stack),
         clock=clock,
         log=pilot_log,
         seed=me.pid ^ me.start_ticks,
@@ -136,6 +148,35 @@ def _credential(settings: Settings, environ: Mapping[str, str], now: float, pilo
     for warning in credential.warnings:
         log.warning("%s", warning)
     return credential
+
+
+def _storage_access(
+    settings: Settings, environ: Mapping[str, str], clock: Clock, pilot_log: Log
+) -> StorageCredentials:
+    access = StorageCredentials(
+        storage_environment(environ, settings),
+        euid=os.geteuid(),
+        ca=settings.ca,
+        secret=pilot_log.hide,
+        now_utc=clock.now_utc,
+    )
+    log.info("%s", access.describe())
+    return access
+
+
+async def _traces(
+    settings: Settings, environ: Mapping[str, str], site: Site, clock: Clock, stack: AsyncExitStack
+) -> OnAttempt:
+    """Who hears of each attempt of a transfer: the queue's trace service, or nobody."""
+    if site.queue.trace_url is None:
+        return nobody_listens
+    from picard_pilot.data.traces import TraceSender
+
+    ca_file, ca_dir = authorities(settings.ca)
+    sender = await stack.enter_async_context(
+        TraceSender(site.queue.trace_url, ca_file=ca_file, ca_dir=ca_dir, environment=environ)
+    )
+    return lambda job, file, attempt: sender.attempted(job, site.queue, file, attempt, clock.now_utc())
 
 
 def _node(workdir: Path, host: str, environ: Mapping[str, str]) -> Node:

@@ -38,6 +38,9 @@ TOKEN_VARIABLES = (
 )
 """Those that lead to a token; a certificate that was named explicitly wins over them."""
 
+SERVER_TOKEN_VARIABLES = ("OIDC_AUTH_TOKEN", "PANDA_AUTH_TOKEN")
+"""Those whose token is made out to the PanDA server."""
+
 _BATCH_SYSTEMS = (
     ("SLURM_JOB_ID", "slurm"),
     ("PBS_JOBID", "pbs"),
@@ -59,21 +62,40 @@ class Batch(NamedTuple):
 
 
 def credential_environment(environ: Mapping[str, str], settings: Settings | None = None) -> dict[str, str]:
-    """The variables that say where credentials are; the settings `token_file` and `x509_proxy` win over them.
+    """The variables that say where credentials for the server are; the settings `token_file` and `x509_proxy` win.
 
     The values are secrets or lead to them: for the discovery of credentials only, never for a log.
     """
     found = {name: environ[name] for name in CREDENTIAL_VARIABLES if environ.get(name)}
-    if settings is not None and settings.token_file:
+    if settings is not None:
+        _named_win(found, settings.token_file, settings.x509_proxy)
+    return found
+
+
+def storage_environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """The same for storages: `storage_token_file` and `storage_x509_proxy`, else the server's, win.
+
+    Tokens of PanDA's own variables are made out to the server and shown to nobody else.
+    """
+    found = credential_environment(environ)
+    for name in SERVER_TOKEN_VARIABLES:
+        found.pop(name, None)
+    own = settings.storage_token_file, settings.storage_x509_proxy
+    _named_win(found, *(own if any(own) else (settings.token_file, settings.x509_proxy)))
+    return found
+
+
+def _named_win(found: dict[str, str], token_file: str | None, x509_proxy: str | None) -> None:
+    """Let the files that were named explicitly win over what the variables say; a proxy alone wins over tokens."""
+    if token_file:
         for name in ("BEARER_TOKEN", "OIDC_AUTH_TOKEN", "PANDA_AUTH_TOKEN"):
             found.pop(name, None)
-        found["BEARER_TOKEN_FILE"] = settings.token_file
-    if settings is not None and settings.x509_proxy:
-        if not settings.token_file:
+        found["BEARER_TOKEN_FILE"] = token_file
+    if x509_proxy:
+        if not token_file:
             for name in TOKEN_VARIABLES:
                 found.pop(name, None)
-        found["X509_USER_PROXY"] = settings.x509_proxy
-    return found
+        found["X509_USER_PROXY"] = x509_proxy
 
 
 def server_data_dir(environ: Mapping[str, str], settings: Settings) -> Path:

@@ -12,6 +12,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     plain_http: bool
     token_file: str | None
     x509_proxy: str | None
+    storage_token_file: str | None
+    storage_x509_proxy: str | None
 
     queue: str | None
     experiment: str
@@ -31,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workdir: str | None
     lifetime_s: float
     heartbeat_s: float
+    progress_s: float
     command_poll_s: float
     stop_grace_s: float
     report_grace_s: float

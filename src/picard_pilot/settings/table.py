@@ -43,6 +43,14 @@ _SERVER: tuple[Option, ...] = (
            "file that holds the X.509 proxy for the server",
            "X509_USER_PROXY and its usual place are searched when nothing is given",
            flags=("--x509-proxy",), metavar="FILE", pilot3=("--cacert",)),
+    Option("storage_token_file", "pilot.storage_token_file", Kind.PATH, None, SERVER_GROUP,
+           "file that holds the token for storages",
+           "the same as for the server, if that was named; else the places that the grid agreed on are searched",
+           flags=("--storage-token-file",), metavar="FILE"),
+    Option("storage_x509_proxy", "pilot.storage_x509_proxy", Kind.PATH, None, SERVER_GROUP,
+           "file that holds the X.509 proxy for storages",
+           "the same as for the server, if that was named; else X509_USER_PROXY and its usual place are searched",
+           flags=("--storage-x509-proxy",), metavar="FILE"),
 )  # fmt: skip
 
 _JOBS: tuple[Option, ...] = (
@@ -120,6 +128,10 @@ _RUN: tuple[Option, ...] = (
            "time between two updates of a job to the server",
            "the server gives a job up after 2 h of silence: three updates may get lost",
            flags=("--heartbeat",), metavar="SECONDS", minimum=0.05, maximum=7200),
+    Option("progress_s", "pilot.progress", Kind.SECONDS, 60.0, RUN_GROUP,
+           "time between two updates and log lines about a stage-in or stage-out that is under way",
+           "a line a minute; most transfers are over before the first one, so that the server is told nothing more",
+           flags=("--progress",), metavar="SECONDS", minimum=0.05, maximum=7200),
     Option("command_poll_s", "pilot.command_poll", Kind.SECONDS, 60.0, RUN_GROUP,
            "time between two questions for commands, such as a kill; 0: only with updates",
            "a kill is obeyed within a minute, for one small request a minute",

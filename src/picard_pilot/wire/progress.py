@@ -1,0 +1,63 @@
+"""The progress of a stage as pairs of `job_metrics`, written by the pilot and read by the monitor.
+
+A real server keeps these pairs as they are; none of them is a key that it reads.
+"""
+
+from collections.abc import Mapping
+
+from picard_pilot.model.progress import StageProgress
+
+FILES, BYTES, RATE, LEFT = "stageFiles", "stageBytes", "stageRate", "stageLeft"
+
+_MOST = 10**18
+"""No number of a stage is larger; one that says so is no number."""
+
+
+def pairs_of(progress: StageProgress) -> dict[str, str]:
+    """`stageFiles=3/10 stageBytes=1200000000/4000000000 stageRate=95000000 stageLeft=30`, in bytes and seconds.
+
+    What is not known is left out; some 90 of the 500 characters that a server keeps.
+    """
+    total = "" if progress.bytes_total is None else f"/{progress.bytes_total}"
+    pairs = {
+        FILES: f"{progress.files_done}/{progress.files_total}",
+        BYTES: f"{progress.bytes_done}{total}",
+    }
+    if progress.rate_bytes_s is not None:
+        pairs[RATE] = f"{progress.rate_bytes_s:.0f}"
+    if progress.left_s is not None:
+        pairs[LEFT] = f"{progress.left_s:.0f}"
+    return pairs
+
+
+def pairs_in(metrics: str) -> dict[str, str]:
+    """The pairs of a `job_metrics` text; what is none is passed over."""
+    words = (word.partition("=") for word in metrics.split())
+    return {key: value for key, equals, value in words if equals}
+
+
+def progress_in(pairs: Mapping[str, str]) -> StageProgress | None:
+    """The progress that the pairs tell; None where they tell none that makes sense."""
+    files_done, files_total = _fraction(pairs.get(FILES, ""))
+    bytes_done, bytes_total = _fraction(pairs.get(BYTES, ""))
+    if files_done is None or files_total is None or bytes_done is None:
+        return None
+    return StageProgress(
+        files_done=files_done,
+        files_total=files_total,
+        bytes_done=bytes_done,
+        bytes_total=bytes_total,
+        rate_bytes_s=_number(pairs.get(RATE, "")),
+        left_s=_number(pairs.get(LEFT, "")),
+    )
+
+
+def _fraction(text: str) -> tuple[int | None, int | None]:
+    done, _, total = text.partition("/")
+    return _number(done), _number(total)
+
+
+def _number(text: str) -> int | None:
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(_MOST)):
+        return None
+    return int(text)
