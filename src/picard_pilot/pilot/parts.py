@@ -5,10 +5,10 @@ Building them is `pilot.wiring`.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from picard_pilot.data.walk import Attempt
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.experiments.base import Experiment
 from picard_pilot.journal.lease import IsAlive, Owner
@@ -22,12 +22,14 @@ from picard_pilot.settings.settings import Settings
 from picard_pilot.system.clock import Clock
 from picard_pilot.system.log import Log
 
+if TYPE_CHECKING:
+    from picard_pilot.data.walk import Attempt
 
-OnAttempt = Callable[[Job, FileSpec, Attempt], None]
+OnAttempt = Callable[[Job, FileSpec, "Attempt"], None]
 """Told of each attempt to move a file, as soon as it has ended."""
 
 
-def nobody_listens(_job: Job, _file: FileSpec, _attempt: Attempt) -> None:
+def nobody_listens(_job: Job, _file: FileSpec, _attempt: "Attempt") -> None:
     """For a queue that wants no traces."""
 
 
