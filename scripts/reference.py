@@ -1,4 +1,4 @@
-"""Writes the reference pages that follow from tables in the code: settings, errors, states.
+"""Writes the reference pages that follow from tables in the code: settings, errors, states, storage.
 
 `scripts/reference.py` writes them; with `--check` it only says whether they are up to date (exit code 1 if not).
 """
@@ -6,9 +6,12 @@
 import pathlib
 import sys
 
+from picard_pilot.data.policy import GROWTH, RULES, Place
 from picard_pilot.diagnosis.catalogue.codes import ROWS
 from picard_pilot.lifecycle.table import TABLE as TRANSITIONS
 from picard_pilot.model.states import PHASE_OF, State
+from picard_pilot.model.transfer import Remedy
+from picard_pilot.movers.codes import CODES
 from picard_pilot.settings.table import TABLE as OPTIONS
 from picard_pilot.settings.values import written
 
@@ -71,10 +74,51 @@ def states() -> str:
     return "".join(lines)
 
 
+AGAIN = {
+    Place.NOWHERE: "the next place at once",
+    Place.FRONT: "the same place at once",
+    Place.BACK: "the next place at once; this one again later",
+}
+
+
+def storage() -> str:
+    """The retry table, then the codes of each protocol."""
+    lines = [
+        "# Failed transfers\n\n",
+        "What is done after a failed transfer, by its remedy and its class. How the lists are made and walked:\n",
+        "[../storage.md](../storage.md).\n\n",
+        "Tries are those of one place, the first included. A pause grows by the factor ",
+        f"{GROWTH:.0f} with each failure. *Sick* counts\nagainst the whole endpoint; *bad* means that the copy is ",
+        "remembered once its tries are used up.\n\n",
+        "| remedy | class | then | tries | first pause | sick | bad | why |\n",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |\n",
+    ]
+    for rule in RULES:
+        then = "the end of the list" if rule.remedy is Remedy.STOP else AGAIN[rule.place]
+        pause = f"{rule.first_s:.0f} s" if rule.first_s else "-"
+        lines.append(
+            f"| {rule.remedy} | {rule.kind or 'any other'} | {then} | {rule.tries} | {pause} | "
+            f"{'yes' if rule.sick else '-'} | {'yes' if rule.bad else '-'} | {rule.why} |\n"
+        )
+    lines += [
+        "\n## Codes\n\n",
+        "A mover that knows more (whether a token has expired, whether a redirector or a data server answered) says\n",
+        "another remedy than the table.\n\n",
+        "| protocol | code | class | remedy | it means |\n| --- | --- | --- | --- | --- |\n",
+    ]
+    only = {None: "", True: " (while storing)", False: " (while reading)"}
+    for row in CODES:
+        lines.append(
+            f"| {row.protocol} | {row.code} | {row.kind} | {row.remedy} | {row.means}{only[row.storing]} |\n"
+        )
+    return "".join(lines)
+
+
 def main() -> int:
     """Write or check the pages."""
     stale = []
-    for name, page in (("settings", settings()), ("errors", errors()), ("states", states())):
+    pages = {"settings": settings(), "errors": errors(), "states": states(), "storage": storage()}
+    for name, page in pages.items():
         path = PAGES / f"{name}.md"
         text = NOTE + page
         if path.exists() and path.read_text(encoding="utf-8") == text:

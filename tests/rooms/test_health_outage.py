@@ -109,7 +109,6 @@ def test_a_hundred_pilots_and_a_storage_that_is_down_for_an_hour(tmp_path: Path)
     ends = OUTAGE_BEGINS_S + OUTAGE_S
     during = [at for at in storage.asked if OUTAGE_BEGINS_S <= at < ends]
     at_most = FAILURES_TO_OPEN + PILOTS * AT_ONCE - 1 + probes_at_most(OUTAGE_S)
-    shut = OUTAGE_BEGINS_S + 2 * NO_ANSWER_S
     assert len(during) > PILOTS  # it was a hard case
     assert len(during) <= at_most
     assert storage.most_active_late == 1

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from picard_pilot.data.policy import JITTER, RULES, TRIES, RetryLimits, remedy_of, rule_for
+from picard_pilot.data.policy import JITTER, RULES, STAGEIN, STAGEOUT, TRIES, RetryLimits, remedy_of, rule_for
+from picard_pilot.data.sources import MAX_ALTERNATIVE_REPLICAS
 from picard_pilot.data.walk import Attempt, Pace, door_of, many, walk
 from picard_pilot.model.files import Checksum, ChecksumKind
 from picard_pilot.model.site import Endpoint
@@ -23,6 +24,7 @@ from picard_pilot.model.transfer import (
     TransferFailure,
     Transferred,
 )
+from picard_pilot.settings.table import BY_NAME
 from picard_pilot.testing.clock import VirtualClock
 
 
@@ -380,3 +382,11 @@ def test_pilots_that_failed_together_do_not_come_back_together() -> None:
     ]
     assert len(set(seconds)) == 100
     assert 30 * (1 - JITTER) <= min(seconds) < 18 and 27 < max(seconds) <= 30
+
+
+def test_the_settings_have_the_tables_defaults() -> None:
+    """The same numbers, whether a pilot or a test makes the limits."""
+    assert BY_NAME["stagein_retry_pause_s"].default == STAGEIN.longest_pause_s
+    assert BY_NAME["stageout_retry_pause_s"].default == STAGEOUT.longest_pause_s
+    assert BY_NAME["staging_patience_s"].default == STAGEIN.patience_s == STAGEOUT.patience_s
+    assert BY_NAME["max_alternative_replicas"].default == MAX_ALTERNATIVE_REPLICAS

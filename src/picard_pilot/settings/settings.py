@@ -30,6 +30,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     site_files: tuple[str, ...]
     storage_files: tuple[str, ...]
 
+    max_alternative_replicas: int
+    stagein_retry_pause_s: float
+    stageout_retry_pause_s: float
+    staging_patience_s: float
+    node_directory: str | None
+
     workdir: str | None
     lifetime_s: float
     heartbeat_s: float

@@ -13,6 +13,7 @@ CLIENT = ("job", "submit", "peek")
 SERVER_GROUP = "server"
 JOBS_GROUP = "which jobs"
 SITE_GROUP = "site"
+STAGING_GROUP = "staging"
 RUN_GROUP = "running"
 LISTEN_GROUP = "listening"
 DEMO_GROUP = "demo"
@@ -113,6 +114,29 @@ _SITE: tuple[Option, ...] = (
            "storage facts, when they are not in the site file: TOML or CRIC endpoint JSON",
            "a TOML site file holds both",
            flags=("--storage-file",), metavar="FILE"),
+)  # fmt: skip
+
+_STAGING: tuple[Option, ...] = (
+    Option("max_alternative_replicas", "pilot.max_alternative_replicas", Kind.INTEGER, 3, STAGING_GROUP,
+           "how many other storages with a replica of an input are tried when the site's own does not give it",
+           "what three sites cannot give, a fourth rarely can, and each may cost minutes",
+           flags=("--max-alternative-replicas",), metavar="N", minimum=0),
+    Option("stagein_retry_pause_s", "pilot.stagein_retry_pause", Kind.SECONDS, 300.0, STAGING_GROUP,
+           "longest pause between two tries of an input at the same storage; the pauses grow up to it",
+           "5 minutes see most restarts of a storage through",
+           flags=("--stagein-retry-pause",), metavar="SECONDS", minimum=0.01),
+    Option("stageout_retry_pause_s", "pilot.stageout_retry_pause", Kind.SECONDS, 600.0, STAGING_GROUP,
+           "the same for outputs",
+           "10 minutes: a result that is lost costs more than a wait",
+           flags=("--stageout-retry-pause",), metavar="SECONDS", minimum=0.01),
+    Option("staging_patience_s", "pilot.staging_patience", Kind.SECONDS, 7200.0, STAGING_GROUP,
+           "give up on one file after so long, even if the slot has more time",
+           "most outages are over in 2 h; after that the server finds another place sooner",
+           flags=("--staging-patience",), metavar="SECONDS", minimum=0),
+    Option("node_directory", "pilot.node_directory", Kind.PATH, None, STAGING_GROUP,
+           "directory where the pilots of a node share what they know of storages",
+           "/tmp/picard-UID, which is this user's alone and local to the node",
+           flags=("--node-directory",), metavar="DIR"),
 )  # fmt: skip
 
 _RUN: tuple[Option, ...] = (
@@ -235,7 +259,7 @@ _CLIENT: tuple[Option, ...] = (
            flags=("--format",), commands=(), metavar="FORMAT", choices=("table", "wide", "plain", "csv")),
 )  # fmt: skip
 
-TABLE: tuple[Option, ...] = (*_SERVER, *_JOBS, *_SITE, *_RUN, *_LISTEN, *_DEMO, *_CLIENT)
+TABLE: tuple[Option, ...] = (*_SERVER, *_JOBS, *_SITE, *_STAGING, *_RUN, *_LISTEN, *_DEMO, *_CLIENT)
 BY_NAME: dict[str, Option] = {option.name: option for option in TABLE}
 BY_KEY: dict[str, Option] = {option.key: option for option in TABLE}
 
