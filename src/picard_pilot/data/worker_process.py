@@ -14,6 +14,8 @@ from pathlib import Path
 import msgspec
 
 from picard_pilot.data.worker_protocol import Ask, Reply
+from picard_pilot.data.worker_tree import programs_of, wait_until_gone
+from picard_pilot.model.command import ProcessId
 from picard_pilot.system.files import open_regular
 
 KILL_WAIT_S = 5.0
@@ -72,11 +74,16 @@ class WorkerProcess:
         self.dismissed = True
         if self._process is None:
             return
+        programs: list[ProcessId] = []
         if self._process.poll() is None:
-            self._process.kill()
+            try:
+                programs = await programs_of(self._process.pid)
+            finally:
+                self._process.kill()
         if self._transport is not None:
             self._transport.abort()
         await self._gone_for_good(self._process)
+        await wait_until_gone(programs)
 
     async def exit_words(self) -> str:
         """How it ended, for people."""

@@ -132,7 +132,8 @@ class Life:
         for process in proc.descendants(launcher):
             key = (process.pid, process.start_ticks)
             now = _read_and_written(process.pid)
-            moved += max(0, now - self._by_process.get(key, 0))
+            # What it read until it was first seen was its own libraries: a loop around `sleep` is no life.
+            moved += max(0, now - self._by_process.get(key, now))
             self._by_process[key] = now
         return moved
 
