@@ -136,9 +136,9 @@ class TestLookingUp:
     def test_two_hundred_files_are_one_question(self, here: Desk) -> None:
         """All replicas of all files come by one request, in Rucio's order: near ones first."""
         near, far, tape = here.rse("NEAR"), here.rse("FAR"), here.rse("TAPE")
-        here.catalogue.add_rse(near, "file://near.example.org:1094//data/", site=SITE)
-        here.catalogue.add_rse(far, "file://far.example.org:1094//data/", site="ELSEWHERE")
-        here.catalogue.add_rse(tape, "file://tape.example.org:1094//tape/", tape=True)
+        here.catalogue.add_rse(near, "root://near.example.org:1094//data/", site=SITE)
+        here.catalogue.add_rse(far, "root://far.example.org:1094//data/", site="ELSEWHERE")
+        here.catalogue.add_rse(tape, "root://tape.example.org:1094//tape/", tape=True)
         names = [here.file(f"in{number:03}") for number in range(200)]
         for rse in (tape, far, near):
             here.catalogue.add_replicas(rse, [row(name) for name in names])
@@ -158,7 +158,7 @@ class TestLookingUp:
                 (tape, False, True),
             }
             assert [one.priority for one in file.replicas] == [1, 2, 3]
-            assert file.replicas[0].surl.startswith("file://near.example.org:1094//data/picard/")
+            assert file.replicas[0].surl.startswith("root://near.example.org:1094//data/picard/")
             assert file.replicas[0].surl.endswith(f"/{file.lfn}")
 
     def test_an_unknown_file_is_left_out(self, here: Desk) -> None:
@@ -285,7 +285,7 @@ class TestRegistering:
         here.catalogue.add_rse(elsewhere, "root://else.example.org:1094//data/")
         here.catalogue.add_replicas(elsewhere, [{**row(here.file("out")), **known}])
         (failure,) = here.store(here.output())
-        assert (failure.kind, failure.retry_after_s) == (FailureClass.REGISTER, None)
+        assert (failure.kind, failure.remedy) == (FailureClass.REGISTER, Remedy.STOP)
         assert "another file" in failure.says
         assert list(here.catalogue.replicas(here.file("out"))) == [elsewhere]
 
@@ -306,13 +306,14 @@ class TestRegistering:
         assert surls[0].endswith(f"/{free}/{request.lfn}")
 
     def test_a_server_that_is_gone(self, here: Desk) -> None:
-        """`contact`: the file is stored, and may be registered later."""
+        """`register`, to be tried again: the file is stored, and its storage is not to blame."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{free.getsockname()[1]}"
             request = here.output()
             (failure,) = here.store(request, config=here.catalogue.client_config("gone.cfg", url=url))
-        assert failure.kind is FailureClass.CONTACT
+        assert (failure.kind, failure.remedy) == (FailureClass.REGISTER, Remedy.BENCH)
+        assert failure.retry_after_s
         assert Path(request.surl.removeprefix("file://")).read_bytes() == CONTENT
 
     def test_nothing_that_is_secret_is_printed(self, here: Desk) -> None:

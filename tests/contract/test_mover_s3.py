@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from picard_pilot.model.files import ChecksumKind
+from picard_pilot.model.files import Checksum, ChecksumKind
 from picard_pilot.model.site import Endpoint, Protocol
 from picard_pilot.model.transfer import (
     FailureClass,
@@ -332,15 +332,21 @@ class TestStoring:
         failure = failed(lambda: mover.store(storage.store("out.root", source), ignore))
         assert failure.kind is FailureClass.SPECIFICATION
 
-    def test_stat_knows_an_md5(self, storage: ObjectStorage, mover: S3Mover) -> None:
-        """The tag of a plain object is its md5; other kinds S3 does not know."""
-        storage.put("in.root", CONTENT)
+    def test_what_stat_knows_without_reading(
+        self, storage: ObjectStorage, tmp_path: Path, mover: S3Mover
+    ) -> None:
+        """The tag of a plain object is its md5; the adler32 is there where the mover stored it itself."""
         context = TransferContext(endpoint=storage.endpoint)
-        surl = storage.surl("in.root")
-        asked = StatRequest(surl=surl, measure=ChecksumKind.MD5, context=context)
-        assert mover.stat(asked).checksum == md5(CONTENT)
-        asked = StatRequest(surl=surl, measure=ChecksumKind.ADLER32, context=context)
-        assert mover.stat(asked).checksum is None
+
+        def asked(name: str, kind: ChecksumKind) -> Checksum | None:
+            return mover.stat(StatRequest(surl=storage.surl(name), measure=kind, context=context)).checksum
+
+        storage.put("theirs.root", CONTENT)
+        source = tmp_path / "ours.root"
+        source.write_bytes(CONTENT)
+        mover.store(storage.store("ours.root", source), ignore)
+        assert [asked("theirs.root", kind) for kind in ChecksumKind] == [None, md5(CONTENT)]
+        assert [asked("ours.root", kind) for kind in ChecksumKind] == [adler32(CONTENT), md5(CONTENT)]
 
 
 def answer_with(**headers: str) -> Answer:

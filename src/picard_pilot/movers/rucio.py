@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 # The library takes itself for a server where its configuration has a [database] section; it looks on import.
 os.environ["RUCIO_CLIENT_MODE"] = "1"
@@ -32,6 +32,7 @@ from picard_pilot.model.transfer import (
     FailureClass,
     FetchRequest,
     FileReplicas,
+    Remedy,
     Replica,
     Replicas,
     ReplicasRequest,
@@ -160,12 +161,17 @@ class RucioCatalogue(SiteMover):
             other_size = known.size_bytes not in (None, stored.size_bytes)
             known_value = row.get(stored.checksum.kind)
             if other_size or (known_value and _padded(known_value) != _padded(stored.checksum.value)):
-                _refuse(
-                    request,
-                    f"{request.lfn} is in the catalogue as another file ({known.size_bytes} bytes, "
-                    f"{stored.checksum.kind} {known_value}; stored are {stored.size_bytes} bytes, "
-                    f"{stored.checksum.value})",
-                    code="rucio FileConsistencyMismatch",
+                raise TransferError(
+                    TransferFailure(
+                        kind=FailureClass.REGISTER,
+                        says=f"{request.lfn} is in the catalogue as another file ({known.size_bytes} bytes, "
+                        f"{stored.checksum.kind} {known_value}; stored are {stored.size_bytes} bytes, "
+                        f"{stored.checksum.value})",
+                        remedy=Remedy.STOP,  # at no other place it would have another name
+                        code="rucio FileConsistencyMismatch",
+                        surl=request.surl,
+                        fault="FILEEXISTS",
+                    )
                 )
             return set(row["rses"]) | set(row.get("states") or ())
         return set()
@@ -262,7 +268,14 @@ def _padded(value: str) -> str:
 def _new_file(request: StoreRequest, stored: Transferred) -> tuple[dict[str, Any], Endpoint]:
     endpoint = request.context.endpoint
     if endpoint is None or not request.scope:
-        _refuse(request, f"{request.lfn} cannot be registered: its endpoint or its scope is not known")
+        raise TransferError(
+            TransferFailure(
+                kind=FailureClass.REGISTER,
+                says=f"{request.lfn} cannot be registered: its endpoint or its scope is not known",
+                remedy=Remedy.MISTAKE,
+                surl=request.surl,
+            )
+        )
     file = {
         "scope": request.scope,
         "name": request.lfn,
@@ -279,7 +292,3 @@ def _dataset(name: str, scope: str) -> tuple[str, str]:
     """Scope and name of a dataset as PanDA writes it: perhaps `scope:name`, perhaps with a slash at the end."""
     before, colon, after = name.rstrip("/").partition(":")
     return (before, after) if colon else (scope, before)
-
-
-def _refuse(request: StoreRequest, says: str, code: str | None = None) -> NoReturn:
-    raise TransferError(TransferFailure(kind=FailureClass.REGISTER, says=says, surl=request.surl, code=code))

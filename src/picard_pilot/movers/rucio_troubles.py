@@ -80,10 +80,9 @@ BY_EXCEPTION: tuple[tuple[tuple[type[BaseException], ...], FailureClass, Remedy]
 """The first row that fits counts. Classes below a row's own are meant too, so the order matters: the HTTP library's
 exceptions are all OSErrors."""
 
-WHILE_REGISTERING = frozenset({FailureClass.RESOLVE, FailureClass.MISSING, FailureClass.TRANSFER})
-"""Of an unknown RSE, scope or dataset the one who registers hears `register`: there is nothing else to look for."""
-
-TRANSIENT = frozenset({FailureClass.CONTACT, FailureClass.TIMEOUT})
+OF_THE_CATALOGUE = frozenset({FailureClass.AUTH, FailureClass.SPECIFICATION})
+"""Classes that stay as they are while registering. All else is `register` then: the storage, which has taken the
+file, must not be blamed for a catalogue that does not answer."""
 
 LOCAL = frozenset({FailureClass.SPECIFICATION})
 
@@ -109,7 +108,7 @@ def classified(
         says = " ".join(last_words.split())
     if kind is FailureClass.CONTACT and NO_ADDRESS in says:
         kind = FailureClass.RESOLVE
-    elif registering and kind in WHILE_REGISTERING:
+    if registering and kind not in OF_THE_CATALOGUE:
         kind = FailureClass.REGISTER
     return TransferError(
         TransferFailure(
@@ -119,6 +118,6 @@ def classified(
             remedy=remedy,
             code=f"rucio {type(error).__name__}",
             surl=surl,
-            retry_after_s=SICK_STORAGE_PAUSE_S if kind in TRANSIENT else None,
+            retry_after_s=SICK_STORAGE_PAUSE_S if remedy is Remedy.BENCH else None,
         )
     )

@@ -12,7 +12,7 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from picard_pilot.model.files import Checksum, ChecksumKind
 from picard_pilot.model.transfer import (
@@ -49,6 +49,9 @@ LARGEST_PUT_BYTES = 5 << 30
 SIGN_OF_LIFE_S = 10.0
 """While a file is read only to know its checksum, the pilot hears this often that we live."""
 
+NOTE = "x-amz-meta-adler32"
+"""S3 keeps this beside the object: it knows no adler32 itself, and catalogues know little else."""
+
 ALREADY_THERE = 412
 """`If-None-Match: *` was not true."""
 NOT_IMPLEMENTED = 501
@@ -56,6 +59,7 @@ NOT_IMPLEMENTED = 501
 
 _MD5_TAG = re.compile(r'"?([0-9a-f]{32})"?')
 """An ETag that is an md5; of an object that was sent in parts, or is encrypted by the server, it is something else."""
+_ADLER32 = re.compile(r"[0-9a-f]{8}")
 
 
 class S3Mover(SiteMover):
@@ -124,23 +128,23 @@ class S3Mover(SiteMover):
         with OpenFile(Path(request.source), request.lfn, request.surl, Side.NODE) as source:
             if source.size_bytes > LARGEST_PUT_BYTES:
                 raise _too_large(request, source.size_bytes)
-            found, md5 = _read_through(source, request.measure, progress)
+            out = _read_through(source, request.measure, progress)
             there = self._look(place, request.surl, request.context, f"looking for {request.lfn}")
             if there is None:
-                how = self._put(request, place, source, md5, progress)
+                how = self._put(request, place, out, progress)
             else:
-                self._same_content(request, place, there, source.size_bytes, found, md5, progress)
+                self._same_content(request, place, there, out, progress)
                 how = How.ALREADY_THERE
-        return self._done(request.surl, source.size_bytes, found, began, how)
+        return self._done(request.surl, source.size_bytes, out.found, began, how)
 
     def stat(self, request: StatRequest) -> FileFacts:
-        """Existence and size; the checksum where it is an md5 that is asked for and that the store knows."""
+        """Existence and size; the checksum where the store knows its md5, or whoever stored it left the other kind."""
         place = place_of(request.surl, request.context)
         answer = self._look(place, request.surl, request.context, f"looking at {place.key}")
         if answer is None:
             return FileFacts(exists=False)
-        tag = _md5_of(answer)
-        checksum = Checksum(ChecksumKind.MD5, tag) if tag and request.measure is ChecksumKind.MD5 else None
+        known = _md5_of(answer) if request.measure is ChecksumKind.MD5 else _noted(answer)
+        checksum = Checksum(request.measure, known) if request.measure and known else None
         return FileFacts(exists=True, size_bytes=answer.size_bytes, checksum=checksum)
 
     def remove(self, request: RemoveRequest) -> Removed:
@@ -153,31 +157,29 @@ class S3Mover(SiteMover):
             raise self._refused(answer, doing, request.surl, place, storing=True)
         return Removed(was_there=was_there)
 
-    def _put(
-        self, request: StoreRequest, place: Place, source: OpenFile, md5: bytes, progress: Progress
-    ) -> How:
+    def _put(self, request: StoreRequest, place: Place, out: "_Outgoing", progress: Progress) -> How:
         """Send it. A store that knows no condition on a PUT gets it without: it was looked for a moment ago."""
         doing = f"storing {request.lfn}"
-        promised = {"ContentMD5": base64.b64encode(md5).decode()}
-        headers = {"Content-MD5": promised["ContentMD5"], "If-None-Match": "*"}
-        answer = self._send(
-            request, place, source, {**promised, "IfNoneMatch": "*"}, headers, progress, doing
-        )
+        headers = {"Content-MD5": base64.b64encode(out.md5).decode()}
+        if out.found.kind is ChecksumKind.ADLER32:
+            headers[NOTE] = out.found.value
+        answer = self._send(request, place, out, {**headers, "If-None-Match": "*"}, progress, doing)
         if answer.status == NOT_IMPLEMENTED:
-            del headers["If-None-Match"]
-            answer = self._send(request, place, source, promised, headers, progress, doing)
+            answer = self._send(request, place, out, headers, progress, doing)
         if answer.status == ALREADY_THERE:  # somebody was faster; the same content is as good
             there = self._look(place, request.surl, request.context, f"looking for {request.lfn}")
             if there is None:
                 raise self._refused(answer, doing, request.surl, place, storing=True)
-            found, _ = _read_through(source, request.measure, progress)
-            self._same_content(request, place, there, source.size_bytes, found, md5, progress)
+            self._same_content(request, place, there, out, progress)
             return How.ALREADY_THERE
         if answer.status not in (200, 201, 204):
             raise self._refused(answer, doing, request.surl, place, storing=True)
-        source.must_be_unchanged()
         there = self._look(place, request.surl, request.context, f"verifying {request.lfn}")
-        if there is None or there.size_bytes != source.size_bytes or _md5_of(there) not in (None, md5.hex()):
+        if (
+            there is None
+            or there.size_bytes != out.source.size_bytes
+            or _md5_of(there) not in (None, out.md5.hex())
+        ):
             raise _not_what_was_sent(request)
         return How.COPY
 
@@ -185,16 +187,19 @@ class S3Mover(SiteMover):
         self,
         request: StoreRequest,
         place: Place,
-        source: OpenFile,
-        signed: dict[str, str],
+        out: "_Outgoing",
         headers: dict[str, str],
         progress: Progress,
         doing: str,
     ) -> Answer:
-        url = self._signer.sign("put_object", place, request.surl, **signed)
+        url = self._signer.sign("put_object", place, request.surl, headers)
         try:
             return self._http.upload(
-                url, _access(request.context), _Sending(source, progress), headers=headers, waiting=progress
+                url,
+                _access(request.context),
+                _Sending(out.source, progress),
+                headers=headers,
+                waiting=progress,
             )
         except TransferTrouble as trouble:
             raise broken(trouble, doing=doing, surl=request.surl) from None
@@ -204,22 +209,20 @@ class S3Mover(SiteMover):
         request: StoreRequest,
         place: Place,
         there: Answer,
-        size_bytes: int,
-        found: Checksum,
-        md5: bytes,
+        out: "_Outgoing",
         progress: Progress,
     ) -> None:
         """Raise a `FILEEXISTS` failure where other bytes stand there; read them where the store knows no md5."""
-        same = there.size_bytes == size_bytes
+        same = there.size_bytes == out.source.size_bytes
         if same:
             tag = _md5_of(there)
-            same = tag == md5.hex() if tag else self._read_back(request, place, progress) == found
+            same = tag == out.md5.hex() if tag else self._read_back(request, place, progress) == out.found
         if not same:
             raise TransferError(
                 TransferFailure(
                     kind=FailureClass.SPECIFICATION,
                     says=f"another file stands where {request.lfn} should be stored "
-                    f"({there.size_bytes} bytes there, {size_bytes} here); it was not overwritten",
+                    f"({there.size_bytes} bytes there, {out.source.size_bytes} here); it was not overwritten",
                     surl=request.surl,
                     errno=errno.EEXIST,
                     fault="FILEEXISTS",
@@ -284,6 +287,15 @@ class S3Mover(SiteMover):
         )
 
 
+class _Outgoing(NamedTuple):
+    """A file of the node that was read once: what is known of it before the first byte is sent."""
+
+    source: OpenFile
+    found: Checksum
+    """Of the kind that was asked for."""
+    md5: bytes
+
+
 class _Sending:
     """A file of the node on its way out, from its beginning each time."""
 
@@ -303,7 +315,7 @@ class _Sending:
         return count
 
 
-def _read_through(source: OpenFile, kind: ChecksumKind, progress: Progress) -> tuple[Checksum, bytes]:
+def _read_through(source: OpenFile, kind: ChecksumKind, progress: Progress) -> _Outgoing:
     """The checksum of the asked kind and the md5 that S3 wants to know before, by one read."""
     os.lseek(source.fd, 0, os.SEEK_SET)
     md5 = hashlib.md5(usedforsecurity=False)
@@ -318,7 +330,8 @@ def _read_through(source: OpenFile, kind: ChecksumKind, progress: Progress) -> t
             said_at = time.monotonic()
             progress(0)
     found = Checksum(ChecksumKind.MD5, md5.hexdigest()) if running is None else running.result()
-    return found, md5.digest()
+    source.must_be_unchanged()
+    return _Outgoing(source, found, md5.digest())
 
 
 def _access(context: TransferContext) -> StorageAccess:
@@ -330,6 +343,12 @@ def _md5_of(answer: Answer) -> str | None:
     found = _MD5_TAG.fullmatch(answer.headers.get("etag", ""))
     encrypted = answer.headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
     return found.group(1) if found and not encrypted else None
+
+
+def _noted(answer: Answer) -> str | None:
+    """The adler32 that was left beside the object when it was stored."""
+    said = answer.headers.get(NOTE, "").lower()
+    return said if _ADLER32.fullmatch(said) else None
 
 
 def _compare_size(request: FetchRequest, size_bytes: int) -> None:

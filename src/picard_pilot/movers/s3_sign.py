@@ -43,6 +43,12 @@ REGION = "us-east-1"
 LIFETIME_S = 3600
 """Of a signature. It is looked at when a request begins, so this only has to bridge clocks that differ."""
 
+PARAMETERS = {"Content-MD5": "ContentMD5", "If-None-Match": "IfNoneMatch"}
+"""boto3's words for headers."""
+
+NOTE = "x-amz-meta-"
+"""How headers begin that S3 keeps beside an object."""
+
 SECURE_PORT = {"https": 443, "http": 80}
 
 NO_CREDENTIALS = (
@@ -86,12 +92,13 @@ class Signer:
         self._clients: dict[str, Any] = {}
         self._making = threading.Lock()
 
-    def sign(self, operation: str, place: Place, surl: str, **parameters: str) -> str:
+    def sign(self, operation: str, place: Place, surl: str, headers: Mapping[str, str] | None = None) -> str:
         """The address for one request: `get_object`, `put_object`, `head_object` or `delete_object`.
 
-        Headers that are named by `parameters` in boto3's words must be sent with the request. Raises TransferError.
+        `headers` are those of the request on which the signature is to count. Raises TransferError.
         """
         try:
+            parameters = _parameters(headers or {})
             client = self._client(place.service)
             url: str = client.generate_presigned_url(
                 operation,
@@ -134,6 +141,13 @@ class Signer:
                     ),
                 )
             return self._clients[service]
+
+
+def _parameters(headers: Mapping[str, str]) -> dict[str, Any]:
+    """The headers as boto3 calls them."""
+    named: dict[str, Any] = {PARAMETERS[name]: value for name, value in headers.items() if name in PARAMETERS}
+    notes = {name.removeprefix(NOTE): value for name, value in headers.items() if name.startswith(NOTE)}
+    return {**named, "Metadata": notes} if notes else named
 
 
 def _bases(endpoint: Endpoint) -> list[tuple[str, tuple[str, ...]]]:
