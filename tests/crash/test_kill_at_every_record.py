@@ -39,7 +39,6 @@ def final_report(grid: Grid, job_id: int) -> dict[str, object]:
         if file["lfn"].startswith("log"):
             # The log tells the story of the crash; it cannot be the same.
             file.update(size_bytes=0, checksum=None)
-        file["guid"] = None
         file["surl"] = file["surl"].replace(str(grid.directory), "")
     return cleaned
 

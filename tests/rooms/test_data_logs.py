@@ -1,6 +1,7 @@
 """The log archive: what is in it, what never is, and that nothing a payload leaves can spoil it."""
 
 import asyncio
+import errno
 import os
 import tarfile
 import zlib
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from picard_pilot.data import log_text
+from picard_pilot.data import log_text, logs
 from picard_pilot.data.logs import make_archive
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.files import FileRole, FileSpec
@@ -226,3 +227,40 @@ def test_cancelling_leaves_nothing(bundle: Bundle) -> None:
         "journal.jsonl",
         "reserve",
     ]
+
+
+def test_an_archive_has_a_largest_size(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest of the payload's own logs stay out, with a note; what explains a failure never does."""
+    monkeypatch.setattr(logs, "ARCHIVE_LIMIT_BYTES", 40_000)
+    for number, size in enumerate((5_000, 30_000, 20_000, 100)):
+        Path(bundle.directory, f"log.step{number}").write_text("x" * size)
+    Path(bundle.stdout).write_text("y" * 18_000)
+    found = archive(bundle)
+    assert {"log.step0", "log.step3", "payload.stdout", "picard/journal.jsonl", "pilotlog.txt"} <= set(found)
+    assert not {"log.step1", "log.step2"} & set(found)
+    notes = found["archive_notes.txt"].decode()
+    assert "log.step1 is left out: the archive would be larger than 40000 bytes" in notes
+    assert len(found["payload.stdout"]) == 18_000
+
+
+def test_a_full_disk_gets_a_small_archive(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beginning and end of each file, where the whole does not fit; a note says why."""
+    random = os.urandom(150_000).hex()
+    Path(bundle.stdout).write_text("the beginning\n" + random + "\nthe end\n")
+    write = logs._Maker._write
+    tried: list[bool] = []
+
+    def full_at_first(maker: logs._Maker, temporary: Path, mode: str) -> None:
+        tried.append(maker._small)
+        write(maker, temporary, mode)
+        if not maker._small:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(logs._Maker, "_write", full_at_first)
+    found = archive(bundle)
+    assert tried == [False, True]
+    assert found["payload.stdout"].startswith(b"the beginning\n")
+    assert found["payload.stdout"].endswith(b"the end\n")
+    assert len(found["payload.stdout"]) < 70_000
+    assert b"the disk is full" in found["archive_notes.txt"]
+    assert found["picard/journal.jsonl"]

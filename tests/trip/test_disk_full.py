@@ -1,7 +1,9 @@
 """Full disks under real pilots: said as 1098, nothing lost, no traceback, and a documented exit code."""
 
 import signal
+import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from disk_kit import SmallDisk, small_disk
@@ -125,20 +127,28 @@ def test_an_input_that_does_not_fit(grid: Grid, disk: SmallDisk) -> None:
 
 
 def test_a_log_archive_that_does_not_fit(grid: Grid, disk: SmallDisk) -> None:
-    """More output than there is room to pack: said as such, and the job is reported."""
+    """More output than there is room to pack: beginnings and ends are packed, and the good job is not lost."""
     job_id = grid.submit_python("import os, sys\nsys.stdout.buffer.write(os.urandom(2_700_000))\n" + FILL)
     assert grid.pilot("--jobs", "1").wait(60) == 0, grid.output()[-3000:]
-    assert "log archive" in check_failed(grid, job_id)
+    assert grid.wait_status(job_id, "failed", "finished") == "finished", grid.errors(job_id)
+    with tarfile.open(grid.store / f"log.{job_id}.tgz") as archive:
+        sizes = {Path(member.name).name: member.size for member in archive.getmembers()}
+    assert "archive_notes.txt" in sizes
+    assert 60_000 < sizes["payload.stdout"] < 70_000
+    assert not embarrassments(grid)
 
 
 def test_a_full_storage(grid: Grid) -> None:
-    """1333 and the endpoint's name; the payload's record stays what it was."""
+    """The output waits for room; a pilot that shall not wait says 1333; the payload's record stays what it was."""
     with small_disk(grid.store, "64k") as storage:
         job_id = grid.submit_python(
             "import os\nopen('out.' + os.environ['PANDAID'] + '.dat', 'wb').write(b'x' * 100_000)\n",
             outFiles="out.$PANDAID.dat", scopeOut="t",
         )  # fmt: skip
         assert grid.pilot("--jobs", "1").wait(60) == 0, grid.output()[-3000:]
+        assert grid.wait_status(job_id, "holding", "failed", "finished") == "holding"
+        assert grid.errors(job_id)["pilot"][0] == 1333
+        assert grid.pilot("--no-hold-outputs").wait(60) == 0, grid.output()[-3000:]
         check_failed(grid, job_id, 1333)
         assert sorted(path.name for path in storage.place.iterdir()) == [f"log.{job_id}.tgz"]
         assert grid.job(job_id)["row"].get("trans_exit_code", 0) == 0

@@ -14,6 +14,10 @@ HEAD_BYTES = 16 << 20
 TAIL_BYTES = 48 << 20
 """What is kept of a file: its beginning shows the set-up, its end the failure."""
 
+SMALL_HEAD_BYTES = 16 << 10
+SMALL_TAIL_BYTES = 48 << 10
+"""The same where the disk is full: what was set aside for that is half a megabyte, and text shrinks to a fifth."""
+
 WHOLE_BYTES = 1 << 20
 """A file up to this size is looked at as a whole first: line by line takes ten times longer, and few need it."""
 
@@ -28,12 +32,16 @@ class Excerpt:
     Raises OSError. `read` serves `tarfile`.
     """
 
-    def __init__(self, path: Path, redactor: Redactor, tick: Callable[[], None]) -> None:
+    def __init__(
+        self, path: Path, redactor: Redactor, tick: Callable[[], None], *, small: bool = False
+    ) -> None:
+        self._head_bytes = SMALL_HEAD_BYTES if small else HEAD_BYTES
+        self._tail_bytes = SMALL_TAIL_BYTES if small else TAIL_BYTES
         self._path = path
         self._redactor = redactor
         self._tick = tick
         self._length, self.mtime = self._look()
-        self.cut_bytes = max(0, self._length - HEAD_BYTES - TAIL_BYTES)
+        self.cut_bytes = max(0, self._length - self._head_bytes - self._tail_bytes)
         whole = None if self.cut_bytes or self._length > WHOLE_BYTES else self._harmless()
         self.size_bytes = sum(len(piece) for piece in self._clean()) if whole is None else len(whole)
         self._pieces = self._clean() if whole is None else iter(())
@@ -85,10 +93,10 @@ class Excerpt:
             if not self.cut_bytes:
                 yield from _some_lines(file.readline, self._length)
                 return
-            yield from _some_lines(file.readline, HEAD_BYTES)
+            yield from _some_lines(file.readline, self._head_bytes)
             yield b"\n... %d bytes are left out here; the job's directory had them all ...\n" % self.cut_bytes
-            file.seek(self._length - TAIL_BYTES)
-            yield from _some_lines(file.readline, TAIL_BYTES)
+            file.seek(self._length - self._tail_bytes)
+            yield from _some_lines(file.readline, self._tail_bytes)
 
 
 def _some_lines(readline: Callable[[int], bytes], count: int) -> Iterator[bytes]:

@@ -12,9 +12,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from picard_pilot.data.log_text import Excerpt
+from picard_pilot.data.log_text import (
+    HEAD_BYTES,
+    SMALL_HEAD_BYTES,
+    SMALL_TAIL_BYTES,
+    TAIL_BYTES,
+    Excerpt,
+)
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.job import Job
+from picard_pilot.system.disk import is_full_error
 from picard_pilot.system.redact import Redactor
 
 PILOT_LOGS = ("pilotlog.txt", "transferlog.txt")
@@ -39,6 +46,16 @@ PAYLOAD_PATTERNS = (
 FILES_LIMIT = 200
 """A payload that writes one log per event shall not make an archive that nobody can open."""
 
+ESSENTIAL = 5
+"""So many of the patterns above are whole names, and never left out for their size."""
+
+ARCHIVE_LIMIT_BYTES = 1_000_000_000
+"""All files together, before compression: storages take log archives of hundreds of megabytes only with complaints, and
+nobody has read a larger one. Today's pilots limit the time alone."""
+
+SMALL_ARCHIVE_LIMIT_BYTES = 1_000_000
+"""The same on a full disk."""
+
 TIME_LIMIT_S = 900.0
 """More than the largest archive takes on a slow disk; the slot's end may come sooner."""
 
@@ -46,6 +63,7 @@ TIME_LIMIT_S = 900.0
 class _Member(NamedTuple):
     name: str
     path: Path
+    essential: bool = True
 
 
 async def make_archive(
@@ -82,27 +100,39 @@ class _Maker:
         self._bundle = bundle
         self._redactor = redactor
         self._notes: list[str] = []
+        self._small = False
         self.deadline = deadline
 
     def make(self, target: Path) -> None:
-        """Write the archive under a temporary name and commit it. Raises OSError."""
-        import tarfile
-
+        """Write the archive under a temporary name and commit it; a small one if the disk is full. Raises OSError."""
         temporary = target.with_name(f".{target.name}.part")
         mode = "w" if target.suffix == ".tar" else "w:gz"
         try:
-            with tarfile.open(temporary, mode) as archive:  # type: ignore[call-overload]
-                for member in self._members():
-                    excerpt = self._excerpt(member)
-                    if excerpt is not None:
-                        self._add(archive, member.name, excerpt.size_bytes, excerpt.mtime, excerpt)
-                if self._notes:
-                    # A payload's file may have a name that is no text.
-                    text = "".join(f"{note}\n" for note in self._notes).encode("utf-8", "backslashreplace")
-                    self._add(archive, "archive_notes.txt", len(text), time.time(), io.BytesIO(text))
+            try:
+                self._write(temporary, mode)
+            except OSError as error:
+                if not is_full_error(error):
+                    raise
+                temporary.unlink(missing_ok=True)
+                self._small = True
+                self._notes = ["the disk is full: of long files only the beginning and the end are here"]
+                self._write(temporary, mode)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
+
+    def _write(self, temporary: Path, mode: str) -> None:
+        import tarfile
+
+        with tarfile.open(temporary, mode) as archive:  # type: ignore[call-overload]
+            for member in self._within_limit(self._members()):
+                excerpt = self._excerpt(member)
+                if excerpt is not None:
+                    self._add(archive, member.name, excerpt.size_bytes, excerpt.mtime, excerpt)
+            if self._notes:
+                # A payload's file may have a name that is no text.
+                text = "".join(f"{note}\n" for note in self._notes).encode("utf-8", "backslashreplace")
+                self._add(archive, "archive_notes.txt", len(text), time.time(), io.BytesIO(text))
 
     def _add(self, archive: "object", name: str, size_bytes: int, mtime: float, content: object) -> None:
         import tarfile
@@ -117,7 +147,10 @@ class _Maker:
         """The archive's files, the most useful first."""
         directory, private = Path(self._bundle.directory), Path(self._bundle.private)
         pilots = [_Member(name, path) for name in PILOT_LOGS if (path := self._nearest(name)) is not None]
-        own = [_Member(name, directory / name) for name in self._matching(directory, PAYLOAD_PATTERNS)]
+        own = [
+            _Member(name, directory / name, name in PAYLOAD_PATTERNS[:ESSENTIAL])
+            for name in self._matching(directory, PAYLOAD_PATTERNS)
+        ]
         records = [
             _Member(f"{private.name}/{name}", private / name)
             for name in self._matching(private, PRIVATE_PATTERNS)
@@ -127,6 +160,28 @@ class _Maker:
         for member in chosen[FILES_LIMIT:]:
             self._notes.append(f"{member.name} is left out: more than {FILES_LIMIT} files")
         return chosen[:FILES_LIMIT]
+
+    def _within_limit(self, members: list[_Member]) -> list[_Member]:
+        """The members without the largest of the payload's own, as many as it takes to keep the limit."""
+        limit_bytes = SMALL_ARCHIVE_LIMIT_BYTES if self._small else ARCHIVE_LIMIT_BYTES
+        sizes = {member: self._kept_bytes(member) for member in members}
+        total_bytes = sum(sizes.values())
+        spare = [member for member in members if not member.essential]
+        for member in sorted(spare, key=sizes.__getitem__, reverse=True):
+            if total_bytes <= limit_bytes:
+                break
+            total_bytes -= sizes.pop(member)
+            self._notes.append(
+                f"{member.name} is left out: the archive would be larger than {limit_bytes} bytes"
+            )
+        return [member for member in members if member in sizes]
+
+    def _kept_bytes(self, member: _Member) -> int:
+        most = SMALL_HEAD_BYTES + SMALL_TAIL_BYTES if self._small else HEAD_BYTES + TAIL_BYTES
+        try:
+            return min(member.path.lstat().st_size, most)
+        except OSError:
+            return 0
 
     def _nearest(self, name: str) -> Path | None:
         """The pilot's log about this job alone, if it has one: other jobs' lines are not this job's business."""
@@ -153,7 +208,7 @@ class _Maker:
             if not stat.S_ISREG(found.st_mode):
                 self._notes.append(f"{member.name} is left out: it is no regular file")
                 return None
-            excerpt = Excerpt(member.path, self._redactor, self._check_time)
+            excerpt = Excerpt(member.path, self._redactor, self._check_time, small=self._small)
         except FileNotFoundError:
             return None
         except (PermissionError, IsADirectoryError) as error:

@@ -162,9 +162,8 @@ class Supervisor:
 
     def _waiting(self) -> list[JobWork]:
         """The jobs whose outputs wait for a storage and for this pilot; none when it has to leave."""
-        if self._signal is not None or self._leave_by is not None:
-            return []
-        return [work for work in self._works if work.case.state is State.HOLDING and work.tasks]
+        held = (work for work in self._works if work.case.state is State.HOLDING and work.tasks)
+        return [] if self._leave_by is not None else list(held)
 
     def _unfinished(self) -> list[JobWork]:
         """The jobs that are neither over nor on hold; of some the next event may wait in the inbox alone."""
@@ -276,7 +275,7 @@ class Supervisor:
 
     def _show(self, work: JobWork) -> None:
         work.shown_at = self._clock.monotonic()
-        write_status(work.case, work.bundle, self._parts.owner.pilot)
+        write_status(work.case, work.bundle, self._parts.owner.pilot, work.moving and work.moving.progress())
 
     def _perform(self, work: JobWork, instructions: tuple[do.Instruction, ...]) -> None:
         for instruction in instructions:
