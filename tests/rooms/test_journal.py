@@ -119,6 +119,70 @@ def test_a_line_is_json(tmp_path: Path) -> None:
         assert to_line(record) == line + b"\n"
 
 
+def staged(number: int) -> ev.InputStaged:
+    """An input's event."""
+    return ev.InputStaged(
+        lfn=f"in{number}", size_bytes=1, how="copy", surl="s", endpoint="E", seconds=0.0, reason="test"
+    )
+
+
+def test_staged_inputs_reach_the_disk_with_the_next_other_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand inputs cost two waits for the disk, not ten thousand."""
+    path = written(tmp_path / "j")
+    journal = Journal(path, "p1", lambda: 1000.0)
+    waits: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", lambda fd: waits.append(path.read_bytes().count(b"\n")))
+    for number in range(10_000):
+        journal.append(staged(number))
+    assert waits == []
+    assert len(read(path)) == 10_003
+    journal.append(ev.InputsReady())
+    assert waits == [10_004]
+    journal.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(begin=st.integers(0, 3000), size=st.integers(1, 3000))
+def test_a_power_cut_among_staged_inputs(
+    tmp_path_factory: pytest.TempPathFactory, begin: int, size: int
+) -> None:
+    """Any part of what was not yet on the disk may be missing, whole blocks in the middle too: what stands before it
+    is read, and a later pilot goes on behind that."""
+    path = written(tmp_path_factory.mktemp("cut") / "j")
+    durable = path.stat().st_size
+    journal = Journal(path, "p1", lambda: 1000.0)
+    for number in range(20):
+        journal.append(staged(number))
+    journal.close()
+    data = bytearray(path.read_bytes())
+    begin = durable + begin % (len(data) - durable)
+    end = min(begin + size, len(data))
+    data[begin:end] = bytes(end - begin)
+    path.write_bytes(bytes(data))
+    kept = bytes(data[:begin]).count(b"\n")
+    assert [record.event for record in read(path)][:3] == EVENTS
+    assert len(read(path)) == kept
+    later = Journal(path, "p2", lambda: 2000.0)
+    later.append(ev.Resumed(pilot="p2"))
+    later.close()
+    assert len(read(path)) == kept + 1
+
+
+def test_damage_before_an_event_that_was_awaited_is_no_power_cut(tmp_path: Path) -> None:
+    """That event was on the disk, and so was all before it: somebody has changed the file."""
+    path = written(tmp_path / "j")
+    journal = Journal(path, "p1", lambda: 1000.0)
+    for number in range(3):
+        journal.append(staged(number))
+    journal.append(ev.InputsReady())
+    journal.close()
+    path.write_bytes(path.read_bytes().replace(b"in1", b"in9"))
+    with pytest.raises(JournalDamaged, match="line 5"):
+        read(path)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 def test_a_full_disk_is_said_and_the_file_stays_whole(tmp_path: Path) -> None:
     """The event that does not fit is refused; all earlier ones stay, and there is room again later."""

@@ -5,17 +5,22 @@ What a record looks like is `journal.record`; who may write is `journal.lease`.
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from picard_pilot.journal.record import DamagedRecord, Record, UnknownRecord, from_line, record_of, to_line
-from picard_pilot.model.events import Event
+from picard_pilot.model.events import Event, InputStaged
 from picard_pilot.system.files import open_regular, read_regular, sync_directory, write_all
 
 NAME = "journal.jsonl"
 
 END_BYTES = 64 * 1024
 """More than the records from a payload's end to the accepted report take, each output included, in ordinary jobs."""
+
+
+NOT_AWAITED = (InputStaged,)
+"""Events that go to the disk with the next other one. A job may have thousands, and each wait costs milliseconds: what
+a power cut takes of them is fetched again. A killed pilot loses none: the kernel has the bytes."""
 
 
 class JournalDamaged(Exception):
@@ -34,7 +39,8 @@ class JournalFull(Exception):
 
 
 class Journal:
-    """Appends events to one file. `append` returns only after the bytes are on the disk."""
+    """Appends events to one file. `append` returns only after the bytes are on the disk, but for those events whose
+    loss costs nothing (`NOT_AWAITED`): they are there once the next other event is."""
 
     def __init__(self, path: Path, by: str, wall: Callable[[], float]) -> None:
         """Open or make the file. A torn last line is cut off; `by` names this pilot, `wall` gives the time.
@@ -58,7 +64,8 @@ class Journal:
         return max(self._wall(), self.records[-1].at) if self.records else self._wall()
 
     def append(self, event: Event, at: float | None = None) -> Record:
-        """Write the event down and return its record once it is durable. `at` is a value of `next_time`.
+        """Write the event down and return its record once it is durable, all before it included. `at` is a value of
+        `next_time`.
 
         Raises JournalFull when the disk is full: the file is then as it was before.
         """
@@ -67,7 +74,8 @@ class Journal:
         line = to_line(record)
         try:
             write_all(self._fd, line)
-            os.fdatasync(self._fd)
+            if not isinstance(event, NOT_AWAITED):
+                os.fdatasync(self._fd)
         except OSError as error:
             os.ftruncate(self._fd, self._size)
             os.lseek(self._fd, self._size, os.SEEK_SET)
@@ -113,11 +121,25 @@ class Journal:
 
 
 def read(path: Path) -> list[Record]:
-    """All whole records of a journal, in order; a torn last line is what a crash leaves and is passed over.
+    """All whole records of a journal, in order; a torn last line is what a crash leaves and is passed over, and so is
+    a torn end of records that were not awaited.
 
     Raises JournalDamaged for any other bad line, and for a gap in the sequence; OSError when it cannot be read.
     """
     return _scan(path)[0]
+
+
+def _not_awaited(lines: Sequence[bytes]) -> bool:
+    """Whether none of these lines shows that what stands before it was on the disk once."""
+    for line in lines:
+        try:
+            if not isinstance(from_line(line).event, NOT_AWAITED):
+                return False
+        except UnknownRecord:
+            return False
+        except DamagedRecord:
+            continue
+    return True
 
 
 def _scan(path: Path) -> tuple[list[Record], int, bool]:
@@ -138,6 +160,9 @@ def _scan(path: Path) -> tuple[list[Record], int, bool]:
         except DamagedRecord as error:
             if number == len(lines) - 1 and not is_torn and not isinstance(error, UnknownRecord):
                 is_torn = True  # the last line has its newline but not all of its bytes
+                break
+            if not isinstance(error, UnknownRecord) and _not_awaited(lines[number:]):
+                is_torn = True  # a power cut: of what was not yet on the disk any part may be missing
                 break
             raise JournalDamaged(path, number, str(error)) from error
         if record.seq != len(records) + 1:
