@@ -147,6 +147,7 @@ class Grid:
             *("--server", self.info.url, "--site-file", str(self.site_file), "--workdir", str(workdir)),
             *("--ca", str(self.info.ca_file), "--queue-patience", "0", "--command-poll", "0.2"),
             *("--token-file", str(control.token_file(Path(self.info.data_dir), "pilot"))),
+            *("--node-directory", str(self.directory / "node")),
             *flags,
         ]
         output = (self.directory / f"pilot-{len(self.pilots)}.out").open("wb")

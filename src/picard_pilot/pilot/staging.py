@@ -12,7 +12,8 @@ import msgspec
 
 from picard_pilot.data import logs
 from picard_pilot.data.node_files import KnownPatterns, NodeFiles
-from picard_pilot.data.policy import STAGEOUT, RetryLimits
+from picard_pilot.data.paces import paces
+from picard_pilot.data.policy import RetryLimits
 from picard_pilot.data.stagein import stage_in
 from picard_pilot.data.stageout import Listeners, StageOutResult, stage_out
 from picard_pilot.data.walk import Pace
@@ -55,7 +56,7 @@ class Staging:
         self._post = post
         self._record = record
         self._ends_at = ends_at
-        self._pace = Pace(clock=parts.clock, dice=random.Random(parts.seed), limits=STAGEOUT, ends_at=ends_at)
+        self._paces = paces(parts.settings, parts.clock, random.Random(parts.seed), ends_at)
 
     def get_ready(self, work: JobWork) -> None:
         """Start the transfer worker beside the job's setup: its start takes longer than most logs' transfer."""
@@ -90,6 +91,8 @@ class Staging:
             done=work.case.staged,
             worker=self._parts.worker,
             on_staged=staged,
+            pace=self._paces.stagein,
+            max_alternative_replicas=self._parts.settings.max_alternative_replicas,
         )
         _log_decisions(work, result.decisions)
         return ev.StageInFailed(faults=result.faults) if result.faults else ev.InputsReady()
@@ -111,7 +114,7 @@ class Staging:
             worker=self._parts.worker,
             listeners=Listeners(on_event=happened),
             guids=work.case.outcome.guids,
-            pace=self._pace,
+            pace=self._paces.stageout,
         )
         _log_decisions(work, result.decisions)
         if not result.faults:
@@ -197,9 +200,10 @@ class Staging:
         return (self._held(work, result) if needed else None) or ev.LogFailed(fault=result.faults[0])
 
     def _log_pace(self, work: JobWork) -> Pace:
+        pace = self._paces.stageout
         if work.case.state is State.HOLDING:
-            return msgspec.structs.replace(self._pace, limits=LOG_WHILE_WAITING)
-        return msgspec.structs.replace(self._pace, limits=LOG_OF_FAILED) if work.case.failed else self._pace
+            return msgspec.structs.replace(pace, limits=LOG_WHILE_WAITING)
+        return msgspec.structs.replace(pace, limits=LOG_OF_FAILED) if work.case.failed else pace
 
 
 def _log_decisions(work: JobWork, decisions: tuple[str, ...]) -> None:

@@ -58,6 +58,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         """The work directory of a pilot."""
         return self.folder / f"pilot{number}"
 
+    @property
+    def node(self) -> Path:
+        """Where the pilots share what they know of storages, so that nothing of it stays on the machine."""
+        return self.folder / "node"
+
 
 def collisions() -> Path:
     """The recorded collisions as the installed package of test data carries them. Raises Trouble without it."""

@@ -84,6 +84,7 @@ class Processes:
             *("--queue", QUEUE, "--server", server.url, *trust),
             *("--token-file", str(control.token_file(Path(server.data_dir), "pilot"))),
             *("--site-file", str(self._place.site_file), "--workdir", str(self._place.pilot(number))),
+            *("--node-directory", str(self._place.node)),
             *options,
         ]
         # The batch factory's tag becomes the first part of the pilot's id: so the table can name it.
