@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from pilot_kit import ToldDispatcher, parts_for
 
+from picard_pilot.diagnosis.faults import fault
 from picard_pilot.journal.memory import MemoryJournal
 from picard_pilot.lifecycle.table import step
 from picard_pilot.model import events as ev
@@ -81,15 +82,15 @@ class Night:
         self.directory = directory
         self._settings = settings
 
-    def work(self, wall_s: float, label: str = "managed", endpoint: str | None = None) -> JobWork:
-        """The job, its payload over after `wall_s`."""
+    def work(self, wall_s: float, label: str = "managed", *more: ev.Event) -> JobWork:
+        """The job, its payload over after `wall_s`, and what happened since."""
         (self.directory / "PanDA_Pilot-5" / jobdir.PRIVATE).mkdir(parents=True)
         (self.directory / "PanDA_Pilot-5" / "out").write_text("precious")
         job = Job(
             job_id=5,
             attempt_nr=1,
             label=label,
-            outputs=(FileSpec(lfn="out", role=FileRole.OUTPUT, endpoint=endpoint),),
+            outputs=(FileSpec(lfn="out", role=FileRole.OUTPUT),),
         )
         ended = PayloadExit(exit_code=0, started_at=0.0, ended_at=wall_s, wall_s=wall_s)
         journal = MemoryJournal("p1", self.clock.now_utc)
@@ -101,6 +102,7 @@ class Night:
             ev.PayloadStarted(pid=1, start_ticks=1, started_at=0.0),
             ev.PayloadExited(exit=ended),
             ev.Diagnosed(),
+            *more,
         ):
             case, _ = step(case, event, journal.append(event).at)
         assert case is not None
@@ -239,3 +241,32 @@ def test_the_servers_kill_during_a_break_ends_it(tmp_path: Path) -> None:
     ended, _ = night.run(work)
     assert ended < HOUR_S
     assert (work.case.state, night.last.pilot_error_code) == (State.FAILED, 1144)
+
+
+def held_until(until: float) -> ev.OutputsHeld:
+    cause = fault("STAGEOUTFAILED", "output out cannot be stored", rule="test")
+    return ev.OutputsHeld(faults=(cause,), where="h:/work", until=until)
+
+
+def test_a_later_pilot_that_comes_too_late_says_so(tmp_path: Path) -> None:
+    """The server has given the job up: it fails with the cause, and nothing is stored that nobody would register."""
+    night = Night(tmp_path, lambda name, now: True)
+    work = night.work(600, "user", held_until(night.clock.now_utc() - 1))
+    assert night.run(work)[1] == 0
+    assert night.storages.tries == []
+    assert (work.case.state, night.last.status, night.last.pilot_error_code) == (State.FAILED, "failed", 1137)
+    assert "its window closed on" in night.last.pilot_error_diag
+
+
+def test_a_later_pilot_that_comes_in_time_stores_the_outputs(tmp_path: Path) -> None:
+    """Or, where no storage takes them still, leaves them as they were: the window does not grow."""
+    night = Night(tmp_path, lambda name, now: True)
+    work = night.work(600, "user", held_until(night.clock.now_utc() + 60))
+    night.run(work)
+    assert work.case.state is State.FINISHED
+    night = Night(tmp_path / "again", never)
+    work = night.work(600, "user", held_until(night.clock.now_utc() + 60))
+    night.run(work)
+    assert work.case.waiting and work.case.held is not None
+    assert work.case.held.until <= night.clock.now_utc() + 3 * HOUR_S
+    assert work.case.resumed == 1
