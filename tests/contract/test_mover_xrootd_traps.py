@@ -23,7 +23,6 @@ from picard_pilot.model.transfer import (
     StatRequest,
     StorageAccess,
     StoreRequest,
-    TransferContext,
     TransferFailure,
     Transferred,
 )
@@ -187,13 +186,15 @@ class TestTokens:
         expired = door.token("storage.read:/", life_s=-60)
         name = f"tok/out-{next(_numbers)}"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("X509")}
-        async with TransferWorker(log_path=folder / "worker.log", environment=environment) as worker:
+        present = StorageAccess()
+        async with TransferWorker(
+            log_path=folder / "worker.log", environment=environment, access=lambda: present
+        ) as worker:
 
             async def ask(request: FetchRequest | StoreRequest, token: str | None) -> object:
-                access = StorageAccess(token=token, ca_dir=str(door.cert_dir))
-                done = await worker.transfer(
-                    msgspec.structs.replace(request, context=TransferContext(access=access))
-                )
+                nonlocal present
+                present = StorageAccess(token=token, ca_dir=str(door.cert_dir))
+                done = await worker.transfer(request)
                 for secret in filter(None, (token, token and token.rpartition(".")[2])):
                     assert secret not in repr(done)
                 if isinstance(done, TransferFailure):

@@ -41,7 +41,9 @@ from picard_pilot.movers.xrootd_client import (
     client,
     failure,
     flags,
+    found_again,
     introduce,
+    no_servers,
     server_said,
     set_up,
     start,
@@ -116,7 +118,7 @@ class XrootdMover(SiteMover):
         began = time.monotonic()
         address = _address(request.surl, request.context)
         with OpenFile(Path(request.source), request.lfn, address.shown, Side.NODE) as source:
-            if self._look(address, request.lfn) is not None:
+            if self._look(address, request.lfn, look_again=True) is not None:
                 how, found = How.ALREADY_THERE, self._same_content(request, address, source, progress)
             else:
                 how, found = How.COPY, self._write(request, address, source, progress)
@@ -252,9 +254,14 @@ class XrootdMover(SiteMover):
             )
         )
 
-    def _look(self, address: Address, lfn: str) -> Any:
-        """What the server says of a regular file; None where nothing is there."""
+    def _look(self, address: Address, lfn: str, *, look_again: bool = False) -> Any:
+        """What the server says of a regular file; None where nothing is there.
+
+        With `look_again` it is sure: a redirector asks its servers anew.
+        """
         status, facts = _server(address).stat(address.asked_for())
+        if look_again and no_servers(status) and found_again(address):
+            status, facts = _server(address).stat(address.asked_for())
         if server_said(status, MISSING):
             return None
         if not status.ok:

@@ -47,6 +47,8 @@ NO_SERVERS = "No servers are available"
 protocol (EOS) say "no such file" by the same number, and know."""
 NO_SERVERS_PAUSE_S = 10.0
 """A redirector tells who asks too early to come back after this time."""
+LOOK_AGAIN_LIMIT_S = 8
+"""A redirector gives its servers five seconds to say that they have a file."""
 
 ERROR_RESPONSE = 400
 """The library's code for an answer of the server; its number then is the status' errno."""
@@ -167,6 +169,14 @@ def server_said(status: Any, *numbers: int) -> bool:
 def no_servers(status: Any) -> bool:
     """Whether a redirector knows of no server with the file at the moment."""
     return server_said(status, MISSING) and NO_SERVERS in status.message
+
+
+def found_again(address: Address) -> bool:
+    """Make a redirector ask its servers for the file; it remembers for long what it did not find, and is not told
+    of a file that was renamed."""
+    again = client.FileSystem(address.server)
+    status, _ = again.locate(address.asked_for(), flags.OpenFlags.REFRESH, timeout=LOOK_AGAIN_LIMIT_S)
+    return bool(status.ok)
 
 
 def failure(status: Any, address: Address, *, doing: str, storing: bool = False) -> TransferError:

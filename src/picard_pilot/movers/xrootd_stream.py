@@ -13,16 +13,13 @@ from picard_pilot.movers.base import Progress
 from picard_pilot.movers.open_file import OpenFile
 from picard_pilot.movers.troubles import Blaming
 from picard_pilot.movers.xrootd_address import Address
-from picard_pilot.movers.xrootd_client import Pending, client, failure, flags, no_servers, start
+from picard_pilot.movers.xrootd_client import Pending, client, failure, flags, found_again, no_servers, start
 
 PIECE_BYTES = 1 << 20
 PIECES_AT_ONCE = 4
 """The library's own 8 MiB times 4 is no faster, and eight files at once would take 300 MB."""
 
 MODE = 0o644
-
-LOOK_AGAIN_LIMIT_S = 8
-"""A redirector gives its servers five seconds to say that they have a file."""
 
 
 class ServerFile:
@@ -49,17 +46,12 @@ class ServerFile:
     def open_to_read(self, *, look_again: bool = False) -> int:
         """Open; the size in bytes, which comes with the answer.
 
-        A redirector remembers what it did not find. `look_again` makes it ask its servers once more.
+        With `look_again` a redirector that did not find the file is made to ask its servers once more.
         """
-        how = flags.OpenFlags.READ
-        status, _ = self._file.open(self._address.url, how)
-        if look_again and no_servers(status):
-            again = client.File()
-            found, _ = again.open(
-                self._address.url, how | flags.OpenFlags.REFRESH, timeout=LOOK_AGAIN_LIMIT_S
-            )
-            if found.ok:  # for a file that is nowhere it never answers, and its first word stands
-                self._file, status = again, found
+        status, _ = self._file.open(self._address.url, flags.OpenFlags.READ)
+        if look_again and no_servers(status) and found_again(self._address):
+            self._file = client.File()
+            status, _ = self._file.open(self._address.url, flags.OpenFlags.READ)
         self._must(status, f"opening {self._lfn}")
         self._open = True
         status, facts = self._file.stat()
