@@ -7,8 +7,8 @@ import errno
 
 from picard_pilot.model.transfer import FailureClass, Side, TransferError, TransferFailure
 
-SICK_STORAGE_PAUSE_S = 5.0
-"""Before a mounted storage that lost its server is asked again: shorter and it has not come back."""
+SICK_STORAGE_PAUSE_S = 0.0
+"""A sick storage may be asked again; after which pause is the pilot's policy, unless the storage itself says it."""
 
 BY_ERRNO: dict[int, tuple[FailureClass, float | None]] = {
     errno.ENOENT: (FailureClass.MISSING, None),
