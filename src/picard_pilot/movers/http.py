@@ -31,7 +31,7 @@ from picard_pilot.movers.http_file import fetch_file, first_bytes, look
 from picard_pilot.movers.http_store import HttpStore
 from picard_pilot.movers.open_file import OpenFile
 from picard_pilot.system.http_transfer import HttpTransfers
-from picard_pilot.system.http_trip import TransferTrouble
+from picard_pilot.system.http_trip import READ_LIMIT_S, TransferTrouble
 
 USER_AGENT = f"picard-pilot/{VERSION}"
 
@@ -47,8 +47,10 @@ class HttpMover(SiteMover):
     name: ClassVar[str] = "http"
     schemes: ClassVar[tuple[str, ...]] = tuple(SCHEMES)
 
-    def __init__(self) -> None:
-        self._transfers = HttpTransfers(user_agent=USER_AGENT, environment=proxies())
+    def __init__(self, read_limit_s: float = READ_LIMIT_S) -> None:
+        self._transfers = HttpTransfers(
+            user_agent=USER_AGENT, environment=proxies(), read_limit_s=read_limit_s
+        )
         self._cannot_move: set[str] = set()
 
     def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
@@ -78,7 +80,7 @@ class HttpMover(SiteMover):
         address = HttpAddress(request.surl, request.context.access)
         kinds = () if request.measure is None else (request.measure,)
         found = look(self._transfers, address, *kinds)
-        if found is None:
+        if not found.exists:
             return FileFacts(exists=False)
         value = found.checksums.get(request.measure) if request.measure else None
         checksum = Checksum(request.measure, value) if request.measure and value else None

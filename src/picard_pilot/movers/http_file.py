@@ -32,10 +32,12 @@ FIRST_BYTES = 4096
 
 
 class Facts(NamedTuple):
-    """What a storage says of a file that is there; None is unknown."""
+    """What a storage says of a file; None is unknown. `server` is what it calls itself, in lower case."""
 
+    exists: bool
     size_bytes: int | None
     checksums: dict[ChecksumKind, str]
+    server: str
 
 
 def fetch_file(
@@ -117,8 +119,8 @@ def look(
     url: str | None = None,
     size_bytes: int = 0,
     progress: Progress | None = None,
-) -> Facts | None:
-    """What the storage says of a file (`url`: of another one beside it); None where there is none.
+) -> Facts:
+    """What the storage says of a file (`url`: of another one beside it).
 
     With `kinds` it is asked for a checksum of one of them, best first, which may make it read all `size_bytes`.
     """
@@ -137,11 +139,12 @@ def look(
             )
     except TransferTrouble as trouble:
         raise no_answer(trouble, address, doing=doing) from None
+    server = answer.headers.get("server", "").lower()
     if answer.status in (404, 410):
-        return None
+        return Facts(False, None, {}, server)
     if answer.status not in (200, 204, 206, 416):
         raise refused(answer, address, doing=doing)
-    return Facts(answer.size_bytes, digests_in(answer))
+    return Facts(True, answer.size_bytes, digests_in(answer), server)
 
 
 def first_bytes(transfers: HttpTransfers, address: HttpAddress, lfn: str) -> int | None:

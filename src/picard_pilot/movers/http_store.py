@@ -1,7 +1,9 @@
 """A file of the node to a WebDAV storage: under a temporary name, verified there, and moved to its own name.
 
 A storage without MOVE gets the file under its own name at once, which is verified there and removed if it is wrong:
-on such a storage a half file can be seen. A presigned address permits nothing but one PUT; an object store shows
+on such a storage a half file can be seen. XRootD's door takes a Destination as it stands, never decoded, and overwrites
+whatever `Overwrite` says: it is told the plain name, after another look; names that cannot be told so are stored in
+place. A presigned address permits nothing but one PUT; an object store shows
 the file when it has all of it.
 """
 
@@ -11,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import unquote_to_bytes
 
 from picard_pilot.model.files import Checksum, ChecksumKind
 from picard_pilot.model.transfer import (
@@ -35,6 +38,9 @@ READ_BACK_BYTES = 64 << 20
 _STORED = (200, 201, 202, 204)
 _NO_MOVE = (405, 501)
 _NO_FOLDER = (404, 409)
+_XROOTD = "xrootd"
+_UNTELLABLE = re.compile(r"%(?:[01][0-9A-F]|7F|2[356])", re.IGNORECASE)
+"""Coded characters that XRootD's door loses in a plain Destination: controls, # % &."""
 _QUOTA = re.compile(rb"quota-available-bytes[^>]*>\s*(\d+)\s*<")
 _ASK_QUOTA = b'<?xml version="1.0"?><D:propfind xmlns:D="DAV:"><D:prop><D:quota-available-bytes/></D:prop></D:propfind>'
 
@@ -90,6 +96,7 @@ class HttpStore:
         self._progress = progress
         self._cannot_move = cannot_move
         self._sent: dict[ChecksumKind, Checksum] = {}
+        self._is_xrootd = False
 
     def store(self, source: OpenFile) -> tuple[How, Checksum]:
         """Put the file where it belongs. Raises TransferError."""
@@ -97,13 +104,21 @@ class HttpStore:
         if address.is_signed:
             return How.COPY, self._put(source, address.url, self._sending(source))
         there = self._look(address.url)
+        if self._is_xrootd and "%3F" in address.url.upper():
+            raise failed(
+                address,
+                FailureClass.SPECIFICATION,
+                Remedy.MISTAKE,
+                f"{self._lfn} is refused: XRootD knows no file names with a question mark",
+            )
         if there is not None:
             return How.ALREADY_THERE, self._same_content(source, there)
         if address.origin not in self._cannot_move:
             stored = self._put_and_move(source)
             if stored is not None:
                 return stored
-            self._cannot_move.add(address.origin)
+            if not self._is_xrootd:
+                self._cannot_move.add(address.origin)
         return self._put_in_place(source)
 
     def _put_and_move(self, source: OpenFile) -> tuple[How, Checksum] | None:
@@ -112,7 +127,12 @@ class HttpStore:
         with self._removing(temporary):
             found = self._put(source, temporary, self._sending(source))
             self._verify(source, temporary, found)
-            headers = {"Destination": self._address.url, "Overwrite": "F"}
+            destination = self._destination()
+            there = self._look(self._address.url) if self._is_xrootd else None
+            if there is not None or destination is None:
+                self._remove(temporary)
+                return (How.ALREADY_THERE, self._same_content(source, there)) if there else None
+            headers = {"Destination": destination, "Overwrite": "F"}
             try:
                 answer = self._ask("MOVE", temporary, headers=headers)
             except TransferTrouble as trouble:
@@ -128,6 +148,14 @@ class HttpStore:
         if there is None:
             return None
         return How.ALREADY_THERE, self._same_content(source, there)  # it came while we wrote
+
+    def _destination(self) -> str | None:
+        """The final name as the storage wants to be told it; None where it cannot be."""
+        coded = self._address.url
+        if not self._is_xrootd:
+            return coded
+        plain = unquote_to_bytes(coded).decode("latin-1")  # header lines are bytes, one character each
+        return None if _UNTELLABLE.search(coded) else plain
 
     def _put_in_place(self, source: OpenFile) -> tuple[How, Checksum]:
         url = self._address.url
@@ -247,7 +275,7 @@ class HttpStore:
         return self._transfers.ask(method, url, self._address.access, **more)  # type: ignore[arg-type]
 
     def _look(self, url: str, size_bytes: int = 0) -> Facts | None:
-        return look(
+        found = look(
             self._transfers,
             self._address,
             *dict.fromkeys((self._kind, ChecksumKind.ADLER32)),
@@ -255,6 +283,8 @@ class HttpStore:
             size_bytes=size_bytes,
             progress=self._progress,
         )
+        self._is_xrootd = found.server.startswith(_XROOTD)
+        return found if found.exists else None
 
     def _verify(self, source: OpenFile, url: str, found: Checksum) -> None:
         """Compare what the storage has with what was sent."""

@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
-from urllib.parse import urljoin
+from urllib.parse import quote, unquote_to_bytes, urljoin
 
 from picard_pilot.model.transfer import StorageAccess
 from picard_pilot.system.http_pool import Pool, origin_of
@@ -45,6 +45,8 @@ SAID_CHARACTERS = 200
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TAGS = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_BREAKING = re.compile(r"[\0-\x1f\x7f]")
+_KEPT = "/:?#&=%+,;@!$'()*~[]|"
 _QUERY = re.compile(r"(\b[a-z]+://[^\s?\"'<>]*)\?[^\s\"'<>]*", re.IGNORECASE)
 
 
@@ -206,7 +208,7 @@ class HttpTransfers:
             self._pool.give_back(wire)
 
     def _follow(self, trip: "Trip", location: str, status: int) -> None:
-        url = urljoin(trip.url, location)
+        url = _coded(urljoin(trip.url, location), trip.url)
         if not url.lower().startswith(("http://", "https://")):
             raise self._stop("redirect", f"it leads to {url.partition(':')[0]}:", trip)
         if status == 303 and trip.method != "HEAD":
@@ -286,7 +288,7 @@ class HttpTransfers:
             headers["Content-Length"] = "0"
         for name, value in headers.items():
             # Checked here, because a library would print the value it refuses.
-            if not value.isprintable():
+            if not value.isprintable() and _BREAKING.search(value):
                 raise ValueError(f"the value of header {name} has characters that no header may have")
         return headers
 
@@ -340,3 +342,18 @@ class HttpTransfers:
             reached_bytes=max(trip.reached_bytes, trip.body_sent_bytes),
             origin=origin_of(trip.url),
         )
+
+
+def _coded(location: str, asked_for: str) -> str:
+    """A redirect's address as it can be asked for: XRootD's redirector names the path plainly, not percent-coded."""
+    origin, path = origin_of(asked_for), asked_for.partition("?")[0]
+    coded = path[len(origin) :]
+    plain = unquote_to_bytes(coded).decode("latin-1")
+    try:
+        elsewhere = origin_of(location)
+    except ValueError:
+        return location  # no address of ours: told so by who asked
+    rest = location[len(elsewhere) :]
+    if rest == plain or rest.startswith(f"{plain}?"):
+        return f"{elsewhere}{coded}{rest[len(plain) :]}"
+    return quote(location.encode("latin-1", "replace"), safe=_KEPT)
