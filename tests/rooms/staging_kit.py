@@ -1,6 +1,7 @@
 """A site with two local endpoints, a job's directory and a worker, for tests of stage-in and stage-out."""
 
 import asyncio
+import os
 import zlib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -20,6 +21,9 @@ from picard_pilot.model.site import Endpoint, Protocol, Queue, Site
 from picard_pilot.model.transfer import How
 
 SCOPE = "user.jdoe"
+
+WITH_TESTING_MOVERS = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+"""The worker's environment, in which it finds movers of tests by their import path."""
 
 
 class Ground:
@@ -78,8 +82,7 @@ class Ground:
             done=done or {},
             worker=worker,
             on_staged=on_staged,
-            node_files=NodeFiles(local_files or {}),
-            **more,  # type: ignore[arg-type]
+            **{"node_files": NodeFiles(local_files or {}), **more},  # type: ignore[arg-type]
         )
 
     async def stage_out(
@@ -131,7 +134,7 @@ def with_worker(test: Callable[[TransferWorker], Coroutine[object, object, None]
     """Run a test's coroutine with a worker and a deadline."""
 
     async def run() -> None:
-        async with asyncio.timeout(60), TransferWorker() as worker:
+        async with asyncio.timeout(60), TransferWorker(environment=WITH_TESTING_MOVERS) as worker:
             await test(worker)
 
     asyncio.run(run())
