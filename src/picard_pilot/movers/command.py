@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from picard_pilot.model.command import CommandResult
-from picard_pilot.model.files import Checksum
+from picard_pilot.model.files import Checksum, ChecksumKind
 from picard_pilot.model.transfer import (
     FailureClass,
     FetchRequest,
@@ -185,12 +185,9 @@ class CommandMover(SiteMover):
         """The checksum of what stands at the call's address: asked for, else read back where it is not too large."""
         assert call.checksum is not None
         kind = call.checksum.kind
-        try:
-            told = self.perform(call.as_(Verb.CHECKSUM, kind=kind), Life(progress), progress)
-        except TransferError:
-            told = None  # not every storage computes every kind; the file itself tells
-        if told is not None and told.checksum is not None and told.checksum.kind is kind:
-            return told.checksum
+        told = self._told_checksum(call, kind, progress)
+        if told is not None:
+            return told
         if call.path is None or (limit_bytes is not None and (call.size_bytes or 0) > limit_bytes):
             return None
         with PartFolder(Path(call.path)) as back:
@@ -199,6 +196,16 @@ class CommandMover(SiteMover):
                 return None
             with OpenFile(back.path, call.lfn, call.surl, Side.NODE) as again:
                 return again.read_through(kind, progress)
+
+    def _told_checksum(self, call: Call, kind: ChecksumKind, progress: Progress) -> Checksum | None:
+        """What the storage says; None where it does not: not every one computes every kind."""
+        try:
+            told = self.perform(call.as_(Verb.CHECKSUM, kind=kind), Life(progress), progress)
+        except TransferError:
+            return None
+        if told is None or told.checksum is None or told.checksum.kind is not kind:
+            return None
+        return told.checksum
 
     def _forget(self, call: Call, progress: Progress) -> None:
         """Remove a temporary file of ours as well as it goes; the failure that led here is the one to tell."""
@@ -215,8 +222,7 @@ class CommandMover(SiteMover):
             raise self._cannot("look at", request.surl)
         checksum = there.checksum
         if there.exists and request.measure is not None and checksum is None:
-            told = self.perform(call.as_(Verb.CHECKSUM, kind=request.measure), Life(_ignore), _ignore)
-            checksum = told.checksum if told is not None else None
+            checksum = self._told_checksum(call, request.measure, _ignore)
         return FileFacts(exists=there.exists, size_bytes=there.size_bytes, checksum=checksum)
 
     def remove(self, request: RemoveRequest) -> Removed:

@@ -4,88 +4,50 @@ It calls the mover itself, and kills, freezes and cancels it inside a real trans
 belong beside it, in that mover's own tests.
 """
 
-import abc
-import asyncio
 import errno
 import os
-import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
-from picard_pilot.data.worker import TransferWorker, WorkerLimits
 from picard_pilot.model.files import ChecksumKind
 from picard_pilot.model.transfer import (
     FailureClass,
-    FetchRequest,
     How,
+    OpenRequest,
     RemoveRequest,
     Side,
     StatRequest,
-    StoreRequest,
-    TransferContext,
     TransferError,
-    TransferFailure,
-    Transferred,
 )
 from picard_pilot.movers.base import SiteMover
 from picard_pilot.plugins.loader import load
+from picard_pilot.testing.mover_ends import MoverEnds
 from picard_pilot.testing.mover_kit import (
     CONTENT,
-    DEADLINE_S,
     HOSTILE_NAMES,
     Storage,
     adler32,
     failed,
-    gone,
     ignore,
     largest_file_bytes,
     md5,
     names,
-    replace_movers,
-    until,
 )
-from picard_pilot.testing.paused_mover import AFTER_VARIABLE, PAUSED, VARIABLE
+
+AT_ONCE = 4
+"""Threads of the suite that share one mover, as the worker's do."""
 
 
-class MoverSuite(abc.ABC):
+class MoverSuite(MoverEnds):
     """The tests. A subclass, named `Test...`, gives `mover_path` and a fixture `storage`."""
-
-    mover_path: str
-    """The mover's name in the table, or its import path `module:Class`."""
-    reads_before_storing: ClassVar[bool] = False
-    """The file on the node is read once, with progress, before the first byte is stored: true for programs, which
-    cannot measure while the bytes pass."""
 
     @pytest.fixture
     def mover(self) -> SiteMover:
         """The mover under test."""
         made: SiteMover = load("mover", self.mover_path)()
         return made
-
-    def fetch_request(self, storage: Storage, name: str, folder: Path, **more: object) -> FetchRequest:
-        """A request for `CONTENT` under this name, as its catalogue would describe it."""
-        described = {"size_bytes": len(CONTENT), "checksum": adler32(CONTENT), **more}
-        return FetchRequest(
-            lfn=name,
-            surl=storage.surl(name),
-            target=str(folder / name),
-            context=TransferContext(endpoint=storage.endpoint),
-            **described,  # type: ignore[arg-type]
-        )
-
-    def store_request(self, storage: Storage, name: str, source: Path, **more: object) -> StoreRequest:
-        """A request to store a file of the node under this name."""
-        return StoreRequest(
-            lfn=name,
-            surl=storage.surl(name),
-            source=str(source),
-            context=TransferContext(endpoint=storage.endpoint),
-            **more,  # type: ignore[arg-type]
-        )
 
     # what it declares
 
@@ -190,6 +152,8 @@ class MoverSuite(abc.ABC):
         self, mover: SiteMover, storage: Storage, tmp_path: Path, name: str
     ) -> None:
         """A name is a name: it is stored and fetched, and nothing else is touched."""
+        if name in self.unknown_names:
+            pytest.skip(f"this kind of storage has no {name!r}")
         here = tmp_path / "here"
         back = tmp_path / "back"
         here.mkdir()
@@ -274,7 +238,7 @@ class MoverSuite(abc.ABC):
     def test_stat_and_remove(self, mover: SiteMover, storage: Storage) -> None:
         """A mover that can look says size and checksum; one that can remove may be asked twice."""
         surl = storage.surl("in.root")
-        context = TransferContext(endpoint=storage.endpoint)
+        context = self.context(storage)
         look = StatRequest(surl=surl, measure=ChecksumKind.ADLER32, context=context)
         try:
             assert mover.stat(look).exists is False
@@ -288,72 +252,42 @@ class MoverSuite(abc.ABC):
         assert storage.read("in.root") is None
         assert mover.remove(RemoveRequest(surl=surl, context=context)).was_there is False
 
-    # inside the worker
+    def test_open_check(self, mover: SiteMover, storage: Storage) -> None:
+        """Before a payload reads a file where it is: it is there, and as large as its catalogue says."""
+        storage.put("open.root", CONTENT)
+        context = self.context(storage)
+        ask = OpenRequest(
+            lfn="open.root", surl=storage.surl("open.root"), size_bytes=len(CONTENT), context=context
+        )
+        try:
+            opened = mover.open_check(ask)
+        except TransferError as error:
+            if error.failure.kind is not FailureClass.SPECIFICATION:
+                raise
+            pytest.skip(f"it does not open: {error}")
+        assert (opened.surl, opened.mover) == (ask.surl, mover.name)
+        assert opened.size_bytes in (None, len(CONTENT))
+        longer = OpenRequest(lfn=ask.lfn, surl=ask.surl, size_bytes=len(CONTENT) + 1, context=context)
+        assert failed(lambda: mover.open_check(longer)).kind is FailureClass.CHECKSUM
+        absent = OpenRequest(lfn="shut.root", surl=storage.surl("shut.root"), context=context)
+        failure = failed(lambda: mover.open_check(absent))
+        assert (failure.kind, failure.side) == (FailureClass.MISSING, Side.STORAGE)
+        assert "shut.root" in failure.says
 
-    @pytest.mark.parametrize("direction", ["fetch", "store"])
-    @pytest.mark.parametrize("end", ["kill", "freeze", "cancel"])
-    def test_an_end_in_mid_file(self, storage: Storage, tmp_path: Path, direction: str, end: str) -> None:
-        """Killed, frozen or cancelled in mid-file: nothing under the final name, and the next try works."""
-        asyncio.run(self._end_in_mid_file(storage, tmp_path, direction, end))
+    def test_several_at_once(self, mover: SiteMover, storage: Storage, tmp_path: Path) -> None:
+        """The worker's threads share one mover: each gets its own file."""
+        for number in range(AT_ONCE):
+            storage.put(f"in{number}", CONTENT[number:])
+            (tmp_path / f"out{number}").write_bytes(CONTENT[number:])
 
-    async def _end_in_mid_file(self, storage: Storage, folder: Path, direction: str, end: str) -> None:
-        here = folder / "here"
-        here.mkdir()
-        request: FetchRequest | StoreRequest
-        if direction == "fetch":
-            storage.put("file", CONTENT)
-            request = self.fetch_request(storage, "file", here, movers=(PAUSED,))
-        else:
-            (here / "file").write_bytes(CONTENT)
-            request = self.store_request(storage, "file", here / "file", movers=(PAUSED,))
-        async with self.worker(folder, stall_s=5.0 if end == "freeze" else DEADLINE_S) as worker:
-            transfer = asyncio.create_task(worker.transfer(request))
-            first = await self._in_mid_file(worker, storage, here, direction)
-            if end == "freeze":
-                os.kill(first, signal.SIGSTOP)
-                failure = await transfer
-                assert isinstance(failure, TransferFailure)
-                assert failure.kind is FailureClass.TIMEOUT
-            elif end == "cancel":
-                transfer.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await transfer
-            else:
-                os.kill(first, signal.SIGKILL)
-                await until(lambda: worker.pid not in (None, first))
-                os.kill(worker.pid or first, signal.SIGKILL)
-                failure = await transfer
-                assert isinstance(failure, TransferFailure)
-                assert failure.kind is FailureClass.TRANSFER
-                assert "signal 9" in failure.says
-            assert gone(first)
-            final = (here / "file").exists() if direction == "fetch" else storage.read("file") is not None
-            assert not final
-            done = await worker.transfer(replace_movers(request, (self.mover_path,)))
-            assert isinstance(done, Transferred), done
-        content = (here / "file").read_bytes() if direction == "fetch" else storage.read("file")
-        assert content == CONTENT
+        def there_and_back(number: int) -> None:
+            described = {"size_bytes": len(CONTENT) - number, "checksum": adler32(CONTENT[number:])}
+            mover.fetch(self.fetch_request(storage, f"in{number}", tmp_path, **described), ignore)
+            mover.store(self.store_request(storage, f"out{number}", tmp_path / f"out{number}"), ignore)
 
-    @asynccontextmanager
-    async def worker(self, folder: Path, stall_s: float) -> AsyncIterator[TransferWorker]:
-        """A transfer worker that knows the paused form of the mover under test."""
-        after_bytes = len(CONTENT) if self.reads_before_storing else 0
-        async with TransferWorker(
-            limits=WorkerLimits(stall_s=stall_s),
-            log_path=folder / "worker.log",
-            environment={**os.environ, VARIABLE: self.mover_path, AFTER_VARIABLE: f"store:{after_bytes}"},
-        ) as worker:
-            yield worker
-
-    async def _in_mid_file(self, worker: TransferWorker, storage: Storage, here: Path, direction: str) -> int:
-        """Wait until the first bytes are written under a temporary name; the worker's pid."""
-
-        def begun() -> bool:
-            if direction == "store":
-                return bool(storage.leftovers())
-            parts = [path for part in here.glob(".*.part") for path in (part, *part.glob("*"))]
-            return any(path.is_file() and path.stat().st_size for path in parts)
-
-        await until(begun)
-        assert worker.pid is not None
-        return worker.pid
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            for done in [threads.submit(there_and_back, number) for number in range(AT_ONCE)]:
+                done.result()
+        for number in range(AT_ONCE):
+            assert (tmp_path / f"in{number}").read_bytes() == CONTENT[number:]
+            assert storage.read(f"out{number}") == CONTENT[number:]
