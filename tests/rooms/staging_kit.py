@@ -11,10 +11,10 @@ import pytest
 from picard_pilot.data.node_files import NodeFiles
 from picard_pilot.data.paths import rucio_path
 from picard_pilot.data.stagein import StageInResult, stage_in
-from picard_pilot.data.stageout import Listeners, StageOutResult, stage_out
+from picard_pilot.data.stageout import Listeners, StageOutEvent, StageOutResult, stage_out
 from picard_pilot.data.walk import Pace
 from picard_pilot.data.worker import TransferWorker
-from picard_pilot.model.events import InputStaged, OutputDiverted, OutputPlaceCleared, OutputStored
+from picard_pilot.model.events import InputStaged, OutputStored
 from picard_pilot.model.files import Checksum, ChecksumKind, FilePlace, FileRole, FileSpec, StoredFile
 from picard_pilot.model.job import Job
 from picard_pilot.model.site import Endpoint, Protocol, Queue, Site
@@ -47,7 +47,7 @@ class Ground:
         )
         self.staged: list[InputStaged] = []
         self.stored: list[OutputStored] = []
-        self.events: list[OutputStored | OutputDiverted | OutputPlaceCleared] = []
+        self.events: list[StageOutEvent] = []
 
     def at(self, endpoint: str, lfn: str) -> Path:
         """Where a file lies on an endpoint."""
@@ -92,12 +92,13 @@ class Ground:
         done: dict[str, StoredFile] | None = None,
         guids: dict[str, str] | None = None,
         touched: dict[str, tuple[FilePlace, ...]] | None = None,
+        settled: dict[str, FilePlace] | None = None,
         job: Job | None = None,
         pace: Pace | None = None,
     ) -> StageOutResult:
         """Store these outputs; the events are kept in `stored` and, all of them, in `events`."""
 
-        async def on_event(event: OutputStored | OutputDiverted | OutputPlaceCleared) -> None:
+        async def on_event(event: StageOutEvent) -> None:
             self.events.append(event)
             if isinstance(event, OutputStored):
                 self.stored.append(event)
@@ -112,6 +113,7 @@ class Ground:
             listeners=Listeners(on_event=on_event),
             guids=guids,
             touched=touched,
+            settled=settled,
             pace=pace,
         )
 

@@ -13,7 +13,7 @@ from picard_pilot.data.passing import can_pass
 from picard_pilot.data.policy import STAGEOUT
 from picard_pilot.data.walk import Pace
 from picard_pilot.data.worker import TransferWorker
-from picard_pilot.model.events import OutputDiverted, OutputPlaceCleared, OutputStored
+from picard_pilot.model.events import OutputDiverted, OutputPlaceCleared, OutputRegistering, OutputStored
 from picard_pilot.model.files import FilePlace, StoredFile
 from picard_pilot.model.job import Job
 from picard_pilot.model.policy import AltStageOut
@@ -21,9 +21,13 @@ from picard_pilot.model.transfer import (
     AnyResult,
     FailureClass,
     FileFacts,
+    Registered,
+    RegisterRequest,
     Remedy,
     Removed,
     RemoveRequest,
+    Replicas,
+    ReplicasRequest,
     Side,
     StatRequest,
     StoreRequest,
@@ -47,6 +51,9 @@ class Moody:
         self.blind: set[str] = set()
         """Endpoints that cannot be looked at."""
         self.asked: list[str] = []
+        self.catalogue: list[TransferFailure] | None = None
+        """Failures of a catalogue, one per question; None: there is none."""
+        self.registered: list[str] = []
 
     async def transfer(self, request: StoreRequest, on_progress: Any = None) -> AnyResult:
         assert request.context.endpoint is not None
@@ -58,6 +65,17 @@ class Moody:
         if name in self.late:
             assert isinstance(await self._worker.transfer(request), Transferred)
         return waiting.pop(0)
+
+    async def replicas(self, request: ReplicasRequest) -> Replicas:
+        assert request.dids == ()
+        return Replicas(files=(), catalogue="" if self.catalogue is None else "told")
+
+    async def register(self, request: RegisterRequest) -> Registered | TransferFailure:
+        assert self.catalogue is not None and not request.stored.register
+        if self.catalogue:
+            return self.catalogue.pop(0)
+        self.registered.append(request.surl)
+        return Registered(catalogue="told")
 
     async def stat(self, request: StatRequest) -> FileFacts | TransferFailure:
         assert request.context.endpoint is not None
@@ -92,6 +110,7 @@ def run(
     *,
     late: str = "",
     blind: str = "",
+    catalogue: list[TransferFailure] | None = None,
     **more: Any,
 ) -> tuple[Any, Moody]:
     """The result of storing the output with these failures in store."""
@@ -99,7 +118,7 @@ def run(
 
     async def test(worker: TransferWorker) -> None:
         moody = Moody(worker, failures)
-        moody.late, moody.blind = set(late), set(blind)
+        moody.late, moody.blind, moody.catalogue = set(late), set(blind), catalogue
         found.append(await ground.stage_out(moody, an_output("out"), **{"job": a_job(), **more}))  # type: ignore[arg-type]
         found.append(moody)
 
@@ -323,3 +342,62 @@ def test_progress_and_attempts_are_told(two: Ground, tmp_path: Path) -> None:
     with_worker(test)
     assert heard == [("out", "A"), ("out", "B")]
     assert SCOPE in str(two.at("A", "out")).replace("/", ".")
+
+
+@pytest.fixture
+def catalogued(two: Ground) -> Ground:
+    """The same two storages, at a queue that names a catalogue."""
+    queue = msgspec.structs.replace(two.site.queue, movers={"default": ("local",)})
+    two.site = msgspec.structs.replace(two.site, queue=queue)
+    return two
+
+
+def test_only_the_copy_that_counts_is_registered(catalogued: Ground) -> None:
+    """The first took it late, the alternative counts: the catalogue hears of one, after the journal."""
+    result, moody = run(catalogued, {"A": [failure(FailureClass.TIMEOUT)]}, late="A", catalogue=[])
+    assert result.faults == ()
+    b = FilePlace(f"file://{catalogued.at('B', 'out')}", "B")
+    assert moody.registered == [b.surl]
+    kinds = [type(event) for event in catalogued.events]
+    assert kinds == [OutputDiverted, OutputRegistering, OutputStored, OutputPlaceCleared]
+    assert catalogued.events[1] == OutputRegistering(lfn="out", at=b)
+    assert not catalogued.at("A", "out").exists()
+
+
+def test_a_catalogue_that_does_not_answer_sends_nothing_elsewhere(catalogued: Ground) -> None:
+    """It may have heard: the file stays where it is, is asked for again, and waits for the catalogue if need be."""
+    silent = failure(FailureClass.TIMEOUT)
+    pace = Pace(clock=Hurried())
+    result, moody = run(catalogued, {}, catalogue=[silent] * 9, pace=pace)
+    assert (moody.asked, moody.registered) == (["A"], [])
+    assert (len(result.faults), result.can_wait) == (1, True)
+    assert len(moody.catalogue or []) == 9 - 3
+    result, moody = run(catalogued, {}, catalogue=[silent], pace=pace)
+    assert (result.faults, len(moody.registered)) == ((), 1)
+
+
+def test_a_file_that_the_catalogue_may_know_stays_there(catalogued: Ground) -> None:
+    """A later pilot finds its storage down: it does not go to the alternative, where it would count twice."""
+    settled = {"out": FilePlace(f"file://{catalogued.at('A', 'out')}", "A")}
+    down = [failure(FailureClass.CONTACT)] * 5
+    result, moody = run(catalogued, {"A": down}, catalogue=[], settled=settled)
+    assert set(moody.asked) == {"A"}
+    assert result.can_wait
+    settled = {"out": FilePlace("file:///gone/out", "GONE")}
+    result, moody = run(catalogued, {}, catalogue=[], settled=settled)
+    assert ([fault.code for fault in result.faults], moody.asked) == ([1133], [])
+
+
+def test_another_file_in_the_catalogue_is_not_worth_waiting_for(catalogued: Ground) -> None:
+    """It stays another file."""
+    other = failure(FailureClass.REGISTER, remedy=Remedy.STOP)
+    result, moody = run(catalogued, {}, catalogue=[other] * 5)
+    assert (len(result.faults), result.can_wait) == (1, False)
+    assert len(moody.catalogue or []) == 4
+
+
+class Hurried(VirtualClock):
+    """Nobody waits."""
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Go on."""

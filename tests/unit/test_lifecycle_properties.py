@@ -37,6 +37,7 @@ ANYTHING: list[Event] = [
     ev.Diagnosed(faults=(BAD_EXIT,)),
     ev.OutputStored(file=stored("out0.root"), seconds=1.0, reason="r"),
     ev.OutputDiverted(lfn="out0.root", to=FilePlace("b", "B"), left=(FilePlace("a", "A"),)),
+    ev.OutputRegistering(lfn="out0.root", at=FilePlace("b", "B")),
     ev.OutputPlaceCleared(lfn="out0.root", surl="a", says="holds no copy"),
     ev.OutputsStored(),
     *(

@@ -34,6 +34,7 @@ TABLE_MODULE = "picard_pilot.movers"
 class Mover(Protocol):
     """What the worker calls; `movers.base.SiteMover` says what each call means."""
 
+    name: str
     schemes: tuple[str, ...]
     is_catalogue: bool
 

@@ -38,4 +38,6 @@ def _passes(failure: TransferFailure) -> bool:
     if failure.side is Side.NODE:
         # Without an error number it was the transfer's program that broke down, not the file or the disk.
         return failure.kind is FailureClass.TRANSFER and failure.errno is None
+    if failure.remedy is Remedy.STOP:
+        return False
     return failure.kind in PASS_BY_THEMSELVES or remedy_of(failure) in MENDED_BY_WAITING

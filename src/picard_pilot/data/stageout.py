@@ -15,13 +15,19 @@ from picard_pilot.data.outputs import Fit, Unfit, fit_output, output_guid
 from picard_pilot.data.passing import EXISTS, can_pass
 from picard_pilot.data.paths import NoPlan
 from picard_pilot.data.policy import STAGEOUT
+from picard_pilot.data.registrar import Registrar
 from picard_pilot.data.stagein import context
 from picard_pilot.data.strays import all_strays, clear
 from picard_pilot.data.verdicts import stageout_fault
 from picard_pilot.data.walk import Attempt, Pace, many, walk
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.diagnosis.faults import fault
-from picard_pilot.model.events import OutputDiverted, OutputPlaceCleared, OutputStored
+from picard_pilot.model.events import (
+    OutputDiverted,
+    OutputPlaceCleared,
+    OutputRegistering,
+    OutputStored,
+)
 from picard_pilot.model.fault import Fault
 from picard_pilot.model.files import FilePlace, FileSpec, StoredFile
 from picard_pilot.model.job import Job
@@ -41,7 +47,8 @@ RULE = "data.stageout"
 REFUSALS = frozenset({FailureClass.CONTACT, FailureClass.AUTH, FailureClass.SPACE, FailureClass.RESOLVE})
 """Failures after which a file surely is not there."""
 
-OnEvent = Callable[[OutputStored | OutputDiverted | OutputPlaceCleared], Awaitable[None]]
+StageOutEvent = OutputStored | OutputDiverted | OutputRegistering | OutputPlaceCleared
+OnEvent = Callable[[StageOutEvent], Awaitable[None]]
 OnAttempt = Callable[[FileSpec, Attempt], None]
 OnProgress = Callable[[FileSpec, int], None]
 
@@ -63,8 +70,9 @@ class Listeners(msgspec.Struct, frozen=True, kw_only=True):
     """Who hears what happens during a stage-out.
 
     `on_event` is awaited for each event of the journal: OutputStored after the file stands complete under its name,
-    OutputDiverted before a byte goes elsewhere (it must be in the journal when that returns), OutputPlaceCleared
-    afterwards. `on_attempt` gets each try of each file, `on_progress` the bytes passed so far in the present one.
+    OutputDiverted before a byte goes elsewhere, OutputRegistering before a catalogue is told (both must be in the
+    journal when that returns), OutputPlaceCleared afterwards. `on_attempt` gets each try of each file, `on_progress`
+    the bytes passed so far in the present one.
     """
 
     on_event: OnEvent
@@ -82,6 +90,7 @@ async def stage_out(
     worker: TransferWorker,
     listeners: Listeners,
     touched: Mapping[str, tuple[FilePlace, ...]] | None = None,
+    settled: Mapping[str, FilePlace] | None = None,
     guids: Mapping[str, str] | None = None,
     activity: str = Activity.WRITE,
     pace: Pace | None = None,
@@ -89,13 +98,15 @@ async def stage_out(
     """Store `files` from `directory`; safe to repeat after a crash at any point.
 
     What `done` holds is not stored again. `touched` are the places of earlier OutputDiverted events, by LFN: once an
-    output is stored, copies of it elsewhere are removed, so that never two of them count. `guids` are those the
-    payload wrote into its files; they win over the job's. An output that cannot be stored does not keep the others
+    output is stored, copies of it elsewhere are removed, so that never two of them count. `settled` are those of
+    earlier OutputRegistering events: such an output goes nowhere else. `guids` are those the payload wrote into its
+    files; they win over the job's. An output that cannot be stored does not keep the others
     from being stored. Cancelling ends the transfers under way.
     """
     run = _Run(job, site, directory, worker, listeners, guids or {}, activity, pace or Pace(limits=STAGEOUT))
     run.stored.update(done)
     run.touched.update(touched or {})
+    run.settled.update(settled or {})
     await for_each([file for file in files if file.lfn not in done], run.store, lambda: True)
     await for_each(all_strays(run.stored, run.touched), run.clear, lambda: True)
     return StageOutResult(
@@ -131,10 +142,13 @@ class _Run:
         self._pace = pace
         self.stored: dict[str, StoredFile] = {}
         self.touched: dict[str, tuple[FilePlace, ...]] = {}
+        self.settled: dict[str, FilePlace] = {}
+        self._registrar = Registrar(worker, site.queue.movers_for(activity), pace.clock)
         self.faults: list[Fault] = []
         self.hopeless = False
         """Whether one of the faults is such that waiting cannot help."""
         self.certain = True
+        self._unregistered: dict[str, TransferFailure] = {}
         self.absent: list[str] = []
         self.decisions: list[str] = []
 
@@ -149,7 +163,7 @@ class _Run:
             self._fail(unfit.name, unfit.says)
             return
         try:
-            places = destinations(file, self._site, self._job, self._activity)
+            places = self._places(file)
         except NoPlan as none:
             self._fail(none.fault, none.says)
             return
@@ -168,6 +182,17 @@ class _Run:
             await self._listeners.on_event(event)
         else:
             self._nobody_took_it(file, attempts)
+
+    def _places(self, file: FileSpec) -> tuple[Destination, ...]:
+        """The destinations, best first. Raises NoPlan."""
+        places = destinations(file, self._site, self._job, self._activity)
+        if (only := self.settled.get(file.lfn)) is None:
+            return places
+        there = tuple(place for place in places if place.endpoint.name == only.endpoint)
+        if not there:
+            says = f"{file.lfn} is stored at {only.endpoint} ({only.surl}), which is no destination any more"
+            raise NoPlan("NOSTORAGE", says)
+        return there
 
     async def clear(self, stray: tuple[StoredFile, FilePlace]) -> None:
         """Look at one place that may hold a copy that does not count."""
@@ -192,25 +217,42 @@ class _Run:
         if here not in tried:
             tried.append(here)
         on_progress = self._listeners.on_progress
+        alone = await self._registrar.exists()
+        request = StoreRequest(
+            lfn=file.lfn,
+            scope=file.scope,
+            guid=guid,
+            dataset=file.dataset,
+            source=str(found.path),
+            surl=place.surl,
+            size_bytes=found.size_bytes,
+            measure=place.endpoint.checksum,
+            movers=place.movers,
+            context=context(self._job, self._site, place.endpoint, self._activity),
+            register=not alone,
+        )
         outcome = await self._worker.transfer(
-            StoreRequest(
-                lfn=file.lfn,
-                scope=file.scope,
-                guid=guid,
-                dataset=file.dataset,
-                source=str(found.path),
-                surl=place.surl,
-                size_bytes=found.size_bytes,
-                measure=place.endpoint.checksum,
-                movers=place.movers,
-                context=context(self._job, self._site, place.endpoint, self._activity),
-            ),
+            request,
             None if on_progress is None else lambda passed_bytes: on_progress(file, passed_bytes),
         )
+        if isinstance(outcome, Transferred) and alone:
+            return await self._register(file, here, request, outcome)
         if isinstance(outcome, TransferFailure) and outcome.fault == EXISTS:
             # Elsewhere it would be a second file of the same name with another content.
             return msgspec.structs.replace(outcome, remedy=Remedy.STOP)
         return outcome
+
+    async def _register(
+        self, file: FileSpec, here: FilePlace, request: StoreRequest, done: Transferred
+    ) -> Transferred | TransferFailure:
+        """Tell the catalogue that the file is here. Whether it heard or not, the file goes nowhere else from now on."""
+        self.settled[file.lfn] = here
+        await self._listeners.on_event(OutputRegistering(lfn=file.lfn, at=here))
+        failure = await self._registrar.tell(request, done)
+        if failure is None:
+            return done
+        self._unregistered[file.lfn] = failure
+        return msgspec.structs.replace(failure, kind=FailureClass.REGISTER, remedy=Remedy.STOP)
 
     async def _divert(self, file: FileSpec, to: FilePlace, left: tuple[FilePlace, ...]) -> None:
         """Note that the output goes elsewhere: the journal must know before a byte does."""
@@ -242,7 +284,8 @@ class _Run:
         if found.name == EXISTS and self._job.attempt_nr > 1:
             found = msgspec.structs.replace(found, next_step=self._other_attempt(file))
         self.faults.append(found)
-        self.hopeless = self.hopeless or not can_pass(failures)
+        last = self._unregistered.get(file.lfn)
+        self.hopeless = self.hopeless or not can_pass(failures if last is None else [last])
         self.certain = self.certain and all(failure.kind in REFUSALS for failure in failures)
 
     def _other_attempt(self, file: FileSpec) -> str:

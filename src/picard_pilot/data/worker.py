@@ -22,6 +22,8 @@ from picard_pilot.model.transfer import (
     FileFacts,
     Opened,
     OpenRequest,
+    Registered,
+    RegisterRequest,
     Removed,
     RemoveRequest,
     Replicas,
@@ -37,7 +39,7 @@ from picard_pilot.model.transfer import (
 CRASHES_ALLOWED = 1
 """A transfer during which the worker died is tried once more: it may have been another's fault."""
 
-Result = TypeVar("Result", Transferred, FileFacts, Removed, Opened, Replicas)
+Result = TypeVar("Result", Transferred, Registered, FileFacts, Removed, Opened, Replicas)
 
 
 class WorkerLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +150,10 @@ class TransferWorker:
     async def open_check(self, request: OpenRequest) -> Opened | TransferFailure:
         """Whether a payload could open a file where it is."""
         return await self._perform(request, Opened, 0, None)
+
+    async def register(self, request: RegisterRequest) -> Registered | TransferFailure:
+        """Tell the queue's catalogue about a stored file."""
+        return await self._perform(request, Registered, 0, None)
 
     async def replicas(self, request: ReplicasRequest) -> Replicas | TransferFailure:
         """Where the files of a job are; no files where the queue's movers include no catalogue."""

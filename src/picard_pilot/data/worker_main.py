@@ -26,6 +26,8 @@ from picard_pilot.model.transfer import (
     FileFacts,
     Opened,
     OpenRequest,
+    Registered,
+    RegisterRequest,
     Removed,
     RemoveRequest,
     Replicas,
@@ -105,8 +107,14 @@ class Worker:
                 return _as_it_arrives(mover.fetch(request, progress), Transferred, mover)
             case StoreRequest():
                 stored = _as_it_arrives(mover.store(request, progress), Transferred, mover)
-                (self._movers.catalogue(request.movers) or mover).register(request, stored)
+                if request.register:
+                    (self._movers.catalogue(request.movers) or mover).register(request, stored)
                 return stored
+            case RegisterRequest(stored=request_before, done=done):
+                catalogue = self._movers.catalogue(request.movers) or mover
+                as_now = msgspec.structs.replace(request_before, context=request.context)
+                catalogue.register(as_now, done)
+                return Registered(catalogue=catalogue.name)
             case StatRequest():
                 return _as_it_arrives(mover.stat(request), FileFacts, mover)
             case RemoveRequest():

@@ -243,6 +243,10 @@ def _output_diverted(case: Case, event: ev.OutputDiverted, at: float) -> Step:
     return _stay(case, touched={**case.touched, event.lfn: places})
 
 
+def _output_registering(case: Case, event: ev.OutputRegistering, at: float) -> Step:
+    return _stay(case, settled={**case.settled, event.lfn: event.at})
+
+
 def _output_place_cleared(case: Case, event: ev.OutputPlaceCleared, at: float) -> Step:
     left = tuple(place for place in case.touched.get(event.lfn, ()) if place.surl != event.surl)
     return _stay(case, touched={**case.touched, event.lfn: left})
@@ -355,6 +359,7 @@ TABLE: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.DIAGNOSING, ev.StopRequested): _stop_late,
     (State.STAGING_OUT, ev.OutputStored): _output_stored,
     (State.STAGING_OUT, ev.OutputDiverted): _output_diverted,
+    (State.STAGING_OUT, ev.OutputRegistering): _output_registering,
     (State.STAGING_OUT, ev.OutputPlaceCleared): _output_place_cleared,
     (State.STAGING_OUT, ev.OutputsStored): _outputs_stored,
     (State.STAGING_OUT, ev.OutputsHeld): _outputs_held,

@@ -137,6 +137,13 @@ class OutputDiverted(Event, frozen=True, kw_only=True):
     left: tuple[FilePlace, ...]
 
 
+class OutputRegistering(Event, frozen=True, kw_only=True):
+    """An output is stored, and the queue's catalogue is about to be told: from now on no other place may count."""
+
+    lfn: str
+    at: FilePlace
+
+
 class OutputPlaceCleared(Event, frozen=True, kw_only=True):
     """A place that does not count holds no copy of the output any more, or was given up; `says` which."""
 
@@ -222,6 +229,7 @@ AnyEvent = (
     | StopRequested
     | Diagnosed
     | OutputDiverted
+    | OutputRegistering
     | OutputStored
     | OutputPlaceCleared
     | OutputsStored

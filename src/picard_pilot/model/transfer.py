@@ -11,7 +11,6 @@ import msgspec
 from picard_pilot.model.files import Checksum, ChecksumKind
 from picard_pilot.model.site import Endpoint
 
-
 ANY_SCHEME = "*"
 """Among a mover's schemes: it takes addresses of every scheme, where the queue names it."""
 
@@ -137,6 +136,17 @@ class TransferContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     access: StorageAccess = StorageAccess()
 
 
+class How(StrEnum):
+    """By which means a file came to be where it is."""
+
+    COPY = "copy"
+    REFLINK = "reflink"
+    SYMLINK = "symlink"
+    ALREADY_THERE = "already there"
+    DIRECT = "direct"
+    """Not moved at all: the payload reads it where it is."""
+
+
 class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="fetch"):
     """Bring one file from a storage to `target`, an absolute path whose directory exists.
 
@@ -175,6 +185,38 @@ class StoreRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     measure: ChecksumKind = ChecksumKind.ADLER32
     movers: tuple[str, ...] = ()
     context: TransferContext = TransferContext()
+    register: bool = True
+    """Tell a catalogue too; False: that is asked for on its own, once it is sure that this copy is the one."""
+
+
+class Transferred(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="done"):
+    """A transfer that succeeded: what was measured while the bytes passed, how long it took, who did it how."""
+
+    surl: str
+    size_bytes: int
+    checksum: Checksum
+    seconds: float
+    how: How
+    mover: str
+
+
+class RegisterRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="register"):
+    """Tell the queue's catalogue about a file that is stored. `stored` is the request by which it was, and `done` what
+    came of that. Safe to repeat."""
+
+    stored: StoreRequest
+    done: Transferred
+    context: TransferContext = TransferContext()
+
+    @property
+    def surl(self) -> str:
+        """Where the file stands."""
+        return self.stored.surl
+
+    @property
+    def movers(self) -> tuple[str, ...]:
+        """The queue's for writing; the first of them that is a catalogue is told."""
+        return self.stored.movers
 
 
 class StatRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="stat"):
@@ -227,29 +269,21 @@ class ReplicasRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         return f"replicas of {len(self.dids)} files"
 
 
-AnyRequest = FetchRequest | StoreRequest | StatRequest | RemoveRequest | OpenRequest | ReplicasRequest
+AnyRequest = (
+    FetchRequest
+    | StoreRequest
+    | RegisterRequest
+    | StatRequest
+    | RemoveRequest
+    | OpenRequest
+    | ReplicasRequest
+)
 
 
-class How(StrEnum):
-    """By which means a file came to be where it is."""
+class Registered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="registered"):
+    """The answer to a register request: the mover that is the catalogue, by name."""
 
-    COPY = "copy"
-    REFLINK = "reflink"
-    SYMLINK = "symlink"
-    ALREADY_THERE = "already there"
-    DIRECT = "direct"
-    """Not moved at all: the payload reads it where it is."""
-
-
-class Transferred(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="done"):
-    """A transfer that succeeded: what was measured while the bytes passed, how long it took, who did it how."""
-
-    surl: str
-    size_bytes: int
-    checksum: Checksum
-    seconds: float
-    how: How
-    mover: str
+    catalogue: str
 
 
 class FileFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="facts"):
@@ -305,7 +339,7 @@ class Replicas(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     """The mover that answered, by name."""
 
 
-AnyResult = Transferred | TransferFailure | FileFacts | Removed | Opened | Replicas
+AnyResult = Transferred | TransferFailure | Registered | FileFacts | Removed | Opened | Replicas
 
 
 class SourceKind(StrEnum):
