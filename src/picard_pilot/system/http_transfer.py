@@ -47,6 +47,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TAGS = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _BREAKING = re.compile(r"[\0-\x1f\x7f]")
 _KEPT = "/:?#&=%+,;@!$'()*~[]|"
+_PASSWORD = re.compile(r"//[^/@]*@")
 _QUERY = re.compile(r"(\b[a-z]+://[^\s?\"'<>]*)\?[^\s\"'<>]*", re.IGNORECASE)
 
 
@@ -176,7 +177,10 @@ class HttpTransfers:
         except (LibraryError, HTTPException, OSError, ValueError) as error:
             self._pool.drop(wire)
             raise self._trouble(error, trip) from None
-        self._pool.give_back(wire)
+        if trip.body_sent_bytes == body.size_bytes:
+            self._pool.give_back(wire)
+        else:
+            self._pool.drop(wire)
         return answer
 
     # one request, through its redirects
@@ -192,8 +196,8 @@ class HttpTransfers:
             location = head.headers.get("location")
             if head.status not in _REDIRECTS or not location:
                 return wire, head
-            if trip.body_sent_bytes:
-                self._pool.drop(wire)  # it may take the rest of a body for the next request
+            if trip.body is not None:
+                self._pool.drop(wire)  # nobody knows whether it still waits for a body
             else:
                 self._drain(wire)
             self._follow(trip, location, head.status)
@@ -335,12 +339,17 @@ class HttpTransfers:
         return self._stop(trouble, self._clean(evidence, trip), trip)
 
     def _stop(self, trouble: str, evidence: str, trip: "Trip") -> TransferTrouble:
+        shown = _PASSWORD.sub("//", trip.url.partition("?")[0])
+        try:
+            origin = origin_of(trip.url)
+        except ValueError:
+            origin = ""
         return TransferTrouble(
             trouble,
             evidence,
-            where=f"{trip.method} {trip.url.partition('?')[0]}",
+            where=f"{trip.method} {shown}",
             reached_bytes=max(trip.reached_bytes, trip.body_sent_bytes),
-            origin=origin_of(trip.url),
+            origin=origin,
         )
 
 

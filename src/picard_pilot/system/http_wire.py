@@ -71,6 +71,7 @@ class Wire:
         """Bytes left of the body or of its current chunk; None: until the server closes."""
         self._chunked = False
         self._ended = True
+        self._buffered = True
         self._keep = True
         self.exchanges = 0
 
@@ -177,7 +178,7 @@ class Wire:
         return Head(int(words[1]), headers)
 
     def _begin_body(self, method: str, head: Head) -> None:
-        self._chunked, self._left, self._ended = False, 0, False
+        self._chunked, self._left, self._ended, self._buffered = False, 0, False, True
         if method == "HEAD" or head.status in (204, 304):
             self._ended = True
         elif head.is_chunked:
@@ -194,8 +195,11 @@ class Wire:
             return 0
         if self._chunked and not self._left and not self._next_chunk():
             return 0
-        wanted = block if self._left is None else block[: self._left]
-        count = self._stream.readinto1(wanted)
+        if self._buffered:
+            # What came with the head, without waiting for more; after that the buffer is passed by.
+            block = block[:BUFFER_BYTES]
+            self._buffered = self._chunked
+        count = self._stream.readinto1(block if self._left is None else block[: self._left])
         if not count:
             if self._left is None:
                 self._ended = True

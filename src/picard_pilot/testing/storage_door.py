@@ -247,6 +247,9 @@ class Exchange:
         middle = (begin + end) // 2
         file.seek(begin)
         at = begin
+        if 0 in (self.fault.hang_at, self.fault.cut_at):
+            self.connection.sendall(head)
+            self._end_at(0)
         while at < end:
             piece = file.read(min(self._piece_bytes(at), end - at))
             if self.fault.spoil and at <= middle < at + len(piece):
