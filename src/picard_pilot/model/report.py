@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from picard_pilot.model.files import StoredFile
+from picard_pilot.model.progress import StageProgress
 from picard_pilot.model.states import Phase
 
 
@@ -60,6 +61,8 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exe_error_code: int | None = None
     exe_error_diag: str | None = None
     trans_exit_code: int | None = None
+    progress: StageProgress | None = None
+    """While files are moved: how far it is."""
     metrics: dict[str, str] = {}
     """`job_metrics`: short key=value pairs."""
     metadata: str | None = None

@@ -5,7 +5,7 @@ How a file travels is `data`; what an experiment allows is its policy hooks.
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -21,10 +21,12 @@ from picard_pilot.diagnosis.faults import fault
 from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.lifecycle import holding
 from picard_pilot.model import events as ev
+from picard_pilot.model.files import FileSpec
 from picard_pilot.model.site import Activity
 from picard_pilot.model.states import Phase, State
 from picard_pilot.pilot.faults import hook_fault
 from picard_pilot.pilot.hooking import Hooks
+from picard_pilot.pilot.moving import Moving
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.work import JobWork
 from picard_pilot.system import disk
@@ -47,14 +49,22 @@ class Staging:
     """Performs StageIn, StageOut and StoreLog; each is safe to repeat."""
 
     def __init__(
-        self, parts: Parts, hooks: Hooks, post: Post, record: Post, ends_at: float | None = None
+        self,
+        parts: Parts,
+        hooks: Hooks,
+        post: Post,
+        record: Post,
+        tell: Callable[[JobWork], None],
+        ends_at: float | None = None,
     ) -> None:
         """`hooks` calls the experiment; `post` takes the event of each single file, and `record` those that must be
-        in the journal before anything else is done. `ends_at` is the pilot's last moment on its monotonic clock."""
+        in the journal before anything else is done; `tell` lets the server know of progress. `ends_at` is the
+        pilot's last moment on its monotonic clock."""
         self._parts = parts
         self._hooks = hooks
         self._post = post
         self._record = record
+        self._tell = tell
         self._ends_at = ends_at
         self._paces = paces(parts.settings, parts.clock, random.Random(parts.seed), ends_at)
 
@@ -82,18 +92,22 @@ class Staging:
             KnownPatterns(f"queue {queue.name}", queue.local_files),
             KnownPatterns(f"experiment {experiment.name}", patterns),
         )
-        result = await stage_in(
-            job=work.case.job,
-            site=self._parts.site,
-            node_files=NodeFiles(local_files, known),
-            policy=policy,
-            directory=Path(work.bundle.directory),
-            done=work.case.staged,
-            worker=self._parts.worker,
-            on_staged=staged,
-            pace=self._paces.stagein,
-            max_alternative_replicas=self._parts.settings.max_alternative_replicas,
-        )
+        sizes = {file.lfn: file.size_bytes for file in work.case.job.inputs}
+        async with self._moving(work, sizes, work.case.staged) as moving:
+            result = await stage_in(
+                job=work.case.job,
+                site=self._parts.site,
+                node_files=NodeFiles(local_files, known),
+                policy=policy,
+                directory=Path(work.bundle.directory),
+                done=work.case.staged,
+                worker=self._parts.worker,
+                on_staged=staged,
+                pace=self._paces.stagein,
+                max_alternative_replicas=self._parts.settings.max_alternative_replicas,
+                on_attempt=moving.attempted,
+                on_progress=moving.passed,
+            )
         _log_decisions(work, result.decisions)
         return ev.StageInFailed(faults=result.faults) if result.faults else ev.InputsReady()
 
@@ -104,18 +118,22 @@ class Staging:
             # By `post` alone a storage could be asked before the journal knows.
             (self._record if isinstance(event, ev.OutputDiverted) else self._post)(work, generation, event)
 
-        result = await stage_out(
-            job=work.case.job,
-            files=work.case.job.outputs,
-            site=self._parts.site,
-            directory=Path(work.bundle.directory),
-            done=work.case.stored,
-            touched=work.case.touched,
-            worker=self._parts.worker,
-            listeners=Listeners(on_event=happened),
-            guids=work.case.outcome.guids,
-            pace=self._paces.stageout,
-        )
+        directory = Path(work.bundle.directory)
+        async with self._moving(work, _sizes(directory, work.case.job.outputs), work.case.stored) as moving:
+            result = await stage_out(
+                job=work.case.job,
+                files=work.case.job.outputs,
+                site=self._parts.site,
+                directory=directory,
+                done=work.case.stored,
+                touched=work.case.touched,
+                worker=self._parts.worker,
+                listeners=Listeners(
+                    on_event=happened, on_attempt=moving.attempted, on_progress=moving.passed
+                ),
+                guids=work.case.outcome.guids,
+                pace=self._paces.stageout,
+            )
         _log_decisions(work, result.decisions)
         if not result.faults:
             return ev.OutputsStored()
@@ -179,17 +197,20 @@ class Staging:
             if isinstance(event, ev.OutputStored):
                 kept.append(event)
 
-        result = await stage_out(
-            job=work.case.job,
-            files=(file,),
-            site=self._parts.site,
-            directory=folder,
-            done={},
-            worker=self._parts.worker,
-            listeners=Listeners(on_event=happened),
-            activity=Activity.LOG,
-            pace=self._log_pace(work),
-        )
+        async with self._moving(work, _sizes(folder, (file,)), ()) as moving:
+            result = await stage_out(
+                job=work.case.job,
+                files=(file,),
+                site=self._parts.site,
+                directory=folder,
+                done={},
+                worker=self._parts.worker,
+                listeners=Listeners(
+                    on_event=happened, on_attempt=moving.attempted, on_progress=moving.passed
+                ),
+                activity=Activity.LOG,
+                pace=self._log_pace(work),
+            )
         _log_decisions(work, result.decisions)
         if not result.faults:
             return ev.LogStored(file=kept[0].file)
@@ -199,11 +220,25 @@ class Staging:
         needed = work.case.state is State.ARCHIVING and not work.case.failed
         return (self._held(work, result) if needed else None) or ev.LogFailed(fault=result.faults[0])
 
+    def _moving(self, work: JobWork, sizes: Mapping[str, int | None], done: Collection[str]) -> Moving:
+        return Moving(self._parts, work, sizes, self._tell, done)
+
     def _log_pace(self, work: JobWork) -> Pace:
         pace = self._paces.stageout
         if work.case.state is State.HOLDING:
             return msgspec.structs.replace(pace, limits=LOG_WHILE_WAITING)
         return msgspec.structs.replace(pace, limits=LOG_OF_FAILED) if work.case.failed else pace
+
+
+def _sizes(directory: Path, files: Collection[FileSpec]) -> dict[str, int | None]:
+    """What there is to be stored, in bytes by LFN; what the payload did not write is no file of the stage."""
+    sizes: dict[str, int | None] = {}
+    for file in files:
+        try:
+            sizes[file.lfn] = (directory / file.lfn).stat().st_size
+        except OSError:
+            continue  # whether it may be absent is judged where it is stored
+    return sizes
 
 
 def _log_decisions(work: JobWork, decisions: tuple[str, ...]) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.report import holding_text
 from picard_pilot.model.bundle import Bundle
+from picard_pilot.model.progress import StageProgress
 from picard_pilot.model.states import Phase
 from picard_pilot.system.files import open_regular
 
@@ -35,6 +36,8 @@ class JobStatusView(msgspec.Struct, frozen=True, kw_only=True):
     payload_pid: int | None
     exit_code: int | None
     exit_signal: int | None
+    progress: StageProgress | None
+    """How far the stage is that moves files now."""
     staged: list[str]
     stored: dict[str, str]
     outputs: dict[str, str]
@@ -47,7 +50,7 @@ class JobStatusView(msgspec.Struct, frozen=True, kw_only=True):
     """When this pilot tries to store them again."""
 
 
-def write_status(case: Case, bundle: Bundle, pilot: str) -> None:
+def write_status(case: Case, bundle: Bundle, pilot: str, moved: StageProgress | None = None) -> None:
     """Replace the job's status.json by the present view. Never raises for a full or vanished disk."""
     view = JobStatusView(
         schema="picard.status/1",
@@ -60,6 +63,7 @@ def write_status(case: Case, bundle: Bundle, pilot: str) -> None:
         payload_pid=case.payload.pid if case.payload else None,
         exit_code=case.exit.exit_code if case.exit else None,
         exit_signal=case.exit.signal if case.exit else None,
+        progress=moved,
         staged=sorted(case.staged),
         stored={lfn: file.surl for lfn, file in sorted(case.stored.items())},
         faults=[f"{one.code} {one.name}: {one.says}" for one in case.faults],
@@ -90,10 +94,12 @@ def progress(case: Case, before: Phase) -> str:
     return line
 
 
-def waiting(case: Case, now: float) -> str:
-    """One line for the log while nothing changes: where the job is, since when, with which process."""
+def waiting(case: Case, now: float, moved: StageProgress | None = None) -> str:
+    """One line for the log while nothing changes: where the job is, since when, with which process, how far."""
     pid = f", pid {case.payload.pid}" if case.payload and not case.exit else ""
-    return f"still {case.phase} ({case.state}) for {max(0.0, now - case.since):.0f} s{pid}"
+    return f"still {case.phase} ({case.state}) for {max(0.0, now - case.since):.0f} s{pid}" + (
+        f": {moved.says()}" if moved else ""
+    )
 
 
 def note_job_id(workdir: Path, job_id: int) -> None:

@@ -275,7 +275,7 @@ class Supervisor:
 
     def _show(self, work: JobWork) -> None:
         work.shown_at = self._clock.monotonic()
-        write_status(work.case, work.bundle, self._parts.owner.pilot, work.moving and work.moving.progress())
+        write_status(work.case, work.bundle, self._parts.owner.pilot, work.progress)
 
     def _perform(self, work: JobWork, instructions: tuple[do.Instruction, ...]) -> None:
         for instruction in instructions:

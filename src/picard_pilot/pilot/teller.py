@@ -9,6 +9,8 @@ import random
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from picard_pilot.lifecycle.report import update
 from picard_pilot.model.orders import ServerTrouble
 from picard_pilot.model.report import Update
@@ -53,7 +55,11 @@ class Teller:
     def tell(self) -> None:
         """Queue the case as it is now."""
         if not self._closing.is_set():
-            self._pending.append(update(self._work.case, self._parts.sender, payload_usage(self._work)))
+            told = update(self._work.case, self._parts.sender, payload_usage(self._work))
+            told = msgspec.structs.replace(
+                told, progress=self._work.progress, pilot_log=self._work.take_note()
+            )
+            self._pending.append(told)
             self._said.clear()
             self._news.set()
 

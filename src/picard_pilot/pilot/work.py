@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from picard_pilot.journal.file import Journal, JournalFull
 from picard_pilot.journal.memory import MemoryJournal
@@ -17,8 +18,12 @@ from picard_pilot.model import instructions as do
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.command import ProcessId
 from picard_pilot.model.events import Event
+from picard_pilot.model.progress import StageProgress
 from picard_pilot.payload import jobdir
 from picard_pilot.system import disk
+
+if TYPE_CHECKING:
+    from picard_pilot.pilot.moving import Moving
 
 log = logging.getLogger("picard.work")
 
@@ -53,11 +58,20 @@ class JobWork:
         """Ends the job's own copy of the pilot's log."""
         self.launcher: ProcessId | None = None
         """The payload's launcher, once it is known to this pilot."""
+        self.moving: Moving | None = None
+        """The stage that moves files now, if any."""
+        self.notes: list[str] = []
+        """What is to be told, one with each update: where the files of a stage came from or went."""
 
     @property
     def job_id(self) -> int:
         """The job's PandaID."""
         return self.case.job.job_id
+
+    @property
+    def progress(self) -> StageProgress | None:
+        """How far the stage is that moves files now; None while none does."""
+        return None if self.moving is None else self.moving.progress()
 
     def record(self, event: Event) -> tuple[do.Instruction, ...]:
         """Write the event to the journal, then move the case. Returns what is to be done now.
@@ -75,6 +89,10 @@ class JobWork:
             self.journal.append(event, at)
         self.case = case
         return then
+
+    def take_note(self) -> str | None:
+        """The note for one update; nobody gets it twice."""
+        return self.notes.pop(0) if self.notes else None
 
     def _move_journal(self) -> None:
         """Use the reserve; where the journal is larger, its blocks are given back for whoever comes first."""

@@ -135,6 +135,8 @@ class JobDetail(msgspec.Struct, frozen=True, kw_only=True):
     metadata: str | None
     debug_stdout: str | None
     pilot_log: str | None
+    transfer_notes: tuple[str, ...]
+    """Where the job's files came from and went, as its pilots told it (`wire.transfer_notes`), oldest first."""
     event_id: int
 
 
@@ -247,6 +249,9 @@ def _job(connection: sqlite3.Connection, job_id: int, event_id: int) -> JobDetai
         metadata=_text(connection, "metadata", job_id),
         debug_stdout=_text(connection, "debug_stdout", job_id),
         pilot_log=_text(connection, "pilot_log", job_id),
+        transfer_notes=tuple(
+            str(text) for (text,) in connection.execute(_SQL["transfer_notes"], (job_id,)).fetchall()[::-1]
+        ),
         event_id=event_id,
     )
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from picard_pilot.model.report import Update
 from picard_pilot.wire import report
+from picard_pilot.wire.progress import pairs_of
 
 
 def update_values(update: Update) -> dict[str, object]:
@@ -61,4 +62,6 @@ def _metrics(update: Update) -> str | None:
     ):
         if value is not None:
             pairs[key] = str(int(value))
+    if update.progress is not None and not update.final:
+        pairs |= pairs_of(update.progress)
     return " ".join(f"{key}={value}" for key, value in pairs.items()) or None

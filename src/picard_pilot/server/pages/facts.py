@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from picard_pilot.model.progress import StageProgress
+
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a job's history: from this moment on it was in this state and phase."""
@@ -43,6 +45,12 @@ class FileFact(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str | None = None
     surl: str | None = None
     guid: str | None = None
+    how: str | None = None
+    """The way it went, as its pilot told it: copy, direct, symlink ..."""
+    why: str | None = None
+    """Why from or to there."""
+    failed_tries: tuple[str, ...] = ()
+    """What was tried in vain, a sentence each."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +87,8 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[FileFact, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     pilot_log: str | None = None
+    progress: StageProgress | None = None
+    """How far its present stage-in or stage-out is."""
     events_processed: int | None = None
     cpu_time_s: int | None = None
     peak_memory_kb: int | None = None

@@ -59,6 +59,7 @@ def _environment() -> jinja2.Environment:
         iso=words.iso,
         size=words.size,
         file_state=words.file_state,
+        way=words.way,
     )
     environment.globals.update(version=version("picard-pilot"), marks=Markup(timeline.marks()))
     return environment
@@ -133,6 +134,7 @@ def job(job: JobFacts, page: Page, *, whole: bool = True) -> str:
         "badge": words.badge(job.status, job.phase),
         "headline": sentences.headline(job),
         "details": sentences.details(job, page.now_s),
+        "moving": _moving(job),
         "failures": job.failures if job.status != "finished" else (),
         "gantt": Markup(timeline.gantt(drawn, page.now_s, title=f"Timeline of job {job.job_id}")),
         "left_out": words.duration(left_out_s) if left_out_s is not None else None,
@@ -151,6 +153,18 @@ def job(job: JobFacts, page: Page, *, whole: bool = True) -> str:
         "commands": _commands(job),
     }
     return _fill("job.html" if whole else "job_live.html", page, values)
+
+
+def _moving(job: JobFacts) -> dict[str, Any] | None:
+    """The progress of the present stage as a sentence and in percent."""
+    if job.progress is None:
+        return None
+    share = job.progress.share
+    return {
+        "label": {"stagein": "Stage-in", "stageout": "Stage-out"}.get(job.phase or "", "Log"),
+        "says": job.progress.says(),
+        "percent": None if share is None else int(100 * share),
+    }
 
 
 def drawing(job: JobFacts, now_s: float) -> str:

@@ -14,10 +14,13 @@ from importlib.resources import files
 import msgspec
 
 from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
+from picard_pilot.model.progress import StageProgress
 from picard_pilot.server.pages.facts import Attempt, Change, Failure, FileFact, JobFacts
 from picard_pilot.server.store import Store
 from picard_pilot.server.views import FileRow, JobDetail, JobError, JobFilter, JobRow, StatusChange, Views
 from picard_pilot.wire.jobspec import PLACEHOLDER
+from picard_pilot.wire.progress import pairs_in, progress_in
+from picard_pilot.wire.transfer_notes import FileNote, notes_in
 
 Histories = Mapping[int, tuple[Change, ...]]
 
@@ -25,6 +28,11 @@ _HISTORY_SQL = files("picard_pilot.server.pages").joinpath("sql", "history.sql")
 
 #: The component whose number is an exit status and not one of the catalogue's.
 _EXIT_STATUS = "payload"
+
+
+#: While a pilot has a job, and while it moves files: only then is progress a thing of the present.
+PILOT_HAS = frozenset({"starting", "running"})
+MOVING_PHASES = frozenset({"stagein", "stageout", "finishing"})
 
 
 class JobSource:
@@ -54,9 +62,10 @@ class JobSource:
         return msgspec.structs.replace(
             _facts(detail.row, histories[job_id]),
             command=_command(detail),
-            files=tuple(map(_file, detail.files)),
+            files=_files(detail),
             attempts=tuple(_attempt(row, histories) for row in detail.attempts),
             pilot_log=detail.pilot_log,
+            progress=_progress(detail),
             events_processed=_integer(detail.usage.get("n_events")),
             cpu_time_s=_integer(detail.usage.get("cpu_consumption_time")),
             peak_memory_kb=_integer(detail.usage.get("max_rss")),
@@ -131,16 +140,36 @@ def _change(change: StatusChange) -> Change:
     )
 
 
-def _file(row: FileRow) -> FileFact:
+def _progress(detail: JobDetail) -> StageProgress | None:
+    """From the last update, which repeats it for as long as the stage goes on."""
+    if detail.row.status not in PILOT_HAS or detail.row.sub_status not in MOVING_PHASES:
+        return None
+    return progress_in(pairs_in(str(detail.usage.get("job_metrics", ""))))
+
+
+def _files(detail: JobDetail) -> tuple[FileFact, ...]:
+    tries: dict[str, list[FileNote]] = defaultdict(list)
+    for text in detail.transfer_notes:
+        for note in notes_in(text):
+            tries[note.lfn].append(note)
+    return tuple(_file(row, tries.get(row.lfn, [])) for row in detail.files)
+
+
+def _file(row: FileRow, tries: Sequence[FileNote]) -> FileFact:
+    worked = next((note for note in reversed(tries) if note.ok), None)
     return FileFact(
         lfn=row.lfn,
         role=row.role,
         status=row.status,
         size_bytes=row.size_bytes,
         checksum=row.checksum,
-        endpoint=row.endpoint,
+        # Where an input was listed is a plan; where it came from is a fact.
+        endpoint=worked.endpoint if worked is not None and not row.surl else row.endpoint,
         surl=row.surl,
         guid=row.guid,
+        how=worked.how if worked is not None else None,
+        why=worked.why if worked is not None else None,
+        failed_tries=tuple(f"{note.endpoint}: {note.how}: {note.why}" for note in tries if not note.ok),
     )
 
 

@@ -92,6 +92,20 @@ def file_state(status: str | None, role: str, surl: str | None) -> str:
     )
 
 
+_WAYS = {
+    "copy": "copied",
+    "reflink": "copied, sharing its blocks",
+    "symlink": "linked",
+    "already there": "was already there",
+    "direct": "read where it is",
+}
+
+
+def way(how: str | None) -> str:
+    """How a file went, for people; the pilot's own word where it is a new one."""
+    return UNKNOWN if how is None else _WAYS.get(how, how)
+
+
 def shorten(text: str, at_most: int) -> str:
     """The beginning of a text, cut between words, with an ellipsis where something was cut."""
     if len(text) <= at_most:

@@ -54,7 +54,13 @@ SELECT text FROM metadata WHERE job_id = ?
 SELECT text FROM debug_stdout WHERE job_id = ?
 
 -- name: pilot_log
-SELECT text FROM pilot_logs WHERE job_id = ? ORDER BY id DESC LIMIT 1
+SELECT text FROM pilot_logs
+WHERE job_id = ? AND text NOT LIKE 'transfers of %' ORDER BY id DESC LIMIT 1
+
+-- What pilots told of the ways of a job's files (`wire.transfer_notes`) comes in the same field.
+-- name: transfer_notes
+SELECT text FROM pilot_logs
+WHERE job_id = ? AND text LIKE 'transfers of %' ORDER BY id DESC LIMIT 10
 
 -- name: counts
 SELECT status, count(*) FROM jobs GROUP BY status
