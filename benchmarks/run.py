@@ -16,6 +16,7 @@ from tempfile import gettempdir
 import hands
 import jobs
 import rest
+import stagein
 import start
 from figures import Figure, print_table
 
@@ -47,6 +48,7 @@ PARTS = {
         lambda: hands.journal(200),
         lambda: hands.transfers(5),
     ),
+    "stagein": Part("Stage-in", lambda: stagein.one_small_input(20), lambda: stagein.many_inputs(3)),
     "idle": Part("Beside a sleeping payload", lambda: rest.idle(25.0)),
 }
 
