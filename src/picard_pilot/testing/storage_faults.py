@@ -24,7 +24,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     delay_s: float = 0.0
     """Before anything is done."""
     hang_at: int | None = None
-    """After so many bytes of the file, coming or going, nothing happens any more; 0: after the head; -1: not even that."""
+    """After so many bytes of the file, coming or going, nothing happens any more; 0: after the head; -1: none."""
     cut_at: int | None = None
     """After so many bytes of the file the connection ends; -1: before any answer."""
     reset: bool = False
