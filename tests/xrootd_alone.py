@@ -1,12 +1,10 @@
-"""A data server without a federation, for tests of what a server's own settings do."""
+"""A data server without a federation: for tests of what a server's own settings do, and for benchmarks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
-
 from federation import EXPORT, Storage, lay_out, program, server_folder
-from xrootd_server import free_ports, listens, why_not
+from xrootd_server import free_ports, listens
 
 _CONFIG = """
 all.role server
@@ -22,9 +20,7 @@ xrd.port {port}
 
 @contextmanager
 def server_alone(more: str) -> Iterator[tuple[str, Storage]]:
-    """A server with these lines in its configuration: the address of `/data`, and its files. Skips without XRootD."""
-    if (reason := why_not()) is not None:
-        pytest.skip(f"no XRootD server here: {reason}")
+    """A server with these lines in its configuration: the address of `/data`, and its files."""
     with server_folder() as base:
         folder, port = base / "alone", free_ports(1)[0]
         lay_out(folder, _CONFIG.format(folder=folder, export=EXPORT, port=port, more=more))

@@ -29,10 +29,13 @@ from picard_pilot.model.transfer import (
 from picard_pilot.testing.mover_kit import adler32, failed, ignore, names
 from secure_door import SecureDoor
 from xrootd_alone import server_alone
+from xrootd_server import why_not
 
 pytestmark = pytest.mark.xdist_group("xrootd")
 
 _numbers = itertools.count(1)
+
+needs_xrootd = pytest.mark.skipif(why_not() is not None, reason=f"no XRootD server here: {why_not()}")
 
 WAIT_STEP_S = 5.0
 """In such steps a server makes a client wait for one of its places for checksums."""
@@ -96,6 +99,7 @@ def test_a_checksum_of_an_earlier_content_is_not_believed(site: Site, name: str,
     assert (done.how, done.checksum) == (How.ALREADY_THERE, adler32(b"second."))
 
 
+@needs_xrootd
 def test_many_stores_at_a_server_with_few_places_for_checksums(tmp_path: Path) -> None:
     """Nobody is made to wait in steps of five seconds."""
     (tmp_path / "out").write_bytes(large(10_000))
@@ -113,6 +117,7 @@ def test_many_stores_at_a_server_with_few_places_for_checksums(tmp_path: Path) -
     assert longest_s < WAIT_STEP_S
 
 
+@needs_xrootd
 @pytest.mark.parametrize("kind", list(ChecksumKind))
 def test_a_server_without_checksums(tmp_path: Path, kind: ChecksumKind) -> None:
     """It is asked twice and then read back; nothing is copied again for this."""
