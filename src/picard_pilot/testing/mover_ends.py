@@ -18,6 +18,7 @@ from picard_pilot.data.worker import TransferWorker, WorkerLimits
 from picard_pilot.model.transfer import (
     FailureClass,
     FetchRequest,
+    StorageAccess,
     StoreRequest,
     TransferContext,
     TransferFailure,
@@ -84,7 +85,9 @@ class MoverEnds(abc.ABC):
         else:
             (here / "file").write_bytes(CONTENT)
             request = self.store_request(storage, "file", here / "file", movers=(PAUSED,))
-        async with self.worker(folder, stall_s=5.0 if end == "freeze" else DEADLINE_S) as worker:
+        access = self.context(storage).access
+        stall_s = 5.0 if end == "freeze" else DEADLINE_S
+        async with self.worker(folder, stall_s, access) as worker:
             transfer = asyncio.create_task(worker.transfer(request))
             first = await self._in_mid_file(worker, storage, here, direction)
             if end == "freeze":
@@ -113,11 +116,14 @@ class MoverEnds(abc.ABC):
         assert content == CONTENT
 
     @asynccontextmanager
-    async def worker(self, folder: Path, stall_s: float) -> AsyncIterator[TransferWorker]:
+    async def worker(
+        self, folder: Path, stall_s: float, access: StorageAccess
+    ) -> AsyncIterator[TransferWorker]:
         """A transfer worker that knows the paused form of the mover under test."""
         after_bytes = len(CONTENT) if self.reads_before_storing else 0
         async with TransferWorker(
             limits=WorkerLimits(stall_s=stall_s),
+            access=lambda: access,
             log_path=folder / "worker.log",
             environment={**os.environ, VARIABLE: self.mover_path, AFTER_VARIABLE: f"store:{after_bytes}"},
         ) as worker:
