@@ -3,7 +3,7 @@
 Pure decisions over values; walking the list is `data.walk`, keeping a file for a later pilot is the caller's.
 """
 
-from picard_pilot.data.paths import Named, NoPlan, named_endpoints, nothing_named, usable_endpoint, ways_at
+from picard_pilot.data.paths import Named, NoPlan, address, nothing_named, queue_endpoints, usable
 from picard_pilot.model.files import FileSpec
 from picard_pilot.model.job import Job
 from picard_pilot.model.policy import AltStageOut
@@ -53,7 +53,10 @@ def alternative_mode(site: Site, job: Job) -> tuple[AltStageOut, str]:
 
 def _named(file: FileSpec, site: Site, activity: str) -> tuple[Named | None, list[Named]]:
     """The endpoint that is meant, and the others that the queue names for the activity."""
-    named = list(named_endpoints(file, site, activity))
+    named = list(queue_endpoints(site, activity))
+    if file.endpoint:
+        others = (entry for entry in named if entry.name != file.endpoint)
+        named = [Named(file.endpoint, f"the job names {file.endpoint}"), *others]
     return (named[0], named[1:]) if named else (None, [])
 
 
@@ -78,19 +81,23 @@ def _places(
     permitted_by: str | None = None,
 ) -> list[Destination]:
     """All addresses for the file at one endpoint; none, and an obstacle noted, where that is not possible."""
+    found = usable(site, named.name, activity)
+    if isinstance(found, NoPlan):
+        obstacles.append(found)
+        return []
     try:
-        ways = ways_at(file, usable_endpoint(site, named.name), activity)
+        surls = [address(file, found.endpoint, prefix) for prefix in found.prefixes]
     except NoPlan as obstacle:
         obstacles.append(obstacle)
         return []
     reason = f"{named.reason}, permitted by {permitted_by}" if permitted_by else named.reason
     return [
         Destination(
-            surl=way.surl,
-            endpoint=way.endpoint,
+            surl=surl,
+            endpoint=found.endpoint,
             movers=site.queue.movers_for(activity),
             alternative=permitted_by is not None,
             reason=reason,
         )
-        for way in ways
+        for surl in surls
     ]

@@ -130,6 +130,12 @@ def with_bad_copy(known: Known, surl: str, reason: str, now: float) -> Known:
     return Known(doors=known.doors, bad={**known.bad, surl: BadCopy(reason=reason, since=now)})
 
 
+def bad_reason(known: Known, surl: str) -> str | None:
+    """Why a copy is known as bad; None: nothing is known against it."""
+    found = known.bad.get(_bare(surl)) if known.bad else None
+    return found.reason if found else None
+
+
 def tidied(known: Known, now: float) -> Known:
     """Without what is out of date, and no larger than its limits: the oldest goes first."""
     doors = [pair for pair in known.doors.items() if abs(now - pair[1].touched) < DOOR_LIFETIME_S]
@@ -189,8 +195,7 @@ class Health:
 
     def bad(self, surl: str) -> str | None:
         """Why this copy is known as bad; None: nothing is known against it."""
-        found = self._look().bad.get(_bare(surl))
-        return found.reason if found else None
+        return bad_reason(self._look(), surl)
 
     def _note(self, change: Callable[[Known], Known]) -> None:
         self._change(lambda known: (change(known), None), None)

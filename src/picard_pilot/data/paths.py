@@ -5,6 +5,7 @@ In which order addresses are tried is `data.sources` and `data.destinations`.
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -30,16 +31,11 @@ class NoPlan(Exception):
         """The endpoint that nobody knows, if that is the reason."""
 
     def with_hint(self, site: Site) -> "NoPlan":
-        """With the name that was probably meant. Looked for only when it is shown: it takes milliseconds."""
+        """A fresh one to raise, with the name that was probably meant. That is looked for only when it is shown: it
+        takes milliseconds."""
         near = nearest(self.unknown, tuple(site.endpoints)) if self.unknown else ()
-        return NoPlan(self.fault, f"{self.says}; nearest: {', '.join(near)}") if near else self
-
-
-class Way(NamedTuple):
-    """One address of a file on one endpoint."""
-
-    surl: str
-    endpoint: Endpoint
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        return NoPlan(self.fault, self.says + hint, self.unknown)
 
 
 class Named(NamedTuple):
@@ -49,8 +45,12 @@ class Named(NamedTuple):
     reason: str
 
 
+@lru_cache(maxsize=64)
 def rucio_path(scope: str, lfn: str) -> str:
-    """The path of a file below a deterministic endpoint's prefix, by Rucio's hash rule."""
+    """The path of a file below a deterministic endpoint's prefix, by Rucio's hash rule.
+
+    Kept for a moment, since each endpoint of a list asks for the same one.
+    """
     digest = hashlib.md5(f"{scope}:{lfn}".encode(), usedforsecurity=False).hexdigest()
     folder = scope.replace(".", "/") if scope.startswith(SPLIT_SCOPES) else scope
     return f"{folder}/{digest[0:2]}/{digest[2:4]}/{lfn}"
@@ -71,15 +71,16 @@ def address(file: FileSpec, endpoint: Endpoint, prefix: str) -> str:
     )
 
 
-def listed_ways(file: FileSpec, endpoint: Endpoint, activity: str, surls: Iterable[str]) -> list[str]:
-    """The addresses of a file that a catalogue lists at `surls` of this endpoint, the site's favourite ways first.
+def listed_ways(
+    file: FileSpec, endpoint: Endpoint, prefixes: Iterable[str], listed: Iterable[str]
+) -> list[str]:
+    """The addresses of a file that a catalogue lists at this endpoint, the site's favourite ways first.
 
     A catalogue knows one address; the site may know others for the same path, a mounted directory for instance.
     """
-    listed = tuple(surls)
     path = next(filter(None, (_path_of(surl, endpoint) for surl in listed)), None)
     ways: list[str] = []
-    for prefix in endpoint.prefixes_for(activity):
+    for prefix in prefixes:
         if path is not None:
             ways.append(_below(prefix, path))
         elif endpoint.paths is not PathRule.CATALOGUE and (endpoint.paths is PathRule.FLAT or file.scope):
@@ -87,32 +88,31 @@ def listed_ways(file: FileSpec, endpoint: Endpoint, activity: str, surls: Iterab
     return list(dict.fromkeys((*ways, *listed)))
 
 
-def ways_at(file: FileSpec, endpoint: Endpoint, activity: str) -> list[Way]:
-    """Every address that follows from the endpoint's rule. Raises NoPlan where none does."""
-    prefixes = endpoint.prefixes_for(activity)
-    if not prefixes:
-        raise NoPlan("NOSTORAGEPROTOCOL", f"the endpoint {endpoint.name} has no protocol for {activity}")
-    return [Way(address(file, endpoint, prefix), endpoint) for prefix in prefixes]
+class Usable(NamedTuple):
+    """An endpoint in use, with its addresses for an activity."""
+
+    endpoint: Endpoint
+    prefixes: tuple[str, ...]
 
 
-def usable_endpoint(site: Site, name: str) -> Endpoint:
-    """The endpoint of that name. Raises NoPlan where nothing is known of it, or that it is not in use."""
+def usable(site: Site, name: str, activity: str) -> Usable | NoPlan:
+    """The endpoint of that name, or why it is of no use for the activity."""
     endpoint = site.endpoints.get(name)
     if endpoint is None:
-        raise NoPlan("NOSTORAGE", f"nothing is known about the endpoint {name}", unknown=name)
+        return NoPlan("NOSTORAGE", f"nothing is known about the endpoint {name}", unknown=name)
     if not endpoint.active:
-        raise NoPlan("NOSTORAGE", f"the endpoint {name} is {endpoint.state}")
-    return endpoint
+        return NoPlan("NOSTORAGE", f"the endpoint {name} is {endpoint.state}")
+    prefixes = endpoint.prefixes_for(activity)
+    if not prefixes:
+        return NoPlan("NOSTORAGEPROTOCOL", f"the endpoint {name} has no protocol for {activity}")
+    return Usable(endpoint, prefixes)
 
 
-def named_endpoints(file: FileSpec, site: Site, activity: str) -> Iterator[Named]:
-    """What the job names for the file, then what the queue names for the activity; each once."""
-    if file.endpoint:
-        yield Named(file.endpoint, f"the job names {file.endpoint}")
+def queue_endpoints(site: Site, activity: str) -> Iterator[Named]:
+    """What the queue names for the activity, each once."""
     used, names = site.queue.endpoints_for(activity)
     for place, name in enumerate(dict.fromkeys(names), start=1):
-        if name != file.endpoint:
-            yield Named(name, f"endpoint {place} of queue {site.queue.name} for {used}")
+        yield Named(name, f"endpoint {place} of queue {site.queue.name} for {used}")
 
 
 def nothing_named(file: FileSpec, site: Site, activity: str) -> NoPlan:

@@ -4,20 +4,20 @@ Pure decisions over values; walking the list is `data.walk`, reading directly or
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
 from picard_pilot.data.paths import (
     Named,
     NoPlan,
-    Way,
+    Usable,
     address,
     listed_ways,
-    named_endpoints,
     nothing_named,
     on_tape,
-    usable_endpoint,
-    ways_at,
+    queue_endpoints,
+    usable,
 )
 from picard_pilot.model.files import FileSpec
 from picard_pilot.model.site import Activity, Endpoint, PathRule, Protocol, Site
@@ -78,7 +78,7 @@ def _worst_last(places: Iterable[Source], bad: Callable[[str], str | None]) -> t
     ranked: tuple[list[Source], ...] = ([], [], [], [])
     for place in places:
         reason = bad(place.surl)
-        rank = 1 if on_tape(place.endpoint) else 0
+        rank = int(on_tape(place.endpoint))
         if reason is not None:
             place = _with_reason(place, f"{place.reason}; put last, it was found bad: {reason}")
             rank += 2
@@ -120,20 +120,72 @@ class _Foreign(NamedTuple):
     endpoint: Endpoint
 
 
+class _Reading:
+    """What one site says about reading, worked out once for all files of a job."""
+
+    def __init__(self, site: Site) -> None:
+        queue = site.queue
+        self.site = site
+        self.queue = queue
+        self.movers = queue.movers_for(Activity.READ)
+        self.wan_movers = queue.movers_for(Activity.READ_WAN) or self.movers
+        named = list(queue_endpoints(site, Activity.READ))
+        used, names = queue.endpoints_for(Activity.READ_ALTERNATIVE)
+        self.own = named[:1]
+        known = {entry.name for entry in named}
+        extra = [
+            Named(name, f"alternative {place} of queue {queue.name} for {used}")
+            for place, name in enumerate(names, start=1)
+            if name not in known
+        ]
+        self.alternative = [*extra, *named[1:]]
+        self._usable: dict[str, Usable | NoPlan] = {}
+
+    def at(self, name: str) -> Usable | NoPlan:
+        """The endpoint with its addresses for reading, or why it is of no use."""
+        found = self._usable.get(name)
+        if found is None:
+            found = self._usable[name] = usable(self.site, name, Activity.READ)
+        return found
+
+
+class _Same:
+    """A site as the key of a cache: equal to itself only, since its value takes long to compare."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.site is self.site
+
+    def __hash__(self) -> int:
+        return id(self.site)
+
+
+@lru_cache(maxsize=2)
+def _reading(same: _Same) -> _Reading:
+    return _Reading(same.site)
+
+
 class _Listing:
     """The parts of one file's list."""
 
     def __init__(self, file: FileSpec, site: Site, replicas: FileReplicas | None) -> None:
+        reading = _reading(_Same(site))
         self._file = file
-        self._site = site
-        self._queue = site.queue
-        self._replicas = replicas
-        self._listed = self._by_endpoint()
-        self._movers = site.queue.movers_for(Activity.READ)
+        self._reading = reading
+        self._replicas = replicas.replicas if replicas is not None else ()
+        self._size_bytes = file.size_bytes or (replicas.size_bytes if replicas else None)
+        self._listed: dict[str, list[str]] = {}
+        for replica in self._replicas:
+            self._listed.setdefault(replica.rse, []).append(replica.surl)
+        self._own = reading.own
+        self._alternative = list(reading.alternative)
+        if file.endpoint:
+            named = Named(file.endpoint, f"the job names {file.endpoint}")
+            self._own = [named, *(entry for entry in self._own if entry.name != file.endpoint)]
+            self._alternative = [entry for entry in self._alternative if entry.name != file.endpoint]
         self._obstacles: list[NoPlan] = []
-        own, alternative = _split(file, site)
-        self._own = own
-        self._alternative = alternative
         self._known_on_disk = False
         self._known_on_tape = False
 
@@ -171,7 +223,7 @@ class _Listing:
     def _other(self, found: _Foreign, taken: tuple[str, ...]) -> Source:
         lan = bool(found.replica.lan)
         place = taken.index(found.endpoint.name) + 1
-        movers = self._movers if lan else self._queue.movers_for(Activity.READ_WAN) or self._movers
+        movers = self._reading.movers if lan else self._reading.wan_movers
         return Source(
             surl=found.replica.surl,
             endpoint=found.endpoint,
@@ -182,13 +234,13 @@ class _Listing:
 
     def _foreign(self) -> Iterable[_Foreign]:
         names = {named.name for named in (*self._own, *self._alternative)}
-        for replica in self._replicas.replicas if self._replicas else ():
+        for replica in self._replicas:
             if replica.rse in names:
                 continue
-            endpoint = self._site.endpoints.get(replica.rse)
+            endpoint = self._reading.site.endpoints.get(replica.rse)
             if endpoint is not None and not endpoint.active:
                 continue
-            permitted = self._queue.allow_lan if replica.lan else self._queue.allow_wan
+            permitted = self._reading.queue.allow_lan if replica.lan else self._reading.queue.allow_wan
             if permitted is False:
                 continue
             if endpoint is None or (replica.tape and not on_tape(endpoint)):
@@ -198,12 +250,12 @@ class _Listing:
 
     def federation(self, bytes_left: int | None) -> list[Source]:
         """The queue's redirector; never for what lies on tape only, nor beyond the job's volume."""
-        federation = self._queue.federation
+        queue = self._reading.queue
+        federation = queue.federation
         if federation is None or self._on_tape_only():
             return []
         left = federation.max_bytes if bytes_left is None else bytes_left
-        size_bytes = self._file.size_bytes or (self._replicas.size_bytes if self._replicas else None)
-        if left is not None and (size_bytes is None or size_bytes > left):
+        if left is not None and (self._size_bytes is None or self._size_bytes > left):
             return []
         endpoint = Endpoint(
             name=FEDERATION,
@@ -215,79 +267,52 @@ class _Listing:
         except NoPlan as obstacle:
             self._obstacles.append(obstacle)
             return []
-        reason = f"the federation of queue {self._queue.name}"
         return [
             Source(
                 surl=surl,
                 endpoint=endpoint,
-                movers=self._queue.movers_for(Activity.READ_WAN) or self._movers,
+                movers=self._reading.wan_movers,
                 kind=SourceKind.FEDERATION,
-                reason=reason,
+                reason=f"the federation of queue {queue.name}",
             )
         ]
 
     def _on_tape_only(self) -> bool:
-        if self._replicas is not None and self._replicas.replicas:
-            return all(replica.tape or self._tape_here(replica.rse) for replica in self._replicas.replicas)
+        if self._replicas:
+            return all(replica.tape or self._tape_here(replica.rse) for replica in self._replicas)
         return self._known_on_tape and not self._known_on_disk
 
     def _tape_here(self, name: str) -> bool:
-        endpoint = self._site.endpoints.get(name)
+        endpoint = self._reading.site.endpoints.get(name)
         return endpoint is not None and on_tape(endpoint)
 
     def why_nothing(self) -> NoPlan:
         """The first obstacle, or that there is not even a name."""
         if self._obstacles:
-            return self._obstacles[0].with_hint(self._site)
-        return nothing_named(self._file, self._site, Activity.READ)
+            return self._obstacles[0].with_hint(self._reading.site)
+        return nothing_named(self._file, self._reading.site, Activity.READ)
 
     def _at(self, named: Named, kind: SourceKind) -> list[Source]:
         """All addresses of the file at one endpoint; none, and an obstacle noted, where that is not possible."""
+        found = self._reading.at(named.name)
+        if isinstance(found, NoPlan):
+            self._obstacles.append(found)
+            return []
+        endpoint, prefixes = found
+        listed = self._listed.get(named.name)
+        reason = f"{named.reason}, where the catalogue has it" if listed else named.reason
         try:
-            ways = self._ways(named.name)
+            if listed:
+                surls = listed_ways(self._file, endpoint, prefixes, listed)
+            else:
+                surls = [address(self._file, endpoint, prefix) for prefix in prefixes]
         except NoPlan as obstacle:
             self._obstacles.append(obstacle)
             return []
-        listed = ", where the catalogue has it" if named.name in self._listed else ""
-        for way in ways:
-            self._known_on_tape |= on_tape(way.endpoint)
-            self._known_on_disk |= not on_tape(way.endpoint)
+        tape = on_tape(endpoint)
+        self._known_on_tape |= tape
+        self._known_on_disk |= not tape
+        movers = self._reading.movers
         return [
-            Source(
-                surl=way.surl,
-                endpoint=way.endpoint,
-                movers=self._movers,
-                kind=kind,
-                reason=named.reason + listed,
-            )
-            for way in ways
+            Source(surl=surl, endpoint=endpoint, movers=movers, kind=kind, reason=reason) for surl in surls
         ]
-
-    def _ways(self, name: str) -> list[Way]:
-        endpoint = usable_endpoint(self._site, name)
-        listed = self._listed.get(name)
-        if not listed:
-            return ways_at(self._file, endpoint, Activity.READ)
-        return [Way(surl, endpoint) for surl in listed_ways(self._file, endpoint, Activity.READ, listed)]
-
-    def _by_endpoint(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for replica in self._replicas.replicas if self._replicas else ():
-            found.setdefault(replica.rse, []).append(replica.surl)
-        return found
-
-
-def _split(file: FileSpec, site: Site) -> tuple[list[Named], list[Named]]:
-    """The site's own storage (what the job names, and the queue's first), and its alternatives."""
-    named = list(named_endpoints(file, site, Activity.READ))
-    first = site.queue.endpoints_for(Activity.READ)[1][:1]
-    own = [entry for entry in named if entry.name == file.endpoint or entry.name in first]
-    rest = [entry for entry in named if entry not in own]
-    known = {entry.name for entry in named}
-    used, names = site.queue.endpoints_for(Activity.READ_ALTERNATIVE)
-    extra = [
-        Named(name, f"alternative {place} of queue {site.queue.name} for {used}")
-        for place, name in enumerate(names, start=1)
-        if name not in known
-    ]
-    return own, [*extra, *rest]
