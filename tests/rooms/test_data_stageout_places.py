@@ -401,3 +401,11 @@ class Hurried(VirtualClock):
 
     async def sleep(self, seconds: float, /) -> None:
         """Go on."""
+
+
+def test_what_an_earlier_pilot_stored_and_could_not_say(two: Ground) -> None:
+    """It died before its journal knew; now that storage refuses, and its copy does not count."""
+    two.replica("A", "out", CONTENT)
+    result, _ = run(two, {"A": [failure(FailureClass.CONTACT)]})
+    assert result.faults == ()
+    assert (two.at("A", "out").exists(), two.at("B", "out").exists()) == (False, True)

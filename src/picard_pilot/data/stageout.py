@@ -168,10 +168,9 @@ class _Run:
             self._fail(none.fault, none.says)
             return
         guid = output_guid(self._job, file, self._guids)
-        tried = list(self.touched.get(file.lfn, ()))
         attempts = await walk(
             places,
-            lambda place: self._send(file, found, guid, place, tried),
+            lambda place: self._send(file, found, guid, place, _before(place, places)),
             self._pace,
             on_attempt=lambda attempt: self._attempted(file, attempt),
         )
@@ -209,13 +208,11 @@ class _Run:
         await self._listeners.on_event(OutputPlaceCleared(lfn=stored.lfn, surl=place.surl, says=says))
 
     async def _send(
-        self, file: FileSpec, found: Fit, guid: str, place: Destination, tried: list[FilePlace]
+        self, file: FileSpec, found: Fit, guid: str, place: Destination, before: tuple[FilePlace, ...]
     ) -> Transferred | TransferFailure:
         here = FilePlace(place.surl, place.endpoint.name)
-        if tried and here.endpoint not in {other.endpoint for other in tried}:
-            await self._divert(file, here, tuple(tried))
-        if here not in tried:
-            tried.append(here)
+        if before and here not in self.touched.get(file.lfn, ()):
+            await self._divert(file, here, before)
         on_progress = self._listeners.on_progress
         alone = await self._registrar.exists()
         request = StoreRequest(
@@ -256,7 +253,7 @@ class _Run:
 
     async def _divert(self, file: FileSpec, to: FilePlace, left: tuple[FilePlace, ...]) -> None:
         """Note that the output goes elsewhere: the journal must know before a byte does."""
-        self.touched[file.lfn] = (*left, to)
+        self.touched[file.lfn] = tuple(dict.fromkeys((*self.touched.get(file.lfn, ()), *left, to)))
         await self._listeners.on_event(OutputDiverted(lfn=file.lfn, to=to, left=left))
 
     def _attempted(self, file: FileSpec, attempt: Attempt) -> None:
@@ -298,6 +295,16 @@ class _Run:
         self.faults.append(fault(name, says, rule=RULE, phase=Phase.STAGEOUT))
         self.hopeless = True
         self.decisions.append(says)
+
+
+def _before(place: Destination, places: Sequence[Destination]) -> tuple[FilePlace, ...]:
+    """The places of other endpoints that come before this one: this or an earlier pilot may have tried them."""
+    earlier = places[: places.index(place)]
+    return tuple(
+        FilePlace(other.surl, other.endpoint.name)
+        for other in earlier
+        if other.endpoint.name != place.endpoint.name
+    )
 
 
 def _event(file: FileSpec, guid: str, place: Destination, done: Transferred) -> OutputStored:

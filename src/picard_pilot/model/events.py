@@ -128,7 +128,8 @@ class Diagnosed(Event, frozen=True, kw_only=True):
 class OutputDiverted(Event, frozen=True, kw_only=True):
     """An output is about to go elsewhere than where it was tried before; written before a byte goes there.
 
-    `left` are the places where it was tried: it may stand there all the same, since a storage may succeed late.
+    `left` are the places that come before: it may stand there all the same, since a storage may succeed late, and an
+    earlier pilot may have died before it could say so.
     Whichever place an OutputStored names later is the one that counts; the file is removed from all others.
     """
 
