@@ -44,6 +44,10 @@ class Room:
         self.left_bytes: int | None = min(bounds) if bounds else None
         self._reserved: dict[str, int] = {}
 
+    def holds(self, size_bytes: int) -> bool:
+        """Whether there is room for so much."""
+        return self.left_bytes is None or size_bytes <= self.left_bytes
+
     def plan(self, wanted: Sequence[Wanted]) -> tuple[str, ...]:
         """Reserve room for these copies; what does not fit and may be read directly is returned, by LFN.
 

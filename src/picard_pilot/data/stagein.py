@@ -185,6 +185,15 @@ class _Run:
 
     def _plan(self) -> bool:
         """Reserve room for all copies, as far as sizes are known; whether the stage-in may begin."""
+        everything = [
+            Wanted(file.lfn, file.size_bytes, False)
+            for file in (completed(file, self._lookup.of(file))[0] for file in self._missing)
+            if file.size_bytes is not None
+        ]
+        if self._room.holds(sum(one.size_bytes for one in everything)):
+            # The usual case: whatever is decided later, there is room for it.
+            self._room.plan(everything)
+            return True
         wanted = [one for one in map(self._wanted, self._missing) if one is not None]
         try:
             spared = self._room.plan(wanted)
