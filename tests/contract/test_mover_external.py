@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-
 from folder_storage import FolderStorage
+
 from picard_pilot.testing.mover_suite import MoverSuite
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "external-mover" / "folder-mover"

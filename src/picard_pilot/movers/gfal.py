@@ -16,9 +16,10 @@ from picard_pilot.model.command import CommandResult, EndedBy
 from picard_pilot.model.files import Checksum, ChecksumKind
 from picard_pilot.model.transfer import FailureClass, Remedy, Side
 from picard_pilot.movers.call import Call, Meaning, Reading, Verb
+from picard_pilot.movers.codes import find
 from picard_pilot.movers.command import CommandMover
 from picard_pilot.movers.file_url import path_of
-from picard_pilot.movers.program_end import failure_of
+from picard_pilot.movers.program_end import failure_of, last_line
 from picard_pilot.movers.troubles import SICK_STORAGE_PAUSE_S
 
 NO_LIMIT_S = 86_400
@@ -38,6 +39,7 @@ CHECKSUM_NAMES = {ChecksumKind.ADLER32: "ADLER32", ChecksumKind.MD5: "MD5"}
 
 _SIZE = re.compile(r"^\s*Size:\s*(\d+)\s+(.*)$", re.MULTILINE)
 _USAGE = "usage:"
+_HTTP_STATUS = re.compile(r"\bHTTP ([45]\d\d)\b")
 
 # Exit codes are errno, one for every protocol: seen with gfal2 2.21 on file, root, https and davs.
 MEANINGS: dict[int, Meaning] = {
@@ -150,7 +152,7 @@ class GfalMover(CommandMover):
             if call.verb in (Verb.STAT, Verb.REMOVE):
                 return Reading(exists=False)
         if not ended.ok:
-            raise failure_of(call, ended, self.meanings, self.advice)
+            raise failure_of(call, ended, {**self.meanings, **_by_http_status(call, ended)}, self.advice)
         if call.verb is Verb.STAT:
             found = _SIZE.search(ended.stdout_tail)
             return Reading(size_bytes=int(found[1]) if found and "directory" not in found[2] else None)
@@ -158,6 +160,19 @@ class GfalMover(CommandMover):
             words = ended.stdout_tail.split()
             return Reading(checksum=Checksum(call.kind, words[-1].lower().rjust(8, "0")) if words else None)
         return Reading()
+
+
+def _by_http_status(call: Call, ended: CommandResult) -> dict[int, Meaning]:
+    """What the exit code means where the storage's own answer is in the last line, which knows it better.
+
+    A 403 to a PUT was seen to end as EEXIST.
+    """
+    found = _HTTP_STATUS.search(last_line(ended))
+    row = find("http", int(found[1]), storing=call.verb is Verb.STORE) if found else None
+    if row is None or ended.exit_code is None:
+        return {}
+    pause_s = SICK_STORAGE_PAUSE_S if row.remedy is Remedy.BENCH else None
+    return {ended.exit_code: Meaning(row.kind, row.means, pause_s, row.remedy, errno=ended.exit_code)}
 
 
 def _address(call: Call, surl: str) -> str:

@@ -51,7 +51,7 @@ def failure_of(
 ) -> TransferError:
     """The failure that a program's end means. The last line of what it said is the evidence."""
     how, meaning = _meaning(ended, meanings)
-    if meaning is _MIDDLEWARE:
+    if meaning.fault == _MIDDLEWARE.fault:
         how = f"{how}. {advice}"
     means = f" ({meaning.means})" if meaning.means else ""
     said = last_line(ended)
