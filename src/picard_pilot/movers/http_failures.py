@@ -117,13 +117,14 @@ def _credentials(status: int, address: HttpAddress, now: float) -> tuple[Remedy,
         return Remedy.NEXT, "the presigned address does not permit it"
     access = address.access
     if access.token is not None:
+        token = f"the token from {access.token_source}" if access.token_source else "the token"
         end = expires_at(access.token)
         if has_expired(access.token, now):
-            return Remedy.RENEW, f"the token expired at {_utc(end or now)}"
+            return Remedy.RENEW, f"{token} expired at {_utc(end or now)}"
         until = f", which is valid until {_utc(end)}" if end is not None else ""
         if status == 401:
-            return Remedy.RENEW, f"the token{until}, was not accepted"
-        return Remedy.NEXT, f"the token{until}, does not permit it"
+            return Remedy.RENEW, f"{token}{until}, was not accepted"
+        return Remedy.NEXT, f"{token}{until}, does not permit it"
     if access.certificate is not None:
         if status == 401:
             return Remedy.RENEW, f"the certificate {access.certificate} was not accepted"
