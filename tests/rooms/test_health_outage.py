@@ -4,7 +4,7 @@ import asyncio
 import random
 from pathlib import Path
 
-from picard_pilot.data.health import FAILURES_TO_OPEN, LOOK_AGAIN_S, OPEN
+from picard_pilot.data.health import FAILURES_TO_OPEN, LOOK_AGAIN, OPEN
 from picard_pilot.data.health_file import SharedHealth
 from picard_pilot.data.walk import Pace, walk
 from picard_pilot.model.files import Checksum, ChecksumKind
@@ -115,7 +115,7 @@ def test_a_hundred_pilots_and_a_storage_that_is_down_for_an_hour(tmp_path: Path)
 
     opened = storage.first_success_after
     assert opened is not None
-    assert opened - ends <= OPEN.longest_s + LOOK_AGAIN_S + NO_ANSWER_S + ANSWER_S
+    assert opened - ends <= OPEN.longest_s + OPEN.first_s * LOOK_AGAIN + NO_ANSWER_S + ANSWER_S
     before_opening = [at for at in storage.asked if ends <= at < opened]
     assert len(before_opening) <= 2
     back = [at for at in storage.asked if opened <= at <= opened + 20]

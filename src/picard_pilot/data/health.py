@@ -22,8 +22,9 @@ returned storage should be noticed. Little jitter: the shorter the period, the m
 PROBE_LEASE_S = 120.0
 """A probe that is silent for so long has died with its pilot, or moves bytes: one without a byte ends after 60 s."""
 
-LOOK_AGAIN_S = 15.0
-"""Over so many seconds those who wait spread their questions, to the knowledge at first and then to the storage."""
+LOOK_AGAIN = 0.5
+"""Over this part of the first pause, 15 s, those who wait spread their questions: to the knowledge, then to the
+storage."""
 
 BAD_COPY_LIFETIME_S = 86_400.0
 """A day later somebody has mended a copy that was reported, or nobody will."""
@@ -75,17 +76,20 @@ class Permit(NamedTuple):
     probe: str | None = None
 
 
-def admitted(known: Known, name: str, now: float, asker: str, dice: Dice) -> tuple[Known, Permit]:
+def admitted(
+    known: Known, name: str, now: float, asker: str, dice: Dice, pauses: Backoff = OPEN
+) -> tuple[Known, Permit]:
     """May a request go to this door? Where it is shut and the time is over, the first asker gets the one probe."""
     door = known.doors.get(name)
     if door is None or door.until is None:
         return known, Permit(name)
-    left_s = _believable(door.until - now, OPEN.longest_s)
+    spread_s = pauses.first_s * LOOK_AGAIN
+    left_s = _believable(door.until - now, pauses.longest_s)
     if left_s > 0:
-        return known, Permit(name, left_s + LOOK_AGAIN_S * dice.random())
+        return known, Permit(name, left_s + spread_s * dice.random())
     probed_s = _believable(door.probe_until - now, PROBE_LEASE_S)
     if door.probe is not None and probed_s > 0:
-        return known, Permit(name, min(probed_s, LOOK_AGAIN_S) * (1 - 0.75 * dice.random()))
+        return known, Permit(name, min(probed_s, spread_s) * (1 - 0.75 * dice.random()))
     taken = msgspec.structs.replace(door, probe=asker, probe_until=now + PROBE_LEASE_S, touched=now)
     return _with_door(known, name, taken), Permit(name, 0.0, asker)
 
@@ -95,7 +99,7 @@ def _believable(left_s: float, longest_s: float) -> float:
     return left_s if left_s <= longest_s else 0.0
 
 
-def after_failure(known: Known, permit: Permit, now: float, dice: Dice) -> Known:
+def after_failure(known: Known, permit: Permit, now: float, dice: Dice, pauses: Backoff = OPEN) -> Known:
     """A request found the storage sick. What was under way when the door was shut proves nothing new."""
     door = known.doors.get(permit.door, Door())
     if door.until is not None and (permit.probe is None or door.probe != permit.probe):
@@ -103,7 +107,7 @@ def after_failure(known: Known, permit: Permit, now: float, dice: Dice) -> Known
     failures, shut = door.failures + 1, door.shut
     if door.until is None and failures < FAILURES_TO_OPEN:
         return _with_door(known, permit.door, Door(failures=failures, touched=now))
-    until = now + OPEN.pause_s(shut + 1, dice)
+    until = now + pauses.pause_s(shut + 1, dice)
     return _with_door(known, permit.door, Door(failures=failures, shut=shut + 1, until=until, touched=now))
 
 
@@ -158,11 +162,12 @@ class Health:
 
     _numbers = itertools.count(1)
 
-    def __init__(self, clock: Clock, dice: Dice, *, asker: str = "pilot") -> None:
-        """`asker` is this pilot's name among those that share the knowledge."""
+    def __init__(self, clock: Clock, dice: Dice, *, asker: str = "pilot", pauses: Backoff = OPEN) -> None:
+        """`asker` is this pilot's name among those that share the knowledge; `pauses` how long a door stays shut."""
         self._clock = clock
         self._dice = dice
         self._asker = asker
+        self._pauses = pauses
         self._known = Known()
 
     def ask(self, door: str) -> Permit:
@@ -170,8 +175,8 @@ class Health:
         probe = f"{self._asker}.{next(self._numbers)}"
         now = self._clock.now_utc()
         return self._change(
-            lambda known: admitted(known, door, now, probe, self._dice),
-            Permit(door, 1 + self._dice.random()),
+            lambda known: admitted(known, door, now, probe, self._dice, self._pauses),
+            Permit(door, self._pauses.first_s * LOOK_AGAIN * (1 + self._dice.random()) / 20),
         )
 
     def worked(self, permit: Permit, surl: str | None = None) -> None:
@@ -182,7 +187,7 @@ class Health:
     def failed(self, permit: Permit) -> None:
         """The request found the storage sick."""
         now = self._clock.now_utc()
-        self._note(lambda known: after_failure(known, permit, now, self._dice))
+        self._note(lambda known: after_failure(known, permit, now, self._dice, self._pauses))
 
     def unused(self, permit: Permit) -> None:
         """The request was not made, or says nothing about the storage."""

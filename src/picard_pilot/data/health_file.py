@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from picard_pilot.data.health import Answer, Change, Health, Known, bad_reason, tidied
-from picard_pilot.system.backoff import Dice
+from picard_pilot.data.health import OPEN, Answer, Change, Health, Known, bad_reason, tidied
+from picard_pilot.system.backoff import Backoff, Dice
 from picard_pilot.system.clock import Clock
 from picard_pilot.system.files import open_regular, write_all
 
@@ -46,10 +46,10 @@ class SharedHealth(Health):
     little later, and a probe is asked for again.
     """
 
-    def __init__(self, directory: Path, clock: Clock, dice: Dice) -> None:
+    def __init__(self, directory: Path, clock: Clock, dice: Dice, *, pauses: Backoff = OPEN) -> None:
         """`directory` is made if it is missing. One that is not this user's alone is not used, with a line in the
         log."""
-        super().__init__(clock, dice, asker=os.urandom(6).hex())
+        super().__init__(clock, dice, asker=os.urandom(6).hex(), pauses=pauses)
         self._directory = directory
         self._file = str(directory / FILE)
         self._seen: Signature | None = None

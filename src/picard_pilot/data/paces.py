@@ -6,6 +6,9 @@ What a pace is stands in `data.walk`.
 import random
 from typing import NamedTuple
 
+import msgspec
+
+from picard_pilot.data.health import OPEN
 from picard_pilot.data.health_file import SharedHealth, node_directory
 from picard_pilot.data.policy import RetryLimits
 from picard_pilot.data.walk import Pace
@@ -22,7 +25,10 @@ class Paces(NamedTuple):
 
 def paces(settings: Settings, clock: Clock, dice: random.Random, ends_at: float | None) -> Paces:
     """To be made once per pilot. Nothing is begun after `ends_at` (monotonic seconds; None: no end is known)."""
-    health = SharedHealth(node_directory(settings.node_directory), clock, dice)
+    # Who wants short pauses between tries wants a sick storage asked again soon, too.
+    first_s = min(OPEN.first_s, settings.stagein_retry_pause_s, settings.stageout_retry_pause_s)
+    pauses = msgspec.structs.replace(OPEN, first_s=first_s)
+    health = SharedHealth(node_directory(settings.node_directory), clock, dice, pauses=pauses)
 
     def pace(longest_pause_s: float) -> Pace:
         limits = RetryLimits(longest_pause_s=longest_pause_s, patience_s=settings.staging_patience_s)
