@@ -63,6 +63,11 @@ class S3Storage:
         """Uploads under way."""
         return sorted(path.name for path in (self.directory / "incoming").iterdir())
 
+    def parts(self) -> list[str]:
+        """Uploads in parts that were begun, and neither committed nor given up."""
+        uploads = self.directory / "buckets" / BUCKET / "._S3rver_uploads"
+        return sorted(path.name for path in uploads.iterdir()) if uploads.exists() else []
+
 
 def missing() -> str | None:
     """Why no S3 server can run here; None where it can."""

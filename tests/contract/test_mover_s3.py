@@ -1,6 +1,7 @@
 """The S3 mover on a real S3 server that computes every signature: the public suite, and S3's own traps."""
 
 import errno
+import hashlib
 import itertools
 import socket
 import threading
@@ -25,8 +26,10 @@ from picard_pilot.model.transfer import (
     StoreRequest,
     TransferContext,
 )
-from picard_pilot.movers import s3
+from picard_pilot.movers import s3, s3_upload
+from picard_pilot.movers.open_file import OpenFile
 from picard_pilot.movers.s3 import S3Mover
+from picard_pilot.movers.s3_object import md5_of, tag_of
 from picard_pilot.system.http_trip import Answer
 from picard_pilot.testing.mover_kit import CONTENT, Storage, adler32, failed, ignore, md5, names
 from picard_pilot.testing.mover_suite import MoverSuite
@@ -258,7 +261,7 @@ class TestStoring:
         """Bytes that change on their way are refused by the server itself, and nothing appears."""
         source = tmp_path / "out.root"
         source.write_bytes(CONTENT)
-        honest = s3._Sending.read_into
+        honest = s3_upload._Part.read_into
 
         def damaged(self: Any, block: memoryview) -> int:
             count = honest(self, block)
@@ -266,7 +269,7 @@ class TestStoring:
                 block[0] ^= 1
             return count
 
-        monkeypatch.setattr(s3._Sending, "read_into", damaged)
+        monkeypatch.setattr(s3_upload._Part, "read_into", damaged)
         failure = failed(lambda: mover.store(storage.store("out.root", source), ignore))
         assert (failure.kind, failure.remedy, failure.code) == (
             FailureClass.CHECKSUM,
@@ -312,25 +315,74 @@ class TestStoring:
         source.write_bytes(CONTENT)
         plain = "0123456789abcdef0123456789abcdef"
         kms = {"x-amz-server-side-encryption": "aws:kms"}
-        assert s3._md5_of(answer_with(etag=f'"{plain}"')) == plain
-        assert s3._md5_of(answer_with(etag=f'"{plain}-2"')) is None
-        assert s3._md5_of(answer_with(etag=f'"{plain}"', **kms)) is None
+        assert tag_of(answer_with(etag=f'"{plain}"')) == plain
+        assert md5_of(answer_with(etag=f'"{plain}-2"')) is None
+        assert tag_of(answer_with(etag=f'"{plain}"', **kms)) is None
         storage.put("out.root", CONTENT)
-        monkeypatch.setattr(s3, "_md5_of", lambda answer: None)
+        monkeypatch.setattr(s3, "tag_of", lambda answer: None)
         assert mover.store(storage.store("out.root", source), ignore).how is How.ALREADY_THERE
         storage.put("out.root", CONTENT[:-1] + b"x")
         failure = failed(lambda: mover.store(storage.store("out.root", source), ignore))
         assert failure.errno == errno.EEXIST
 
-    def test_more_than_one_request_can_take(
-        self, storage: ObjectStorage, tmp_path: Path, mover: S3Mover
+    @pytest.mark.parametrize("kind", list(ChecksumKind))
+    def test_a_file_too_large_for_one_request_goes_in_parts(
+        self,
+        storage: ObjectStorage,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        mover: S3Mover,
+        kind: ChecksumKind,
     ) -> None:
-        """More than 5 GiB is refused before a byte is read."""
+        """It appears whole, and stored once more it is recognised; another one of its size is not overwritten."""
+        monkeypatch.setattr(s3_upload, "LARGEST_PUT_BYTES", 500_000)
+        monkeypatch.setattr(s3_upload, "PART_BYTES", 300_000)
         source = tmp_path / "out.root"
-        with source.open("wb") as sparse:
-            sparse.truncate(s3.LARGEST_PUT_BYTES + 1)
+        source.write_bytes(CONTENT)
+        request = msgspec.structs.replace(storage.store("out.root", source), measure=kind)
+        passed: list[int] = []
+        done = mover.store(request, passed.append)
+        right = md5(CONTENT) if kind is ChecksumKind.MD5 else adler32(CONTENT)
+        assert (done.how, done.checksum) == (How.COPY, right)
+        assert sum(passed) == len(CONTENT)
+        assert storage.read("out.root") == CONTENT
+        assert mover.store(request, ignore).how is How.ALREADY_THERE
+        storage.put("out.root", CONTENT[:-1] + b"x")
+        failure = failed(lambda: mover.store(request, ignore))
+        assert failure.errno == errno.EEXIST
+
+    def test_a_part_that_changes_on_its_way(
+        self, storage: ObjectStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mover: S3Mover
+    ) -> None:
+        """A server that does not compare the part tells its md5: nothing appears, and no part stays."""
+        monkeypatch.setattr(s3_upload, "LARGEST_PUT_BYTES", 500_000)
+        monkeypatch.setattr(s3_upload, "PART_BYTES", 300_000)
+        source = tmp_path / "out.root"
+        source.write_bytes(CONTENT)
+        honest = s3_upload._Part.read_into
+
+        def damaged(self: Any, block: memoryview) -> int:
+            count = honest(self, block)
+            if count and self._from:
+                block[0] ^= 1
+            return count
+
+        monkeypatch.setattr(s3_upload._Part, "read_into", damaged)
         failure = failed(lambda: mover.store(storage.store("out.root", source), ignore))
-        assert failure.kind is FailureClass.SPECIFICATION
+        assert (failure.kind, failure.remedy) == (FailureClass.CHECKSUM, Remedy.REPEAT)
+        assert storage.read("out.root") is None
+        assert storage.server.parts() == []
+
+    def test_the_tag_of_parts(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As S3 computes it: the md5 of the parts' md5s, and how many they are."""
+        monkeypatch.setattr(s3_upload, "LARGEST_PUT_BYTES", 1)
+        monkeypatch.setattr(s3_upload, "PART_BYTES", 3)
+        source = tmp_path / "out.root"
+        source.write_bytes(b"abcdef")
+        with OpenFile(source, "out.root", "s3://", Side.NODE) as opened:
+            tag = s3_upload.read_through(opened, ChecksumKind.ADLER32, ignore).tag
+        parts = b"".join(hashlib.md5(part).digest() for part in (b"abc", b"def"))
+        assert tag == f"{hashlib.md5(parts).hexdigest()}-2"
 
     def test_what_stat_knows_without_reading(
         self, storage: ObjectStorage, tmp_path: Path, mover: S3Mover

@@ -111,6 +111,17 @@ class TestS3:
         assert http.request("PUT", url, body=CONTENT, headers=headers).status == 412
         assert s3_storage.incoming() == []
 
+    def test_an_upload_in_parts_can_be_given_up(self, s3_storage: S3Storage) -> None:
+        """What was begun shows, and is gone afterwards."""
+        client = s3_storage.client()
+        try:
+            began = client.create_multipart_upload(Bucket=BUCKET, Key="parts")["UploadId"]
+            assert began in s3_storage.parts()
+            client.abort_multipart_upload(Bucket=BUCKET, Key="parts", UploadId=began)
+            assert began not in s3_storage.parts()
+        finally:
+            client.close()
+
 
 @pytest.mark.xdist_group("rucio")
 class TestRucio:

@@ -1,8 +1,9 @@
 // An S3 server on a free port of 127.0.0.1 for tests: s3rver, made as strict as S3 where it is lenient.
 //
 // s3rver checks signatures of version 2, access keys and expiry. Added here, since the tests depend on them: version 4
-// signatures are computed too, a PUT appears whole or not at all, Content-MD5 and If-None-Match are obeyed, and a name
-// may be as long as a file system's longest. Every request must be signed.
+// signatures are computed too, a PUT appears whole or not at all, Content-MD5 and If-None-Match are obeyed (for parts
+// Content-MD5 is not), an upload in parts can be given up, and a name may be as long as a file system's longest. Every
+// request must be signed.
 //
 // Environment: S3_DIRECTORY, S3_BUCKETS (comma-separated), S3_ACCESS_KEY, S3_SECRET_KEY. The first line of its output
 // is {"port": N}. It ends when its standard input does.
@@ -152,10 +153,18 @@ async function main() {
   server.on('error', () => {}); // told to the client; the tests look there
   server.middleware.unshift(async (context, next) => {
     checkVersion4(context.req);
-    if (context.method === 'PUT') {
+    if (context.method === 'PUT' || context.method === 'POST') {
       context.store = Object.create(server.store, {
         putObject: { value: object => putWhole(server.store, context.req, object) },
       });
+    }
+    const { uploadId } = context.query;
+    if (context.method === 'DELETE' && /^[0-9a-f]{32}$/.test(uploadId)) {
+      const bucket = path.basename(context.path.split('/')[1]);
+      const uploads = server.store.getResourcePath(bucket, undefined, 'uploads');
+      await fs.promises.rm(path.join(uploads, uploadId), { recursive: true, force: true });
+      context.status = 204;
+      return;
     }
     await next();
   });

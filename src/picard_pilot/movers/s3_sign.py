@@ -92,13 +92,20 @@ class Signer:
         self._clients: dict[str, Any] = {}
         self._making = threading.Lock()
 
-    def sign(self, operation: str, place: Place, surl: str, headers: Mapping[str, str] | None = None) -> str:
-        """The address for one request: `get_object`, `put_object`, `head_object` or `delete_object`.
+    def sign(
+        self,
+        operation: str,
+        place: Place,
+        surl: str,
+        headers: Mapping[str, str] | None = None,
+        **parameters: Any,
+    ) -> str:
+        """The address for one request: `get_object`, `put_object`, `upload_part` ..., in boto3's words.
 
         `headers` are those of the request on which the signature is to count. Raises TransferError.
         """
+        parameters |= _parameters(headers or {})
         try:
-            parameters = _parameters(headers or {})
             client = self._client(place.service)
             url: str = client.generate_presigned_url(
                 operation,
