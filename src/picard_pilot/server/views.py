@@ -135,7 +135,7 @@ class JobDetail(msgspec.Struct, frozen=True, kw_only=True):
     metadata: str | None
     debug_stdout: str | None
     pilot_log: str | None
-    transfer_notes: tuple[str, ...]
+    transfer_notes: tuple[str, ...] = ()
     """Where the job's files came from and went, as its pilots told it (`wire.transfer_notes`), oldest first."""
     event_id: int
 
