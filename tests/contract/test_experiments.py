@@ -17,7 +17,7 @@ from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.job import Job
 from picard_pilot.model.policy import CredentialNeeds, Refusal
 from picard_pilot.model.rule import Rule, Where
-from picard_pilot.model.site import Queue, Site
+from picard_pilot.model.site import LocalFiles, Queue, Site
 from picard_pilot.plugins.loader import PluginError, describe, find, list_plugins, load
 from picard_pilot.testing.experiment_suite import CANARY, EXITS, GOLDEN_JOBS, HOOKS, examine, failures
 
@@ -50,6 +50,7 @@ class Sloppy(Experiment):
     """An experiment that breaks every rule of the interface."""
 
     name = "sloppy"
+    local_patterns = (LocalFiles(names="DBRelease-(.*)", path="/cvmfs/{2}"),)
 
     def check(self, job: Job, site: Site) -> Refusal | None:
         """Refuses with an error of its own invention."""
@@ -92,6 +93,7 @@ def test_the_suite_finds_what_is_wrong() -> None:
     found = "\n".join(failures(Sloppy))
     for words in (
         "which interface it is for",
+        "files of the node have usable patterns (local_patterns): the path '/cvmfs/{2}' asks for {2}",
         "the interface's signature (outcome)",
         "a refusal names an error of the catalogue",
         "it changed the environment",

@@ -21,7 +21,8 @@ from picard_pilot.model.files import FileRole, FileSpec
 from picard_pilot.model.job import Job, Requirements
 from picard_pilot.model.policy import Refusal
 from picard_pilot.model.report import UsageSummary
-from picard_pilot.model.site import Queue, Site
+from picard_pilot.model.site import LocalFiles, Queue, Site
+from picard_pilot.model.templates import TemplateError, check_template
 
 HOOK_LIMIT_S = 30.0
 """Longer than any hook needs for the golden jobs; a plug-in that really sets up a release passes its own limit."""
@@ -113,6 +114,22 @@ def _declarations(plugin: type[Experiment]) -> Iterator[Finding]:
     )
     named = isinstance(plugin.name, str) and plugin.name != Experiment.name and plugin.name.isprintable()
     yield Finding("the class has a name of its own", "name", named, f"name is {plugin.name!r}")
+    wrong = _wrong_pattern(plugin.local_patterns)
+    yield Finding("files of the node have usable patterns", "local_patterns", wrong is None, wrong or "")
+
+
+def _wrong_pattern(patterns: object) -> str | None:
+    """What is wrong with an experiment's patterns of files that lie on the node; None if nothing."""
+    if not isinstance(patterns, tuple):
+        return f"it is {type(patterns).__name__}, not a tuple"
+    for pattern in patterns:
+        if not isinstance(pattern, LocalFiles):
+            return f"it holds {pattern!r}, which is no LocalFiles"
+        try:
+            check_template(pattern)
+        except TemplateError as error:
+            return str(error)
+    return None
 
 
 def _signatures(plugin: type[Experiment]) -> Iterator[Finding]:
