@@ -5,6 +5,7 @@ import json
 import msgspec
 
 from picard_pilot.model.files import Checksum, ChecksumKind, StoredFile
+from picard_pilot.model.progress import StageProgress
 from picard_pilot.model.report import JobStatus, Update, UsageSummary
 from picard_pilot.model.states import Phase
 from picard_pilot.wire import v1
@@ -74,3 +75,31 @@ def test_an_update_on_the_way_says_since_when_the_job_is_in_its_phase() -> None:
     assert (values["job_sub_status"], values["job_metrics"]) == ("stagein", "phaseSince=1800000000")
     final = update_values(msgspec.structs.replace(update, status=JobStatus.FINISHED))
     assert final["job_metrics"] is None
+
+
+def test_progress_travels_beside_the_other_pairs_and_not_with_the_end() -> None:
+    """While files move; it fits, and a report of the end has nothing left."""
+    moved = StageProgress(
+        files_done=3,
+        files_total=10,
+        bytes_done=10**12,
+        bytes_total=4 * 10**12,
+        rate_bytes_s=9.5e7,
+        left_s=31_578.9,
+    )
+    update = Update(
+        job_id=7,
+        attempt_nr=3,
+        status=JobStatus.STARTING,
+        phase=Phase.STAGEIN,
+        phase_since=1_800_000_000.0,
+        progress=moved,
+    )
+    values = prepare(v1.UPDATE_JOB, update_values(update))
+    assert values["job_metrics"] == (
+        "phaseSince=1800000000 stageFiles=3/10 stageBytes=1000000000000/4000000000000 "
+        "stageRate=95000000 stageLeft=31579"
+    )
+    assert values["job_sub_status"] == "stagein"
+    final = msgspec.structs.replace(update, status=JobStatus.FINISHED, phase=Phase.FINISHED)
+    assert "job_metrics" not in prepare(v1.UPDATE_JOB, update_values(final))

@@ -61,7 +61,7 @@ class Performer:
         self._parts = parts
         self._tellers = tellers
         self._payloads = Payloads(parts, self._hooks)
-        self._staging = Staging(parts, self._hooks, post, record, tellers.tell, ends_at)
+        self._staging = Staging(parts, self._hooks, post, record, tellers.tell_progress, ends_at)
         self._outbox = Outbox(parts.dispatcher, parts.clock, random.Random(parts.seed))
 
     async def perform(self, work: JobWork, generation: int, instruction: do.Instruction) -> ev.Event | None:

@@ -63,6 +63,11 @@ class Teller:
             self._said.clear()
             self._news.set()
 
+    def tell_progress(self) -> None:
+        """Queue the case with its progress, unless something is queued: phases are worth more than minutes."""
+        if not self._pending:
+            self.tell()
+
     async def hush(self) -> None:
         """Say what is queued, if the server listens, and nothing more; returns when no update is under way."""
         self._closing.set()
@@ -150,6 +155,11 @@ class Tellers:
         """Tell the job's present phase; never waits."""
         if work.job_id in self._tellers:
             self._tellers[work.job_id][1].tell()
+
+    def tell_progress(self, work: JobWork) -> None:
+        """Tell how far the job's present stage is, if nothing else waits to be told; never waits."""
+        if work.job_id in self._tellers:
+            self._tellers[work.job_id][1].tell_progress()
 
     async def said(self, work: JobWork) -> None:
         """Return when all that is queued about the job has been told."""
