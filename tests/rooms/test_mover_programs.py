@@ -119,16 +119,16 @@ def test_a_fetch_that_trickles_lives(tmp_path: Path) -> None:
         "lsm-get",
         "import sys, time\n"
         "with open(sys.argv[2], 'wb', 0) as out:\n"
-        "    for number in range(30):\n"
+        "    for number in range(45):\n"
         "        out.write(b'x')\n"
         "        time.sleep(0.1)\n",
     )
 
     async def work() -> None:
-        async with TransferWorker(limits=WorkerLimits(stall_s=1.5), log_path=tmp_path / "log") as worker:
+        async with TransferWorker(limits=WorkerLimits(stall_s=3.0), log_path=tmp_path / "log") as worker:
             done = await worker.transfer(fetch(tmp_path))
             assert isinstance(done, Transferred), done
-            assert done.size_bytes == 30
+            assert done.size_bytes == 45
 
     run(work())
 
