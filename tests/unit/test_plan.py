@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from picard_pilot.data.paths import NoPlan, address, rucio_path
-from picard_pilot.data.sources import sources
+from picard_pilot.data.sources import sources as list_sources
 from picard_pilot.data.verdicts import STAGEIN, STAGEOUT, stagein_fault, stageout_fault
 from picard_pilot.diagnosis.catalogue.codes import BY_NAME
 from picard_pilot.model.files import ChecksumKind, FileRole, FileSpec
@@ -36,6 +36,11 @@ def site(*endpoints: Endpoint, **activities: tuple[str, ...]) -> Site:
         queue=Queue(name="Q", panda_resource="Q", endpoints=activities, movers={"default": ("local",)}),
         endpoints={entry.name: entry for entry in endpoints},
     )
+
+
+def sources(wanted: FileSpec, where: Site) -> tuple[Source, ...]:
+    """The list alone."""
+    return list_sources(wanted, where).found
 
 
 def file(lfn: str = "f.root", scope: str | None = "mc23", at: str | None = None) -> FileSpec:

@@ -1,17 +1,24 @@
 """Where an input can come from: the whole list in its order, with a reason for each place."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from picard_pilot.data import paths
 from picard_pilot.data.paths import rucio_path
-from picard_pilot.data.sources import sources
+from picard_pilot.data.sources import sources as list_sources
 from picard_pilot.model.files import FileRole, FileSpec
 from picard_pilot.model.site import Endpoint, Federation, PathRule, Protocol, Queue, Site
 from picard_pilot.model.transfer import FileReplicas, Replica, Source, SourceKind
 
 PATH = rucio_path("mc23", "f.root")
+
+
+def sources(*told: Any, **more: Any) -> tuple[Source, ...]:
+    """The list alone."""
+    return list_sources(*told, **more).found
 
 
 def an_endpoint(name: str, *prefixes: str, **more: object) -> Endpoint:
@@ -73,15 +80,13 @@ FED = Federation(redirector="root://redirector//rucio", max_bytes=1000)
 
 
 def test_the_whole_list_in_its_order() -> None:
-    """Node, site, near replicas, far ones, the alternatives of the queue, the federation; each with its reason."""
+    """Site, near replicas, far ones, the alternatives of the queue, the federation; each with its reason."""
     found = sources(
         file(),
         site(read_alternative=("C",), federation=FED),
-        local_path="/cvmfs/f.root",
         replicas=catalogue(at("FAR", lan=False), at("NEAR", lan=True), at("A"), at("B"), at("C")),
     )
     assert shown(found) == [
-        "node node",
         "site A",
         "lan NEAR",
         "wan FAR",
@@ -223,6 +228,25 @@ def test_what_the_job_names_is_the_sites_own() -> None:
     """It comes before the queue's first."""
     assert shown(sources(file(at="C"), site())) == ["site C", "site A", "alternative B"]
     assert shown(sources(file(at="ELSEWHERE"), site())) == ["site A", "alternative B"]
+
+
+def test_why_a_place_is_not_in_the_list() -> None:
+    """For the one who wonders why a file was not fetched from there."""
+    off = an_endpoint("OFF", state="DISABLED")
+    replicas = catalogue(at("A"), at("OFF"), at("NEAR", lan=True), at("X"), at("Y"), at("Z"))
+    where = site(off, pr=("A", "GONE"), federation=FED, allow_lan=False)
+    left_out = list_sources(file(5000), where, replicas=replicas, max_alternative_replicas=1).left_out
+    assert left_out == (
+        "nothing is known about the endpoint GONE",
+        "OFF: it is DISABLED",
+        "NEAR: allow_lan of queue Q is off",
+        "Y, Z: no more than 1 alternative replicas are tried",
+        "federation: the file is of 5000 bytes, and 1000 bytes are left for the job",
+    )
+    tape = catalogue(at("T", tape=True))
+    assert list_sources(file(), site(federation=FED), replicas=tape).left_out == (
+        "federation: the file lies on tape only",
+    )
 
 
 @given(

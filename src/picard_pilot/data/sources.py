@@ -6,7 +6,6 @@ Pure decisions over values; walking the list is `data.walk`, reading directly or
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import quote
 
 from picard_pilot.data.paths import (
     Named,
@@ -38,28 +37,33 @@ def nothing_bad(surl: str) -> str | None:
     return None
 
 
+class SourceList(NamedTuple):
+    """The list of one input, and why some places that might have been in it are not."""
+
+    found: tuple[Source, ...]
+    left_out: tuple[str, ...]
+
+
 def sources(
     file: FileSpec,
     site: Site,
     *,
-    local_path: str | None = None,
     replicas: FileReplicas | None = None,
     bad: Callable[[str], str | None] = nothing_bad,
     max_alternative_replicas: int = MAX_ALTERNATIVE_REPLICAS,
     federation_bytes_left: int | None = None,
-) -> tuple[Source, ...]:
-    """Where to read an input, best first.
+) -> SourceList:
+    """Where to read an input that does not lie on the node, best first.
 
-    A copy on the node (`local_path`), the site's own storage, other replicas (near ones first, no more than
-    `max_alternative_replicas` endpoints), the queue's alternative endpoints, the federation; behind all these what
-    has to come from tape, and last the copies that `bad` knows a reason against (`Health.bad`).
+    The site's own storage, other replicas (near ones first, no more than `max_alternative_replicas` endpoints), the
+    queue's alternative endpoints, the federation; behind all these what has to come from tape, and last the copies
+    that `bad` knows a reason against (`Health.bad`).
 
     `replicas` is what the catalogue says, None where none was asked. `federation_bytes_left` is what the job may
     still fetch from the federation; None leaves it to the queue's limit. Raises NoPlan where nothing can be named.
     """
     listing = _Listing(file, site, replicas)
     places = (
-        *_on_the_node(local_path),
         *listing.own(),
         *listing.others(bad, max_alternative_replicas),
         *listing.alternatives(),
@@ -70,7 +74,7 @@ def sources(
         once.setdefault(place.surl, place)
     if not once:
         raise listing.why_nothing()
-    return _worst_last(once.values(), bad)
+    return SourceList(_worst_last(once.values(), bad), tuple(listing.left_out()))
 
 
 def _worst_last(places: Iterable[Source], bad: Callable[[str], str | None]) -> tuple[Source, ...]:
@@ -92,25 +96,14 @@ def _with_reason(place: Source, reason: str) -> Source:
     )
 
 
-def _on_the_node(path: str | None) -> tuple[Source, ...]:
-    """A file that lies on the node anyway, on CVMFS for instance; verified like any other."""
-    if path is None:
-        return ()
-    surl = f"file://{quote(path)}"
-    return (
-        Source(
-            surl=surl,
-            endpoint=_endpoint_of(surl, "node", PathRule.FLAT),
-            kind=SourceKind.NODE,
-            reason="already on the node",
-        ),
-    )
-
-
-def _endpoint_of(surl: str, name: str, paths: PathRule, kind: str | None = None) -> Endpoint:
+def _endpoint_of(replica: Replica) -> Endpoint:
     """An endpoint of which no more is known than the address of one file."""
-    prefix = surl.rpartition("/")[0] + "/"
-    return Endpoint(name=name, protocols=(Protocol(prefix=prefix),), paths=paths, kind=kind)
+    return Endpoint(
+        name=replica.rse,
+        protocols=(Protocol(prefix=replica.surl.rpartition("/")[0] + "/"),),
+        paths=PathRule.CATALOGUE,
+        kind=TAPE if replica.tape else None,
+    )
 
 
 class _Foreign(NamedTuple):
@@ -186,6 +179,7 @@ class _Listing:
             self._own = [named, *(entry for entry in self._own if entry.name != file.endpoint)]
             self._alternative = [entry for entry in self._alternative if entry.name != file.endpoint]
         self._obstacles: list[NoPlan] = []
+        self._left_out: list[str] = []
         self._known_on_disk = False
         self._known_on_tape = False
 
@@ -217,7 +211,10 @@ class _Listing:
                 found.replica.priority or 0,
             ),
         )
-        taken = tuple(dict.fromkeys(found.endpoint.name for found in foreign))[: max(0, at_most)]
+        names = tuple(dict.fromkeys(found.endpoint.name for found in foreign))
+        taken, rest = names[: max(0, at_most)], names[max(0, at_most) :]
+        if rest:
+            self._left_out.append(f"{', '.join(rest)}: no more than {at_most} alternative replicas are tried")
         return [self._other(found, taken) for found in foreign if found.endpoint.name in taken]
 
     def _other(self, found: _Foreign, taken: tuple[str, ...]) -> Source:
@@ -239,23 +236,30 @@ class _Listing:
                 continue
             endpoint = self._reading.site.endpoints.get(replica.rse)
             if endpoint is not None and not endpoint.active:
+                self._left_out.append(f"{replica.rse}: it is {endpoint.state}")
                 continue
             permitted = self._reading.queue.allow_lan if replica.lan else self._reading.queue.allow_wan
             if permitted is False:
+                area = "allow_lan" if replica.lan else "allow_wan"
+                self._left_out.append(f"{replica.rse}: {area} of queue {self._reading.queue.name} is off")
                 continue
             if endpoint is None or (replica.tape and not on_tape(endpoint)):
-                kind = TAPE if replica.tape else None
-                endpoint = _endpoint_of(replica.surl, replica.rse, PathRule.CATALOGUE, kind)
+                endpoint = _endpoint_of(replica)
             yield _Foreign(replica, endpoint)
 
     def federation(self, bytes_left: int | None) -> list[Source]:
         """The queue's redirector; never for what lies on tape only, nor beyond the job's volume."""
         queue = self._reading.queue
         federation = queue.federation
-        if federation is None or self._on_tape_only():
+        if federation is None:
+            return []
+        if self._on_tape_only():
+            self._left_out.append(f"{FEDERATION}: the file lies on tape only")
             return []
         left = federation.max_bytes if bytes_left is None else bytes_left
         if left is not None and (self._size_bytes is None or self._size_bytes > left):
+            size = "of unknown size" if self._size_bytes is None else f"of {self._size_bytes} bytes"
+            self._left_out.append(f"{FEDERATION}: the file is {size}, and {left} bytes are left for the job")
             return []
         endpoint = Endpoint(
             name=FEDERATION,
@@ -285,6 +289,10 @@ class _Listing:
     def _tape_here(self, name: str) -> bool:
         endpoint = self._reading.site.endpoints.get(name)
         return endpoint is not None and on_tape(endpoint)
+
+    def left_out(self) -> list[str]:
+        """Why some places are not in the list; to be asked last."""
+        return [*(obstacle.says for obstacle in self._obstacles), *dict.fromkeys(self._left_out)]
 
     def why_nothing(self) -> NoPlan:
         """The first obstacle, or that there is not even a name."""

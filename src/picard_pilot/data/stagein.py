@@ -18,7 +18,7 @@ from picard_pilot.data.lookup import Lookup, completed
 from picard_pilot.data.node_files import NodeFiles
 from picard_pilot.data.paths import NoPlan
 from picard_pilot.data.room import NoRoom, Room, Wanted
-from picard_pilot.data.sources import MAX_ALTERNATIVE_REPLICAS, sources
+from picard_pilot.data.sources import MAX_ALTERNATIVE_REPLICAS, SourceList, sources
 from picard_pilot.data.verdicts import stagein_fault
 from picard_pilot.data.walk import Attempt, Pace, many, walk
 from picard_pilot.data.worker import TransferWorker
@@ -212,7 +212,7 @@ class _Run:
         if file.size_bytes is None or self._node_files.copies_of(file.lfn).places:
             return None
         try:
-            places = self._places(file)
+            places = self._places(file).found
         except NoPlan:
             return None  # its own fault, which comes with its own words
         queue = self._site.queue
@@ -223,7 +223,7 @@ class _Run:
         direct = any(may_be_direct(file, place, self._job, queue, self._policy) for place in places)
         return Wanted(file.lfn, file.size_bytes, direct)
 
-    def _places(self, file: FileSpec) -> tuple[Source, ...]:
+    def _places(self, file: FileSpec) -> SourceList:
         return sources(
             file,
             self._site,
@@ -251,8 +251,8 @@ class _Run:
         except NoPlan as none:
             self._fail(none.fault, none.says, tuple(attempt.says() for attempt in attempts))
             return
-        if not await self._walked(file, places, attempts):
-            self._nobody_had_it(file, attempts)
+        if not await self._walked(file, places.found, attempts):
+            self._nobody_had_it(file, attempts, places.left_out)
 
     async def _walked(self, file: FileSpec, places: Sequence[Source], before: list[Attempt]) -> bool:
         """Whether one of the places gave the file; the attempts are added to `before`."""
@@ -275,7 +275,7 @@ class _Run:
         await self._on_staged(event)
         return True
 
-    def _nobody_had_it(self, file: FileSpec, attempts: Sequence[Attempt]) -> None:
+    def _nobody_had_it(self, file: FileSpec, attempts: Sequence[Attempt], left_out: Sequence[str]) -> None:
         failures = [
             (attempt.entry, attempt.outcome)
             for attempt in attempts
@@ -287,7 +287,7 @@ class _Run:
         self._fail(
             stagein_fault(elsewhere or [failure for _, failure in failures], kind),
             f"input {file.lfn} cannot be had" + many(attempts),
-            tuple(attempt.says() for attempt in attempts),
+            (*(attempt.says() for attempt in attempts), *(f"not tried: {place}" for place in left_out)),
         )
 
     def _fail(self, name: str, says: str, evidence: tuple[str, ...] = ()) -> None:

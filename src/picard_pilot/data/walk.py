@@ -7,7 +7,6 @@ itself is `data.worker`.
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -92,8 +91,8 @@ def many(attempts: Sequence[Attempt]) -> str:
 
 def door_of(entry: Source | Destination) -> str:
     """What is sick when it is sick: the endpoint by one of its protocols and hosts."""
-    parts = urlsplit(entry.surl)
-    return f"{entry.endpoint.name} {parts.scheme}://{parts.netloc}"
+    scheme, _, rest = entry.surl.partition("://")
+    return f"{entry.endpoint.name} {scheme}://{rest.partition('/')[0]}"
 
 
 async def walk(
