@@ -15,7 +15,7 @@ from picard_pilot.data.node_files import KnownPatterns, NodeFiles
 from picard_pilot.data.paces import paces
 from picard_pilot.data.policy import RetryLimits
 from picard_pilot.data.stagein import stage_in
-from picard_pilot.data.stageout import Listeners, StageOutResult, stage_out
+from picard_pilot.data.stageout import Listeners, StageOutEvent, StageOutResult, stage_out
 from picard_pilot.data.walk import Pace
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.experiments.hooks import HookFailed
@@ -114,9 +114,10 @@ class Staging:
     async def stage_out(self, work: JobWork, generation: int) -> ev.Event:
         """Store the outputs that are not stored yet; where nobody takes them now, they may wait."""
 
-        async def happened(event: ev.OutputStored | ev.OutputDiverted | ev.OutputPlaceCleared) -> None:
-            # By `post` alone a storage could be asked before the journal knows.
-            (self._record if isinstance(event, ev.OutputDiverted) else self._post)(work, generation, event)
+        async def happened(event: StageOutEvent) -> None:
+            # By `post` alone a storage or a catalogue could be asked before the journal knows.
+            first = isinstance(event, (ev.OutputDiverted, ev.OutputRegistering))
+            (self._record if first else self._post)(work, generation, event)
 
         directory = Path(work.bundle.directory)
         async with self._moving(work, _sizes(directory, work.case.job.outputs), work.case.stored) as moving:
@@ -127,6 +128,7 @@ class Staging:
                 directory=directory,
                 done=work.case.stored,
                 touched=work.case.touched,
+                settled=work.case.settled,
                 worker=self._parts.worker,
                 listeners=Listeners(
                     on_event=happened, on_attempt=moving.attempted, on_progress=moving.passed
@@ -192,7 +194,7 @@ class Staging:
             )
         kept: list[ev.OutputStored] = []
 
-        async def happened(event: ev.OutputStored | ev.OutputDiverted | ev.OutputPlaceCleared) -> None:
+        async def happened(event: StageOutEvent) -> None:
             # A log is a copy for people: where else it might be need not outlive this pilot.
             if isinstance(event, ev.OutputStored):
                 kept.append(event)
