@@ -36,6 +36,7 @@ def test_the_page_for_a_first_job_can_be_followed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     storage = tmp_path / "picard" / "storage"
     assert (storage / "sorted.txt").read_text() == "1\n2\n3\n"
+    assert (storage / "words.txt").read_text().strip() == "3"
     assert (storage / "late.txt").read_text()
     assert "no calibration for run 7" in done.stdout
     assert "pilot 1305: the payload ended with exit code 7" in done.stdout
