@@ -208,19 +208,23 @@ class XrootdMover(SiteMover):
         self, request: StoreRequest, stored: Address, source: OpenFile, found: Checksum, progress: Progress
     ) -> None:
         """Compare size and checksum as the server has them with what was read on the node."""
-        facts = self._look(stored, request.lfn)
-        there = None
-        if facts is not None and facts.size == source.passed_bytes:
-            there = self._checksum(stored, request.lfn, found.kind, facts.size, progress)
-            if there is None and facts.size <= READ_BACK_BYTES:
+        looking = start(
+            _server(stored).stat, stored.asked_for()
+        )  # beside the checksum: it costs a round trip
+        there = self._checksum(stored, request.lfn, found.kind, source.passed_bytes, progress)
+        status = looking.wait()
+        if status is None or not status.ok:
+            raise failure(status, stored, doing=f"looking at {request.lfn}", storing=True)
+        size_bytes = looking.response.size
+        if size_bytes == source.passed_bytes:
+            if there is None and size_bytes <= READ_BACK_BYTES:
                 there = _read_back(stored, request.lfn, found.kind, progress)
             if there in (None, found):
                 return
-        seen = "no file" if facts is None else f"{facts.size} bytes"
         raise TransferError(
             TransferFailure(
                 kind=FailureClass.CHECKSUM,
-                says=f"what {stored.host} stored of {request.lfn} is not what was sent: {seen}"
+                says=f"what {stored.host} stored of {request.lfn} is not what was sent: {size_bytes} bytes"
                 + (f" with {there.kind} {there.value}" if there else "")
                 + f" there, {source.passed_bytes} bytes with {found.kind} {found.value} here",
                 remedy=Remedy.REPEAT,
