@@ -199,7 +199,7 @@ class TestLookingUp:
             url = f"http://127.0.0.1:{free.getsockname()[1]}"  # bound, so nobody else gets it, and not listening
             failure = here.look_up("any", config=here.catalogue.client_config("gone.cfg", url=url))
         assert (failure.kind, failure.remedy) == (FailureClass.CONTACT, Remedy.BENCH)
-        assert failure.retry_after_s
+        assert failure.retry_after_s is not None
 
     def test_a_server_that_does_not_answer(self, here: Desk) -> None:
         """`timeout`, long before the pilot kills the worker for its silence."""
@@ -313,7 +313,7 @@ class TestRegistering:
             request = here.output()
             (failure,) = here.store(request, config=here.catalogue.client_config("gone.cfg", url=url))
         assert (failure.kind, failure.remedy) == (FailureClass.REGISTER, Remedy.BENCH)
-        assert failure.retry_after_s
+        assert failure.retry_after_s is not None
         assert Path(request.surl.removeprefix("file://")).read_bytes() == CONTENT
 
     def test_nothing_that_is_secret_is_printed(self, here: Desk) -> None:

@@ -1,6 +1,6 @@
 """From S3's error codes, and the troubles of its connections, to classified failures.
 
-Plain statuses are in the common table (`codes`); S3's own words say more and win.
+Plain statuses are in the common table (`codes`), broken connections in that of http; S3's own words say more and win.
 """
 
 import re
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from picard_pilot.model.transfer import FailureClass, Remedy, Side, TransferError, TransferFailure
 from picard_pilot.movers.codes import find
-from picard_pilot.movers.troubles import SICK_STORAGE_PAUSE_S
+from picard_pilot.movers.http_failures import PAUSES_S, TROUBLES
 from picard_pilot.system.http_trip import Answer, TransferTrouble
 
 
@@ -53,20 +53,6 @@ S3_CODES: dict[str, Meaning] = {
 EXPIRED = "has expired"
 """In the message of an AccessDenied: the signature's time is over, which happens where clocks differ."""
 
-BY_TROUBLE: dict[str, Meaning] = {
-    "resolve": Meaning(FailureClass.RESOLVE, Remedy.BENCH),
-    "refused": Meaning(FailureClass.CONTACT, Remedy.BENCH),
-    "unreachable": Meaning(FailureClass.CONTACT, Remedy.BENCH),
-    "proxy": Meaning(FailureClass.CONTACT, Remedy.BENCH),
-    "tls": Meaning(FailureClass.AUTH, Remedy.NEXT),
-    "timeout": Meaning(FailureClass.TIMEOUT, Remedy.BENCH),
-    "credential": Meaning(FailureClass.AUTH, Remedy.RENEW, Side.NODE),
-    "request": Meaning(FailureClass.SPECIFICATION, Remedy.MISTAKE),
-    "redirect": Meaning(FailureClass.SPECIFICATION, Remedy.MISTAKE),
-    "changed": Meaning(FailureClass.TRANSFER, Remedy.REPEAT),
-}
-"""What is not listed (a connection that was cut, first of all) is `transfer`, and the endpoint is given a rest."""
-
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
 
 
@@ -104,16 +90,16 @@ def refusal(answer: Answer, *, doing: str, surl: str, storing: bool) -> Transfer
 
 def broken(trouble: TransferTrouble, *, doing: str, surl: str) -> TransferError:
     """The failure where no usable answer came."""
-    meaning = BY_TROUBLE.get(trouble.trouble, Meaning(FailureClass.TRANSFER, Remedy.BENCH))
+    kind, remedy, means = TROUBLES.get(trouble.trouble, TROUBLES["protocol"])
     return TransferError(
         TransferFailure(
-            kind=meaning.kind,
-            says=f"{doing}: {trouble.evidence}",
-            side=meaning.side,
-            remedy=meaning.remedy,
+            kind=kind,
+            says=f"{doing}: {means} ({trouble.evidence})",
+            side=Side.NODE if trouble.trouble == "credential" else Side.STORAGE,
+            remedy=remedy,
             code=f"http {trouble.trouble}",
             surl=surl,
-            retry_after_s=SICK_STORAGE_PAUSE_S if meaning.remedy is Remedy.BENCH else None,
+            retry_after_s=PAUSES_S.get(remedy),
         )
     )
 
@@ -123,6 +109,4 @@ def _pause_s(answer: Answer, meaning: Meaning) -> float | None:
     said = answer.headers.get("retry-after", "")
     if said.isascii() and said.isdigit():
         return float(said)
-    if meaning.remedy is Remedy.BENCH:
-        return SICK_STORAGE_PAUSE_S
-    return 0.0 if meaning.remedy in (Remedy.REPEAT, Remedy.RENEW) else None
+    return PAUSES_S.get(meaning.remedy)
