@@ -7,8 +7,9 @@ import pytest
 from staging_kit import SCOPE, Ground, an_input, with_worker
 
 from picard_pilot.data import stagein
+from picard_pilot.data.health import FAILURES_TO_OPEN
 from picard_pilot.data.node_files import KnownPatterns, NodeFiles
-from picard_pilot.data.walk import Attempt
+from picard_pilot.data.walk import Attempt, Pace
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.model.events import InputStaged
 from picard_pilot.model.files import Checksum, ChecksumKind, FileSpec
@@ -219,6 +220,41 @@ def test_a_database_release_that_lies_on_the_node(tmp_path: Path, there: bytes |
         assert "says the pattern" in result.decisions[0]
         assert (ground.directory / lfn).read_bytes() == LARGE
         assert (ground.directory / lfn).is_symlink() is (endpoint == "node")
+
+    with_worker(test)
+
+
+def test_a_file_system_of_the_node_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
+    """Known as sick, it is passed over at once: the storage can go on."""
+
+    async def test(worker: TransferWorker) -> None:
+        ground = Ground(tmp_path)
+        ground.replica("A", "in", LARGE)
+        there = tmp_path / "in"
+        there.write_bytes(LARGE)
+        pace = Pace()
+        for _ in range(FAILURES_TO_OPEN):
+            pace.known.failed(pace.known.ask("node file://"))
+        known = NodeFiles({"in": str(there)})
+        result = await ground.stage_in(worker, an_input("in", LARGE), node_files=known, pace=pace)
+        assert ground.staged[0].endpoint == "A"
+        assert "in from node" in result.decisions[0]
+
+    with_worker(test)
+
+
+def test_a_copy_of_the_node_where_links_are_not_wanted(tmp_path: Path) -> None:
+    """It is copied, and takes room like any other."""
+
+    async def test(worker: TransferWorker) -> None:
+        ground = Ground(tmp_path)
+        there = tmp_path / "in"
+        there.write_bytes(LARGE)
+        known = NodeFiles({"in": str(there)})
+        policy = InputPolicy(allow_link=False)
+        await ground.stage_in(worker, an_input("in", LARGE), node_files=known, policy=policy)
+        assert ground.staged[0].endpoint == "node"
+        assert not (ground.directory / "in").is_symlink()
 
     with_worker(test)
 

@@ -89,7 +89,7 @@ class Bringer:
     async def _bring(self, file: FileSpec, source: Source) -> Outcome:
         if source.kind is SourceKind.NODE:
             self._why[file.lfn] = ""
-            return await self._fetch(file, source)
+            return await self._copy(file, source, or_direct=False)
         choice = choose(file, source, self._job, self._queue, self._room.left_for(file.lfn), self._policy)
         self._why[file.lfn] = choice.reason
         if not choice.direct:

@@ -17,6 +17,7 @@ from picard_pilot.data.crew import for_each
 from picard_pilot.data.lookup import Lookup, completed
 from picard_pilot.data.node_files import NodeFiles
 from picard_pilot.data.paths import NoPlan
+from picard_pilot.data.policy import RetryLimits
 from picard_pilot.data.room import NoRoom, Room, Wanted
 from picard_pilot.data.sources import MAX_ALTERNATIVE_REPLICAS, SourceList, sources
 from picard_pilot.data.verdicts import stagein_fault
@@ -41,6 +42,10 @@ LEFTOVER_PATTERN = ".*.part"
 """Names under which a mover writes a file before it is complete."""
 
 BYTES_PER_MB = 1 << 20
+
+ON_NODE = RetryLimits(longest_pause_s=0.0, patience_s=5.0, tries=1)
+"""A copy on the node saves time or is no use: it is never waited for, nor tried while its file system is known to
+hang."""
 
 NOWHERE = Endpoint(name="nowhere")
 
@@ -241,7 +246,8 @@ class _Run:
         copies = self._node_files.copies_of(file.lfn)
         self.decisions += [f"{file.lfn}: {says}" for says in copies.refused]
         attempts: list[Attempt] = []
-        if copies.places and await self._walked(file, copies.places, attempts):
+        quick = msgspec.structs.replace(self._pace, limits=ON_NODE)
+        if copies.places and await self._walked(file, copies.places, quick, attempts):
             return
         await self._lookup.ask()
         file, differences = completed(file, self._lookup.of(file))
@@ -251,16 +257,18 @@ class _Run:
         except NoPlan as none:
             self._fail(none.fault, none.says, tuple(attempt.says() for attempt in attempts))
             return
-        if not await self._walked(file, places.found, attempts):
+        if not await self._walked(file, places.found, self._pace, attempts):
             self._nobody_had_it(file, attempts, places.left_out)
 
-    async def _walked(self, file: FileSpec, places: Sequence[Source], before: list[Attempt]) -> bool:
+    async def _walked(
+        self, file: FileSpec, places: Sequence[Source], pace: Pace, before: list[Attempt]
+    ) -> bool:
         """Whether one of the places gave the file; the attempts are added to `before`."""
         heard = self._on_attempt
         attempts = await walk(
             places,
             lambda source: self._bringer.bring(file, source),
-            self._pace,
+            pace,
             on_attempt=None if heard is None else lambda attempt: heard(file, attempt),
         )
         before += attempts
