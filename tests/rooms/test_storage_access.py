@@ -17,6 +17,8 @@ from picard_pilot.pilot.access import StorageCredentials
 from picard_pilot.settings.environment import storage_environment
 from picard_pilot.settings.read import settings_for
 from picard_pilot.system.redact import Redactor
+from picard_pilot.system.x509 import ends_at
+from picard_pilot.testing.certificates import Authority
 
 NOBODY = 4_000_000
 """A user id under which nothing lies in /tmp."""
@@ -127,6 +129,33 @@ def test_a_token_that_ends_is_said_in_time_and_once(tmp_path: Path, caplog: pyte
     assert old not in caplog.text
 
 
+def test_a_proxy_that_ends_is_said_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its end is read from the file; one that is renewed is silent again, one that is none is said and shown."""
+    authority = Authority(tmp_path)
+    proxy = authority.issue("pilot")
+    environment = {"X509_USER_PROXY": str(tmp_path / "proxy")}
+    _file(tmp_path / "proxy", Path(proxy).read_text())
+    access = _Credentials(environment)
+    access.now = ends_at(tmp_path / "proxy") - 3600
+    with caplog.at_level(logging.WARNING):
+        access()
+        assert caplog.messages == []
+        access.now += 3400
+        access()
+        access()
+        assert caplog.messages == [f"the certificate or proxy for storages in {tmp_path}/proxy ends in 200 s"]
+        access.now += 300
+        access()
+        access()
+        assert caplog.messages[1:] == [
+            f"the certificate or proxy for storages in {tmp_path}/proxy has expired"
+        ]
+        _file(tmp_path / "proxy", "no certificate at all")
+        assert access().certificate == environment["X509_USER_PROXY"]
+        access()
+        assert len(caplog.messages) == 3 and "holds no certificate" in caplog.messages[2]
+
+
 def test_what_cannot_be_used_is_passed_over_and_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -147,8 +176,8 @@ def test_what_cannot_be_used_is_passed_over_and_said_once(
         environment["X509_USER_CERT"],
         environment["X509_USER_KEY"],
     )
-    assert len(caplog.messages) == 2
-    assert "empty" in caplog.messages[0] and "gone" in caplog.messages[1]
+    empty, gone, strange = caplog.messages
+    assert "empty" in empty and "gone" in gone and "cert holds no certificate" in strange
 
 
 def test_a_token_file_that_others_can_read_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

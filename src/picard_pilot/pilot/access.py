@@ -12,11 +12,12 @@ from pathlib import Path
 from picard_pilot.model.transfer import StorageAccess
 from picard_pilot.system.bearer import Token, TokenUnusable, expires_at
 from picard_pilot.system.grid_places import authorities, certificate_places, file_warnings, token_places
+from picard_pilot.system.x509 import NotACertificate, ends_at
 
 log = logging.getLogger("picard.access")
 
 ENDS_SOON_S = 600.0
-"""A token that ends within ten minutes is worth a line: the next large file may outlive it."""
+"""A credential that ends within ten minutes is worth a line: the next large file may outlive it."""
 
 
 class StorageCredentials:
@@ -44,6 +45,8 @@ class StorageCredentials:
         self._tokens: dict[str, Token] = {}
         self._known: tuple[str, float | None] | None = None
         """The present token and when it ends."""
+        self._certificate_seen: tuple[str, int, int, int] | None = None
+        self._certificate_ends_at: float | None = None
         self._warned: set[str] = set()
 
     def __call__(self) -> StorageAccess:
@@ -87,17 +90,34 @@ class StorageCredentials:
             self._known = value, expires_at(value)
             for line in file_warnings(token.path, self._euid) if token.path is not None else ():
                 self._warn(line)
-        end = self._known[1]
-        if end is None or end - self._now_utc() > ENDS_SOON_S:
+        if self._known[1] is not None:
+            self._say_end(f"the token for storages from {token.source}", self._known[1])
+
+    def _watch_certificate(self, path: str) -> None:
+        """The same for a proxy; its file is read again only when it has changed."""
+        try:
+            facts = Path(path).stat()
+            stamp = path, facts.st_ino, facts.st_size, facts.st_mtime_ns
+            if stamp != self._certificate_seen:
+                self._certificate_seen, self._certificate_ends_at = stamp, None
+                self._certificate_ends_at = ends_at(Path(path))
+        except (OSError, NotACertificate) as error:
+            self._warn(f"the certificate for storages: {error}")
             return
+        if self._certificate_ends_at is not None:
+            self._say_end(f"the certificate or proxy for storages in {path}", self._certificate_ends_at)
+
+    def _say_end(self, what: str, end: float) -> None:
+        """Once before the end and once after it, for each token and proxy."""
         left_s = end - self._now_utc()
-        when = f"ends in {left_s:.0f} s" if left_s > 0 else "has expired"
-        # Once before the end and once after it, for each token.
-        self._warn(f"the token for storages from {token.source} {when}", f"{end} {left_s > 0}")
+        if left_s <= ENDS_SOON_S:
+            when = f"ends in {left_s:.0f} s" if left_s > 0 else "has expired"
+            self._warn(f"{what} {when}", f"{what} {end} {left_s > 0}")
 
     def _certificate(self) -> tuple[str | None, str | None]:
         for place in certificate_places(self._environment, self._euid):
             if _is_readable_file(place.certificate):
+                self._watch_certificate(place.certificate)
                 return place.certificate, place.key
             self._warn(f"{place.source}: there is no file that can be read; storages are not shown it")
         return None, None
