@@ -94,6 +94,27 @@ def test_a_large_input_read_directly_and_a_small_one_copied(grid: Grid) -> None:
     assert "opened in" in log
 
 
+def test_a_job_that_asks_for_direct_access(grid: Grid) -> None:
+    """`transferType=direct` counts for small inputs too; the reason says who asked."""
+    permit(grid)
+    checksum = grid.put("small.root", b"small")
+    job_id = grid.submit(
+        shlex.quote(sys.executable),
+        "-c \"import os, sys; assert not os.path.lexists('small.root'); "
+        "assert sys.argv[1].startswith('file:///')\" {turl:small.root}",
+        inFiles="small.root",
+        fsize="5",
+        checksum=checksum,
+        scopeIn="t",
+        GUID="G-2",
+        ddmEndPointIn="DISK",
+        transferType="direct",
+    )
+    assert grid.pilot("--jobs", "1", "--no-cleanup").wait(60) == 0, grid.output()[-3000:]
+    assert grid.wait_status(job_id, "finished", "failed") == "finished", grid.errors(job_id)
+    assert "transferType=direct" in str(staged(grid, job_id)["small.root"]["reason"])
+
+
 def test_a_job_that_asks_for_copies_of_what_cannot_be_copied(grid: Grid) -> None:
     """Its own word counts; the queue's limit then refuses it before a byte is moved, saying why."""
     permit(grid)

@@ -7,6 +7,7 @@ Pure. Which places there are is `data.sources`; opening and copying, and falling
 import re
 from typing import NamedTuple
 
+from picard_pilot.data.paths import on_tape
 from picard_pilot.model.files import FileSpec
 from picard_pilot.model.job import InputAccess, Job
 from picard_pilot.model.policy import InputPolicy
@@ -117,7 +118,7 @@ def _not_permitted(source: Source, queue: Queue) -> str | None:
 
 def is_tape(endpoint: Endpoint) -> bool:
     """Whether an endpoint's kind, or the end of its name, says tape."""
-    return "TAPE" in (endpoint.kind or "").upper() or endpoint.name.upper().endswith("TAPE")
+    return on_tape(endpoint) or endpoint.name.upper().endswith("TAPE")
 
 
 def _wish(job: Job) -> tuple[InputAccess, str] | None:

@@ -11,7 +11,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
 
     `directory` is the payload's working directory (`PanDA_Pilot-<jobid>`); `private` is `picard/` inside it,
     the pilot's own records, which no hook may write. `turls` are the addresses, by LFN, of inputs that the payload
-    reads where they are; known once the inputs are ready.
+    reads where they are; the hooks `environment` and `command` get them.
     """
 
     directory: str
