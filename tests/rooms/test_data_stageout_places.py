@@ -11,6 +11,7 @@ from staging_kit import SCOPE, Ground, an_output, ground, with_worker
 from picard_pilot.data.outputs import output_guid
 from picard_pilot.data.passing import can_pass
 from picard_pilot.data.policy import STAGEOUT
+from picard_pilot.data.strays import strays_of
 from picard_pilot.data.walk import Pace
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.model.events import OutputDiverted, OutputPlaceCleared, OutputRegistering, OutputStored
@@ -218,6 +219,22 @@ def test_another_door_of_the_same_endpoint_is_no_other_copy(two: Ground) -> None
     run(two, {}, touched={"out": (there,)})
     assert two.at("A", "out").read_bytes() == CONTENT
     assert [type(event) for event in two.events] == [OutputStored]
+
+
+@pytest.mark.parametrize(
+    ("left", "counts", "strays"),
+    [
+        ("root://door:1094//data/f", "https://door:8443/data/f", 0),
+        ("root://DOOR:1094//data//f", "root://door//data/f", 0),
+        ("file:///data/f", "file:///data/f", 0),
+        ("root://door//data/f", "root://other//data/f", 1),
+        ("root://door//data/f", "root://door//data2/f", 1),
+    ],
+)
+def test_two_names_of_one_storage_are_one_copy(left: str, counts: str, strays: int) -> None:
+    """Two endpoints may share a storage: what stands at the same path of the same host is the file itself."""
+    stored = StoredFile(lfn="f", guid="G", size_bytes=1, checksum=adler32(CONTENT), surl=counts, endpoint="B")
+    assert len(strays_of(stored, (FilePlace(left, "A"),))) == strays
 
 
 def test_another_file_of_that_name_never_leads_elsewhere(two: Ground) -> None:

@@ -172,6 +172,23 @@ def test_everything_is_down_and_a_later_pilot_finishes_the_job(grid: Grid, logs:
     assert not grid.job_dir(job_id).exists()
 
 
+def test_kill_9_of_a_pilot_that_holds(grid: Grid) -> None:
+    """It had no time to say so to the server: the journal is enough for the next one."""
+    storages = Storages(grid, alternative=False)
+    job_id, counter = submit(grid)
+    storages.trouble("contact and logs", storages.first)
+    mortal = ("tests/crash/mortal_pilot.py", "after", "7")
+    assert run(grid, "--jobs", "1", program=mortal) == -9, grid.output()
+    assert grid.events(job_id)[-1] == "OutputsHeld"
+    assert run(grid) == 0, grid.output()
+    assert grid.wait_status(job_id, "holding", "failed", "finished") == "holding"
+    assert grid.events(job_id)[-1] in ("OutputsHeld", "LogFailed")
+    storages.well()
+    assert run(grid) == 0, grid.output()
+    assert grid.wait_status(job_id, "finished", "failed") == "finished", grid.errors(job_id)
+    assert counter.read_text() == "x"
+
+
 def test_a_log_that_nobody_takes_does_not_cost_the_job(grid: Grid) -> None:
     """The outputs are stored, the log waits; without it the server would call the job failed."""
     storages = Storages(grid, alternative=False)

@@ -3,7 +3,9 @@
 Which place counts is in the journal; here the others are looked at, and what is surely that file is removed.
 """
 
+import posixpath
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.model.files import FilePlace, StoredFile
@@ -11,11 +13,19 @@ from picard_pilot.model.transfer import RemoveRequest, StatRequest, TransferCont
 
 
 def strays_of(stored: StoredFile, touched: tuple[FilePlace, ...]) -> tuple[FilePlace, ...]:
-    """The places that may hold a copy beside the one that counts. Another door of the same endpoint shows the same
-    file, and is none."""
+    """The places that may hold a copy beside the one that counts. Another door of the same endpoint, or of the same
+    host, shows the same file, and is none."""
     return tuple(
-        place for place in touched if place.endpoint != stored.endpoint and place.surl != stored.surl
+        place
+        for place in touched
+        if place.endpoint != stored.endpoint and _where(place.surl) != _where(stored.surl)
     )
+
+
+def _where(surl: str) -> tuple[str, str]:
+    """Host and path of an address, without what differs from door to door."""
+    parts = urlsplit(surl)
+    return (parts.hostname or "", posixpath.normpath("/" + parts.path.lstrip("/")))
 
 
 def all_strays(

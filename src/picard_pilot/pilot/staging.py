@@ -147,6 +147,8 @@ class Staging:
         if not result.can_wait or not self._parts.settings.hold_outputs:
             return None
         case, now = work.case, self._parts.clock.now_utc()
+        if case.failed:
+            return None  # the server would not register them
         since = now if case.held_since is None else case.held_since
         until = holding.held_until(case.job, since)
         if now >= until:
