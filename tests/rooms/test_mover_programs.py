@@ -5,10 +5,10 @@ import json
 import os
 import signal
 import stat
-import sys
 from pathlib import Path
 
 import pytest
+from program_kit import script
 from worker_kit import bad, run
 
 from picard_pilot.data.worker import TransferWorker, WorkerLimits
@@ -44,15 +44,6 @@ while not os.path.exists(ticks):
     time.sleep(0.01)
 time.sleep(1000)
 """
-
-
-def script(folder: Path, name: str, text: str) -> Path:
-    """An executable Python script."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
-    path.write_text(f"#!{sys.executable}\n{text}")
-    path.chmod(0o755)
-    return path
 
 
 def lsm(folder: Path) -> SiteMover:

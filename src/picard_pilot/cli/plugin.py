@@ -1,14 +1,18 @@
 """`ppilot plugin`: which experiments and movers there are, what they override, and whether they keep the rules.
 
-Finding and loading them is `plugins.loader`; the rules are `testing.experiment_suite`.
+Finding and loading them is `plugins.loader`; the rules are `testing.experiment_suite` and `testing.mover_check`.
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
 from picard_pilot.cli.exits import CommandTrouble, Exit
 from picard_pilot.cli.frame import Call, Verb
 from picard_pilot.cli.screen import Column
 from picard_pilot.plugins.loader import FAMILIES, PluginError, describe, find, list_plugins, load
+
+if TYPE_CHECKING:
+    from picard_pilot.testing.experiment_suite import Finding
 
 _KINDS = tuple(FAMILIES)
 
@@ -62,22 +66,20 @@ def _show(call: Call) -> int:
 
 def _configure_check(parser: argparse.ArgumentParser) -> None:
     _configure_one(parser)
-    parser.add_argument("--limit", type=float, metavar="SECONDS", help="time limit of one hook [default 30]")
+    parser.add_argument(
+        "--limit",
+        type=float,
+        metavar="SECONDS",
+        help="time limit of one hook [default 30], or transfer [120]",
+    )
+    parser.add_argument(
+        "--storage", metavar="ADDRESS", help="for a mover: a folder of its storage that can be spared"
+    )
     parser.add_argument("--all", action="store_true", help="also list the checks that hold")
 
 
 def _check(call: Call) -> int:
-    kind = _kind_of(call)
-    if kind != "experiment":
-        raise CommandTrouble(
-            Exit.USAGE,
-            f"{call.args.name} is a mover, and this suite is for experiments",
-            "a mover is proved by transferring files",
-            "`ppilot plugin show` says which of its hooks are its own",
-        )
-    from picard_pilot.testing.experiment_suite import HOOK_LIMIT_S, examine
-
-    findings = examine(load(kind, call.args.name), call.args.limit or HOOK_LIMIT_S)
+    findings = _findings(call)
     bad = [finding for finding in findings if not finding.holds]
     shown = findings if call.args.all or call.screen.json else bad
     if shown or call.screen.json:
@@ -91,6 +93,26 @@ def _check(call: Call) -> int:
         call.screen.rows("ppilot.plugin-check/1", rows, columns)
     call.screen.say(f"{call.args.name}: {len(findings) - len(bad)} of {len(findings)} checks hold")
     return Exit.PROBLEMS_FOUND if bad else Exit.DONE
+
+
+def _findings(call: Call) -> tuple["Finding", ...]:
+    """Every check of the plug-in's kind. Raises CommandTrouble where a mover has no storage to be tried on."""
+    kind = _kind_of(call)
+    if kind == "experiment":
+        from picard_pilot.testing.experiment_suite import HOOK_LIMIT_S, examine
+
+        return examine(load(kind, call.args.name), call.args.limit or HOOK_LIMIT_S)
+    if not call.args.storage:
+        raise CommandTrouble(
+            Exit.USAGE,
+            f"{call.args.name} is a mover, and there is no storage to try it on",
+            "a mover is proved by transferring files",
+            "Name a folder of its storage that can be spared: `--storage ADDRESS`",
+        )
+    from picard_pilot.testing import mover_check
+
+    limit_s = call.args.limit or mover_check.TRANSFER_LIMIT_S
+    return mover_check.examine(call.args.name, call.args.storage, limit_s)
 
 
 def _kind_of(call: Call) -> str:
@@ -124,8 +146,12 @@ VERBS = {
         see_also="ppilot plugin check",
     ),
     "check": Verb(
-        help="run the conformance suite on an experiment",
-        examples=("ppilot plugin check generic", "ppilot plugin check my_package.physics:MyExperiment --all"),
+        help="run the conformance suite on an experiment, or a mover on a folder of its storage",
+        examples=(
+            "ppilot plugin check generic",
+            "ppilot plugin check my_package.physics:MyExperiment --all",
+            "ppilot plugin check external:/site/mover --storage mounted://scratch",
+        ),
         configure=_configure_check,
         act=_check,
         takes="NAME",

@@ -20,9 +20,9 @@ from picard_pilot.system.shim.tree import read_small
 LOOK_S = 0.2
 """Between two looks at a running program: what another process does gives no event; a look costs 0.1 ms."""
 
-SIGN_BYTES = 64 << 10
-"""So much read or written by a program is a sign of life. Less may be a hanging program's `still waiting`; a minute
-allows for 1 kB/s."""
+SIGN_BYTES = 1 << 20
+"""So much read or written by a program is a sign of life. Less may be a hanging one that looks again and again whether
+it may go on; within the minute that the pilot waits this is 17 kB/s, far below the slowest transfer that it allows."""
 
 OUTPUT_LIMIT_BYTES = 64 << 20
 """Per stream: ten hours of a progress bar on standard error. A program that writes more is ended."""

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from picard_pilot.model.files import Checksum, ChecksumKind
 from picard_pilot.model.site import Endpoint
@@ -83,6 +82,8 @@ def ignore(count: int) -> None:
 
 def failed(act: Callable[[], object]) -> TransferFailure:
     """The classified failure of a call that must not succeed."""
+    import pytest  # here, so that `ppilot plugin check` needs no pytest
+
     with pytest.raises(TransferError) as raised:
         act()
     return raised.value.failure

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_mover_programs import script
+from program_kit import script
 from worker_kit import bad, good, run
 
 from picard_pilot.data.worker import TransferWorker, WorkerLimits
