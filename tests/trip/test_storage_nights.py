@@ -1,6 +1,7 @@
 """Whole jobs whose storages have a bad night: the alternative takes their outputs, or these wait for a later pilot."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,42 @@ def test_everything_is_down_and_a_later_pilot_finishes_the_job(grid: Grid, logs:
     assert counter.read_text() == "x"
     assert "pilot" not in grid.errors(job_id)
     assert not grid.job_dir(job_id).exists()
+
+
+def test_a_pilot_runs_the_next_job_while_it_waits_for_a_storage(grid: Grid) -> None:
+    """During a long break the cores are free; when the storage is back, the first job ends while the second runs."""
+    storages = Storages(grid, alternative=False)
+    first, counter = submit(grid)
+    storages.trouble("contact and logs", storages.first)
+    second = grid.submit_python("import os, time\nwhile not os.path.exists('go'): time.sleep(0.02)\n")
+    pilot = grid.pilot(PYTHONPATH=HERE, program=("tests/trip/restless_pilot.py",))
+    grid.wait_event(second, "PayloadStarted")
+    grid.wait_status(first, "holding")
+    assert "OutputsHeld" in grid.events(first)
+    storages.well()
+    assert grid.wait_status(first, "finished", "failed") == "finished", grid.errors(first)
+    assert grid.status(second) == "running"
+    (grid.job_dir(second) / "go").touch()
+    assert pilot.wait(60) == 0, grid.output()
+    assert grid.wait_status(second, "finished", "failed") == "finished"
+    assert counter.read_text() == "x"
+
+
+def test_a_pilot_that_waits_for_a_storage_leaves_when_told(grid: Grid) -> None:
+    """A signal ends the wait at once; the outputs stay for the next pilot."""
+    storages = Storages(grid, alternative=False)
+    job_id, _ = submit(grid)
+    storages.trouble("contact and logs", storages.first)
+    pilot = grid.pilot("--jobs", "1", PYTHONPATH=HERE, program=("tests/trip/restless_pilot.py",))
+    grid.wait_event(job_id, "BreakOver")
+    grid.wait_status(job_id, "holding")
+    assert pilot.poll() is None
+    pilot.send_signal(signal.SIGTERM)
+    assert pilot.wait(60) == 143, grid.output()
+    assert (grid.job_dir(job_id) / f"out.{job_id}.txt").exists()
+    storages.well()
+    assert run(grid) == 0, grid.output()
+    assert grid.wait_status(job_id, "finished", "failed") == "finished", grid.errors(job_id)
 
 
 def test_kill_9_of_a_pilot_that_holds(grid: Grid) -> None:
