@@ -174,9 +174,14 @@ class Bringer:
             )
         )
 
+    def explained(self, file: FileSpec, source: Source) -> Source:
+        """The source that was tried last for this file, its reason completed: copied or read directly, and why."""
+        why = self._why.get(file.lfn)
+        return msgspec.structs.replace(source, reason=f"{source.reason}; {why}") if why else source
+
     def event(self, file: FileSpec, source: Source, done: Transferred | Opened) -> InputStaged:
-        """What the journal is told of an input that `bring` brought."""
-        reason = "; ".join(part for part in (source.reason, self._why.get(file.lfn, "")) if part)
+        """What the journal is told of an input that `bring` brought; the source is `explained`."""
+        reason = source.reason
         if isinstance(done, Opened):
             return InputStaged(
                 lfn=file.lfn,

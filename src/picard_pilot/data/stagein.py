@@ -264,13 +264,17 @@ class _Run:
         self, file: FileSpec, places: Sequence[Source], pace: Pace, before: list[Attempt]
     ) -> bool:
         """Whether one of the places gave the file; the attempts are added to `before`."""
-        heard = self._on_attempt
-        attempts = await walk(
-            places,
-            lambda source: self._bringer.bring(file, source),
-            pace,
-            on_attempt=None if heard is None else lambda attempt: heard(file, attempt),
-        )
+        explained: dict[int, Attempt] = {}
+
+        def hear(attempt: Attempt) -> None:
+            assert isinstance(attempt.entry, Source)
+            attempt = attempt._replace(entry=self._bringer.explained(file, attempt.entry))
+            explained[attempt.number] = attempt
+            if self._on_attempt is not None:
+                self._on_attempt(file, attempt)
+
+        walked = await walk(places, lambda source: self._bringer.bring(file, source), pace, on_attempt=hear)
+        attempts = [explained.get(attempt.number, attempt) for attempt in walked]
         before += attempts
         self.decisions += self._bringer.decisions
         self._bringer.decisions.clear()
