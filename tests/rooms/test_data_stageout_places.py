@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from moody_worker import Moody, a_job, failure, run, two
 from staging_kit import SCOPE, Ground, an_output, ground, with_worker
 
 from picard_pilot.data.outputs import output_guid
@@ -14,117 +15,19 @@ from picard_pilot.data.policy import STAGEOUT
 from picard_pilot.data.strays import strays_of
 from picard_pilot.data.walk import Pace
 from picard_pilot.data.worker import TransferWorker
-from picard_pilot.model.events import OutputDiverted, OutputPlaceCleared, OutputRegistering, OutputStored
+from picard_pilot.model.events import OutputDiverted, OutputPlaceCleared, OutputStored
 from picard_pilot.model.files import FilePlace, StoredFile
 from picard_pilot.model.job import Job
 from picard_pilot.model.policy import AltStageOut
 from picard_pilot.model.transfer import (
-    AnyResult,
     FailureClass,
-    FileFacts,
-    Registered,
-    RegisterRequest,
     Remedy,
-    Removed,
-    RemoveRequest,
-    Replicas,
-    ReplicasRequest,
     Side,
-    StatRequest,
-    StoreRequest,
-    TransferFailure,
-    Transferred,
 )
 from picard_pilot.testing.clock import VirtualClock
 from picard_pilot.testing.mover_kit import CONTENT, adler32
 
-__all__ = ["ground"]  # the fixture
-
-
-class Moody:
-    """A worker that fails as it is told, by endpoint, and else does what the real one does."""
-
-    def __init__(self, worker: TransferWorker, failures: dict[str, list[TransferFailure]]) -> None:
-        self._worker = worker
-        self._failures = failures
-        self.late: set[str] = set()
-        """Endpoints that take the file before they fail."""
-        self.blind: set[str] = set()
-        """Endpoints that cannot be looked at."""
-        self.asked: list[str] = []
-        self.catalogue: list[TransferFailure] | None = None
-        """Failures of a catalogue, one per question; None: there is none."""
-        self.registered: list[str] = []
-
-    async def transfer(self, request: StoreRequest, on_progress: Any = None) -> AnyResult:
-        assert request.context.endpoint is not None
-        name = request.context.endpoint.name
-        self.asked.append(name)
-        waiting = self._failures.get(name, [])
-        if not waiting:
-            return await self._worker.transfer(request, on_progress)
-        if name in self.late:
-            assert isinstance(await self._worker.transfer(request), Transferred)
-        return waiting.pop(0)
-
-    async def replicas(self, request: ReplicasRequest) -> Replicas:
-        assert request.dids == ()
-        return Replicas(files=(), catalogue="" if self.catalogue is None else "told")
-
-    async def register(self, request: RegisterRequest) -> Registered | TransferFailure:
-        assert self.catalogue is not None and not request.stored.register
-        if self.catalogue:
-            return self.catalogue.pop(0)
-        self.registered.append(request.surl)
-        return Registered(catalogue="told")
-
-    async def stat(self, request: StatRequest) -> FileFacts | TransferFailure:
-        assert request.context.endpoint is not None
-        if request.context.endpoint.name in self.blind:
-            return failure(FailureClass.CONTACT)
-        return await self._worker.stat(request)
-
-    async def remove(self, request: RemoveRequest) -> Removed | TransferFailure:
-        return await self._worker.remove(request)
-
-
-def failure(kind: FailureClass, **more: Any) -> TransferFailure:
-    return TransferFailure(kind=kind, says=f"a failure of kind {kind}", **more)
-
-
-def a_job(mode: AltStageOut | None = AltStageOut.ON, attempt_nr: int = 1) -> Job:
-    return Job(job_id=1, attempt_nr=attempt_nr, outputs=(an_output("out"),), alt_stage_out=mode)
-
-
-@pytest.fixture
-def two(ground: Ground) -> Ground:
-    """Storage A is meant, B is the alternative; the output is written."""
-    queue = msgspec.structs.replace(ground.site.queue, endpoints={"pw": ("A",), "write_alternative": ("B",)})
-    ground.site = msgspec.structs.replace(ground.site, queue=queue)
-    (ground.directory / "out").write_bytes(CONTENT)
-    return ground
-
-
-def run(
-    ground: Ground,
-    failures: dict[str, list[TransferFailure]],
-    *,
-    late: str = "",
-    blind: str = "",
-    catalogue: list[TransferFailure] | None = None,
-    **more: Any,
-) -> tuple[Any, Moody]:
-    """The result of storing the output with these failures in store."""
-    found: list[Any] = []
-
-    async def test(worker: TransferWorker) -> None:
-        moody = Moody(worker, failures)
-        moody.late, moody.blind, moody.catalogue = set(late), set(blind), catalogue
-        found.append(await ground.stage_out(moody, an_output("out"), **{"job": a_job(), **more}))  # type: ignore[arg-type]
-        found.append(moody)
-
-    with_worker(test)
-    return found[0], found[1]
+__all__ = ["ground", "two"]  # the fixtures
 
 
 def test_the_alternative_takes_what_the_first_refuses(two: Ground) -> None:
@@ -359,65 +262,6 @@ def test_progress_and_attempts_are_told(two: Ground, tmp_path: Path) -> None:
     with_worker(test)
     assert heard == [("out", "A"), ("out", "B")]
     assert SCOPE in str(two.at("A", "out")).replace("/", ".")
-
-
-@pytest.fixture
-def catalogued(two: Ground) -> Ground:
-    """The same two storages, at a queue that names a catalogue."""
-    queue = msgspec.structs.replace(two.site.queue, movers={"default": ("local",)})
-    two.site = msgspec.structs.replace(two.site, queue=queue)
-    return two
-
-
-def test_only_the_copy_that_counts_is_registered(catalogued: Ground) -> None:
-    """The first took it late, the alternative counts: the catalogue hears of one, after the journal."""
-    result, moody = run(catalogued, {"A": [failure(FailureClass.TIMEOUT)]}, late="A", catalogue=[])
-    assert result.faults == ()
-    b = FilePlace(f"file://{catalogued.at('B', 'out')}", "B")
-    assert moody.registered == [b.surl]
-    kinds = [type(event) for event in catalogued.events]
-    assert kinds == [OutputDiverted, OutputRegistering, OutputStored, OutputPlaceCleared]
-    assert catalogued.events[1] == OutputRegistering(lfn="out", at=b)
-    assert not catalogued.at("A", "out").exists()
-
-
-def test_a_catalogue_that_does_not_answer_sends_nothing_elsewhere(catalogued: Ground) -> None:
-    """It may have heard: the file stays where it is, is asked for again, and waits for the catalogue if need be."""
-    silent = failure(FailureClass.TIMEOUT)
-    pace = Pace(clock=Hurried())
-    result, moody = run(catalogued, {}, catalogue=[silent] * 9, pace=pace)
-    assert (moody.asked, moody.registered) == (["A"], [])
-    assert (len(result.faults), result.can_wait) == (1, True)
-    assert len(moody.catalogue or []) == 9 - 3
-    result, moody = run(catalogued, {}, catalogue=[silent], pace=pace)
-    assert (result.faults, len(moody.registered)) == ((), 1)
-
-
-def test_a_file_that_the_catalogue_may_know_stays_there(catalogued: Ground) -> None:
-    """A later pilot finds its storage down: it does not go to the alternative, where it would count twice."""
-    settled = {"out": FilePlace(f"file://{catalogued.at('A', 'out')}", "A")}
-    down = [failure(FailureClass.CONTACT)] * 5
-    result, moody = run(catalogued, {"A": down}, catalogue=[], settled=settled)
-    assert set(moody.asked) == {"A"}
-    assert result.can_wait
-    settled = {"out": FilePlace("file:///gone/out", "GONE")}
-    result, moody = run(catalogued, {}, catalogue=[], settled=settled)
-    assert ([fault.code for fault in result.faults], moody.asked) == ([1133], [])
-
-
-def test_another_file_in_the_catalogue_is_not_worth_waiting_for(catalogued: Ground) -> None:
-    """It stays another file."""
-    other = failure(FailureClass.REGISTER, remedy=Remedy.STOP)
-    result, moody = run(catalogued, {}, catalogue=[other] * 5)
-    assert (len(result.faults), result.can_wait) == (1, False)
-    assert len(moody.catalogue or []) == 4
-
-
-class Hurried(VirtualClock):
-    """Nobody waits."""
-
-    async def sleep(self, seconds: float, /) -> None:
-        """Go on."""
 
 
 def test_what_an_earlier_pilot_stored_and_could_not_say(two: Ground) -> None:
