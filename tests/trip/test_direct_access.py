@@ -1,5 +1,6 @@
 """A whole job that reads a large input where it is and has a small one copied."""
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -92,6 +93,9 @@ def test_a_large_input_read_directly_and_a_small_one_copied(grid: Grid) -> None:
     log = (grid.job_dir(job_id) / "pilotlog.txt").read_text()
     assert "large.root from DISK (the job names DISK; read directly: 3000000000 bytes are more than" in log
     assert "opened in" in log
+    page = json.dumps(grid.job(job_id))
+    assert "large.root | DISK | direct" in page
+    assert "read directly: 3000000000 bytes are more than" in page
 
 
 def test_a_job_that_asks_for_direct_access(grid: Grid) -> None:
