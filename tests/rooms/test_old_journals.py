@@ -14,6 +14,7 @@ EXPECTED = {
     "v1-finished": (State.FINISHED, 0, 0, ["out0.root", "log.tgz"]),
     "v1-failed": (State.FAILED, 1144, 143, ["log.tgz"]),
     "v1-holding": (State.HOLDING, 0, 0, []),
+    "v1-storage-night": (State.FINISHED, 0, 0, ["out0.root", "log.tgz"]),
 }
 
 
