@@ -38,6 +38,7 @@ class Mover(Protocol):
     schemes: tuple[str, ...]
     is_catalogue: bool
 
+    def missing(self) -> str | None: ...
     def fetch(self, request: FetchRequest, progress: Callable[[int], None]) -> Transferred: ...
     def store(self, request: StoreRequest, progress: Callable[[int], None]) -> Transferred: ...
     def register(self, request: StoreRequest, stored: Transferred) -> None: ...
@@ -63,12 +64,26 @@ class Movers:
         """
         scheme = surl.partition("://")[0].lower()
         with self._making:
-            for name in (*preferred, *self._speakers.get(scheme, ())):
+            for name in preferred:
                 if self._is_known(name):
                     mover = self._named(name)
                     if scheme in mover.schemes or ANY_SCHEME in mover.schemes:
                         return mover
-        raise _cannot(f"no mover of this pilot speaks {scheme}:// ({surl})", "NOSTORAGEPROTOCOL")
+            speakers = self._speakers.get(scheme, ())
+            if not speakers:
+                raise _cannot(f"no mover of this pilot speaks {scheme}:// ({surl})", "NOSTORAGEPROTOCOL")
+            return self._first_usable(speakers)
+
+    def _first_usable(self, speakers: tuple[str, ...]) -> Mover:
+        """The first that loads, or stands in for one that does not; else what is wrong with the first."""
+        for place, name in enumerate(speakers):
+            try:
+                mover = self._named(name)
+            except TransferError:
+                continue
+            if place == 0 or mover.missing() is None:
+                return mover
+        return self._named(speakers[0])
 
     def catalogue(self, preferred: tuple[str, ...]) -> Mover | None:
         """The first preferred mover that is a catalogue; None where the queue names none.

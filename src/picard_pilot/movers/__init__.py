@@ -44,14 +44,15 @@ SPEAKERS: dict[str, tuple[str, ...]] = {
     "srm": ("gfal",),
     "gsiftp": ("gfal",),
     "sftp": ("gfal",),
-    "http": ("http",),
-    "https": ("http",),
-    "dav": ("http",),
-    "davs": ("http",),
-    "root": ("xrootd",),
-    "roots": ("xrootd",),
+    "http": ("http", "gfal"),
+    "https": ("http", "gfal"),
+    "dav": ("http", "gfal"),
+    "davs": ("http", "gfal"),
+    "root": ("xrootd", "gfal"),
+    "roots": ("xrootd", "gfal"),
     "xroot": ("xrootd",),
     "xroots": ("xrootd",),
     "s3": ("s3",),
 }
-"""Scheme of an address: the movers that speak it, best first. Movers the queue prefers come before these."""
+"""Scheme of an address: the movers that speak it, best first; one that this node cannot have is passed over. Movers the
+queue prefers come before these."""

@@ -68,6 +68,11 @@ class SiteMover(abc.ABC):
         """Remove the file; that it was not there is no failure."""
         raise self._cannot("remove", request.surl)
 
+    def missing(self) -> str | None:
+        """What this node lacks for it, in a few words; None where nothing is known to. Asked before it stands in for a
+        mover that does not load; costs no more than a look for a program."""
+        return None
+
     is_catalogue: ClassVar[bool] = False
     """Whether it knows replicas and registers files (`replicas`, `register`), whichever mover moves the bytes."""
 

@@ -111,6 +111,10 @@ class GfalMover(CommandMover):
     )
     meanings: ClassVar[Mapping[int, Meaning]] = MEANINGS
 
+    def missing(self) -> str | None:
+        """The tools may not be installed."""
+        return None if shutil.which(PROGRAMS[Verb.FETCH]) is not None else "gfal2 tools"
+
     def argv(self, call: Call) -> Sequence[str] | None:
         """One of the gfal programs."""
         surl = _address(call, call.surl)
