@@ -159,6 +159,7 @@ def _xrdcp(source: Path | str, target: Path | str, **variables: str) -> float:
     subprocess.run(
         ["xrdcp", "--force", "--silent", *check, str(source), str(target)],
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         check=True,
         env={**environment(), **variables},
     )

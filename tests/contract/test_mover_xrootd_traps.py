@@ -12,13 +12,14 @@ import msgspec
 import pytest
 from xrootd_kit import fetch_request, large, mover, store_request
 
-from federation import Federation, Site
+from federation import Federation, Site, Storage
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.model.files import ChecksumKind
 from picard_pilot.model.transfer import (
     FailureClass,
     FetchRequest,
     How,
+    Remedy,
     RemoveRequest,
     StatRequest,
     StorageAccess,
@@ -26,10 +27,11 @@ from picard_pilot.model.transfer import (
     TransferFailure,
     Transferred,
 )
-from picard_pilot.testing.mover_kit import adler32, failed, ignore, names
+from picard_pilot.testing.mover_kit import adler32, failed, ignore, names, until
+from picard_pilot.testing.paused_mover import PAUSED, VARIABLE
 from secure_door import SecureDoor
 from xrootd_alone import server_alone
-from xrootd_server import why_not
+from xrootd_server import wait_until, why_not
 
 pytestmark = pytest.mark.xdist_group("xrootd")
 
@@ -115,6 +117,26 @@ def test_many_stores_at_a_server_with_few_places_for_checksums(tmp_path: Path) -
             longest_s = max(threads.map(store, range(40)))
         assert len(storage.names()) == 40
     assert longest_s < WAIT_STEP_S
+
+
+@needs_xrootd
+def test_what_a_killed_worker_had_begun_does_not_stay(tmp_path: Path) -> None:
+    """A file that nobody closes is removed by the server, after the time for which it waits for a client to return."""
+    (tmp_path / "out").write_bytes(large(8 << 20))
+    with server_alone("ofs.persist manual hold 1s") as (root, storage):
+        asyncio.run(_store_and_be_killed(store_request(root, "out", tmp_path / "out"), storage, tmp_path))
+        wait_until(lambda: storage.names() == [], "the server to remove what was never closed")
+
+
+async def _store_and_be_killed(request: StoreRequest, storage: Storage, folder: Path) -> None:
+    """Let a worker hang in mid-file, and end it."""
+    environment = {**os.environ, VARIABLE: "xrootd"}
+    async with TransferWorker(log_path=folder / "worker.log", environment=environment) as worker:
+        transfer = asyncio.create_task(worker.transfer(msgspec.structs.replace(request, movers=(PAUSED,))))
+        await until(lambda: bool(storage.names()))
+        transfer.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await transfer
 
 
 @needs_xrootd
@@ -204,15 +226,15 @@ class TestTokens:
                     assert secret not in repr(done)
                 if isinstance(done, TransferFailure):
                     assert "authz" not in done.says + (done.surl or "")
-                    return done.kind
+                    return done.kind, done.remedy
                 return done
 
             fetch = fetch_request(root, "tok/in", folder, b"secret")
             store = store_request(root, name, folder / "out")
             assert isinstance(await ask(fetch, reads), Transferred)
-            assert await ask(fetch, expired) is FailureClass.AUTH
-            assert await ask(fetch, None) is FailureClass.AUTH
-            assert await ask(store, reads) is FailureClass.AUTH
+            assert await ask(fetch, expired) == (FailureClass.AUTH, Remedy.RENEW)
+            assert await ask(fetch, None) == (FailureClass.AUTH, Remedy.NEXT)
+            assert await ask(store, reads) == (FailureClass.AUTH, Remedy.NEXT)
             assert isinstance(await ask(store, writes), Transferred)
             assert isinstance(await ask(fetch, reads), Transferred)
         assert door.storage.read(name) == b"out"

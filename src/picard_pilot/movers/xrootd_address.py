@@ -29,7 +29,7 @@ class Address:
         self.server = f"{scheme.lower()}://{host}"
         self.path = path
         self.name = path.rpartition("/")[2]
-        self.token = access.token
+        self.access = access
         said = [beside] if beside else []
         if access.token and "authz=" not in beside:
             said.append(f"authz=Bearer%20{access.token}")
@@ -86,6 +86,6 @@ class Address:
 
     def redacted(self, text: str) -> str:
         """The text without the credential and without anything that stands beside a path."""
-        if self.token:
-            text = text.replace(self.token, "[redacted]")
+        if self.access.token:
+            text = text.replace(self.access.token, "[redacted]")
         return re.sub(r"(authz=)[^&\s'\"]+", r"\1[redacted]", text)

@@ -16,6 +16,7 @@ from picard_pilot.model.transfer import FailureClass, Remedy, StorageAccess, Tra
 from picard_pilot.movers import codes
 from picard_pilot.movers.troubles import SICK_STORAGE_PAUSE_S
 from picard_pilot.movers.xrootd_address import Address
+from picard_pilot.system.bearer import expires_at, has_expired
 
 client: Any = importlib.import_module("XRootD.client")
 """The library. It has no types, and it is loaded when the first address of its schemes comes (about 25 ms)."""
@@ -198,6 +199,9 @@ def failure(status: Any, address: Address, *, doing: str, storing: bool = False)
         remedy = Remedy.LATER
     words = _words(status)
     says = f"{doing} at {host}: {row.means} ({words})" if row and words else f"{doing} at {host}: {words}"
+    if kind is FailureClass.AUTH:
+        remedy, credential = _credential(address.access, remedy)
+        says = f"{says}; {credential}"
     exists = server_said(status, EXISTS)
     return _failed(
         address,
@@ -208,6 +212,21 @@ def failure(status: Any, address: Address, *, doing: str, storing: bool = False)
         number=errno.EEXIST if exists else None,
         fault="FILEEXISTS" if exists else None,
     )
+
+
+def _credential(access: StorageAccess, remedy: Remedy) -> tuple[Remedy, str]:
+    """What can help after a refusal, and what was shown: XRootD says the same of a token that has expired, of none,
+    and of a missing permission."""
+    if access.token is not None:
+        token = f"the token from {access.token_source}" if access.token_source else "the token"
+        end = expires_at(access.token)
+        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(end)) if end is not None else None
+        if has_expired(access.token):
+            return Remedy.RENEW, f"{token} expired at {when}"
+        return remedy, f"{token} was shown" + (f", which is valid until {when}" if when else "")
+    if access.certificate is not None:
+        return remedy, f"the certificate {access.certificate} was shown"
+    return remedy, "neither a token nor a certificate was there to show"
 
 
 PAUSES_S = {
