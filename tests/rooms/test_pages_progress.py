@@ -10,10 +10,11 @@ from pages_kit import Served, served
 from playwright.sync_api import Browser, Page, expect
 
 from browser_kit import PATIENCE_MS, Watch, chromium, needs_browser, watching
+from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.server.auth import SESSION_COOKIE
 from picard_pilot.wire.progress import pairs_of
-from picard_pilot.wire.transfer_notes import FileNote, compose
+from picard_pilot.wire.transfer_notes import compose
 
 pytestmark = needs_browser
 

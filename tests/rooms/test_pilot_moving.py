@@ -28,7 +28,6 @@ from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.teller import Teller
 from picard_pilot.pilot.work import JobWork
 from picard_pilot.testing.clock import VirtualClock
-from picard_pilot.wire.transfer_notes import notes_in
 
 SOURCE = Source(surl="root://door//a", endpoint=Endpoint(name="DISK"), reason="the site's own")
 
@@ -157,9 +156,9 @@ def test_every_way_counts_and_is_noted(tmp_path: Path) -> None:
         assert [attempt.outcome for _, _, attempt in stage.heard][-1].kind is FailureClass.MISSING
 
     stage = _run(tmp_path, story)
-    first, second = (update.pilot_log for _, update in stage.dispatcher.told)
+    first, second = (update.note for _, update in stage.dispatcher.told)
     assert second is None and first is not None
-    assert {(note.lfn, note.how, note.ok) for note in notes_in(first)} == {
+    assert {(note.lfn, note.how, note.ok) for note in first.files} == {
         ("copied", "copy", True),
         ("linked", "symlink", True),
         ("direct", "direct", True),
@@ -180,8 +179,8 @@ def test_a_note_holds_no_secret(tmp_path: Path) -> None:
         await stage.clock.settle()
 
     stage = _run(tmp_path, story)
-    note = stage.dispatcher.told[0][1].pilot_log
-    assert note is not None and "the door refused" in note and token not in note
+    note = stage.dispatcher.told[0][1].note
+    assert note is not None and "the door refused" in note.files[0].why and token not in str(note)
 
 
 def test_a_cancelled_stage_ends_its_ticking(tmp_path: Path) -> None:

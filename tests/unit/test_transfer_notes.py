@@ -2,7 +2,8 @@
 
 import pytest
 
-from picard_pilot.wire.transfer_notes import LIMIT_CHARACTERS, FileNote, compose, is_note, notes_in
+from picard_pilot.model.file_note import FileNote
+from picard_pilot.wire.transfer_notes import LIMIT_CHARACTERS, compose, is_note, notes_in
 
 GOOD = FileNote(
     lfn="in.root", endpoint="DISK", how="copy", ok=True, why="the site's own", size_bytes=12, seconds=0.25

@@ -4,6 +4,7 @@ import json
 
 import msgspec
 
+from picard_pilot.model.file_note import FileNote, StageNote
 from picard_pilot.model.files import Checksum, ChecksumKind, StoredFile
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.model.report import JobStatus, Update, UsageSummary
@@ -103,3 +104,13 @@ def test_progress_travels_beside_the_other_pairs_and_not_with_the_end() -> None:
     assert values["job_sub_status"] == "stagein"
     final = msgspec.structs.replace(update, status=JobStatus.FINISHED, phase=Phase.FINISHED)
     assert "job_metrics" not in prepare(v1.UPDATE_JOB, update_values(final))
+
+
+def test_the_note_of_a_stage_is_a_text_in_the_log_field() -> None:
+    """An update has either; a report's own extract wins."""
+    tried = FileNote(lfn="a", endpoint="DISK", how="copy", ok=True, why="near", size_bytes=5, seconds=1.0)
+    note = StageNote(phase=Phase.STAGEIN, files=(tried,))
+    update = Update(job_id=7, attempt_nr=3, status=JobStatus.RUNNING, phase=Phase.RUNNING, note=note)
+    said = update_values(update)["pilot_log"]
+    assert said == "transfers of stagein\nok | a | DISK | copy | 5 | 1.000 | near"
+    assert update_values(msgspec.structs.replace(update, pilot_log="an extract"))["pilot_log"] == "an extract"

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from picard_pilot.model.file_note import StageNote
 from picard_pilot.model.files import StoredFile
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.model.states import Phase
@@ -63,6 +64,8 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trans_exit_code: int | None = None
     progress: StageProgress | None = None
     """While files are moved: how far it is."""
+    note: StageNote | None = None
+    """Once after a stage that moved files: where each came from or went. An update has it or a `pilot_log`."""
     metrics: dict[str, str] = {}
     """`job_metrics`: short key=value pairs."""
     metadata: str | None = None

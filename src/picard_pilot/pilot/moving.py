@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection, Mapping
 
 from picard_pilot.data.progress import Progress
 from picard_pilot.data.walk import Attempt
+from picard_pilot.model.file_note import FileNote, StageNote
 from picard_pilot.model.files import FileSpec
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.model.transfer import How, Opened, TransferFailure, Transferred
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.status import waiting, write_status
 from picard_pilot.pilot.work import JobWork
-from picard_pilot.wire.transfer_notes import FileNote, compose
 
 log = logging.getLogger("picard.staging")
 
@@ -63,7 +63,7 @@ class Moving:
         if self._work.moving is self:
             self._work.moving = None
         if self._notes:
-            self._work.notes.append(compose(self._phase, self._notes))
+            self._work.notes.append(StageNote(phase=self._phase, files=tuple(self._notes)))
 
     def progress(self) -> StageProgress:
         """How far it is now."""

@@ -13,7 +13,7 @@ import msgspec
 
 from picard_pilot.lifecycle.report import update
 from picard_pilot.model.orders import ServerTrouble
-from picard_pilot.model.report import Update
+from picard_pilot.model.report import JobStatus, Update
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.usage import payload_usage
 from picard_pilot.pilot.waiting import first_of
@@ -51,14 +51,14 @@ class Teller:
         self._random = random.Random(parts.seed ^ work.job_id)
         self.last_success: float | None = None
         """When the server last took an update (seconds since 1970)."""
+        self._heard_holding = False
+        """After `holding` a server takes no word but the last; a second one can only make its patience shorter."""
 
     def tell(self) -> None:
-        """Queue the case as it is now."""
-        if not self._closing.is_set():
+        """Queue the case as it is now, unless there is nothing that the server would hear."""
+        if not self._closing.is_set() and not self._heard_holding:
             told = update(self._work.case, self._parts.sender, payload_usage(self._work))
-            told = msgspec.structs.replace(
-                told, progress=self._work.progress, pilot_log=self._work.take_note()
-            )
+            told = msgspec.structs.replace(told, progress=self._work.progress, note=self._work.take_note())
             self._pending.append(told)
             self._said.clear()
             self._news.set()
@@ -79,14 +79,11 @@ class Teller:
         await self._said.wait()
 
     async def run(self) -> None:
-        """Tell until `hush`; a heartbeat goes out whenever nothing was told for long.
-
-        While outputs wait there is none: a second `holding` can only make a server's patience shorter.
-        """
+        """Tell until `hush`; a heartbeat goes out whenever nothing was told for long."""
         try:
             while not self._closing.is_set():
                 await first_of(self._news.wait(), self._parts.clock.sleep(self._parts.settings.heartbeat_s))
-                if not self._news.is_set() and not self._work.case.waiting:
+                if not self._news.is_set():
                     self.tell()
                 self._news.clear()
                 await self._tell_pending()
@@ -106,6 +103,7 @@ class Teller:
                 else:
                     await self._pause(next(pauses), answer)
                 continue
+            self._heard_holding = self._heard_holding or self._pending[0].status is JobStatus.HOLDING
             self._drop_first()
             self.last_success = self._parts.clock.now_utc()
             if answer.commands:

@@ -18,6 +18,7 @@ from picard_pilot.model import instructions as do
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.command import ProcessId
 from picard_pilot.model.events import Event
+from picard_pilot.model.file_note import StageNote
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.payload import jobdir
 from picard_pilot.system import disk
@@ -60,7 +61,7 @@ class JobWork:
         """The payload's launcher, once it is known to this pilot."""
         self.moving: Moving | None = None
         """The stage that moves files now, if any."""
-        self.notes: list[str] = []
+        self.notes: list[StageNote] = []
         """What is to be told, one with each update: where the files of a stage came from or went."""
 
     @property
@@ -90,7 +91,7 @@ class JobWork:
         self.case = case
         return then
 
-    def take_note(self) -> str | None:
+    def take_note(self) -> StageNote | None:
         """The note for one update; nobody gets it twice."""
         return self.notes.pop(0) if self.notes else None
 

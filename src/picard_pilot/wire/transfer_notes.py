@@ -7,8 +7,7 @@ lines beside the files. Inputs have no other place in an update: one named in th
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
+from picard_pilot.model.file_note import FileNote
 from picard_pilot.wire.fields import fields_of
 from picard_pilot.wire.v1 import UPDATE_JOB
 
@@ -26,19 +25,6 @@ GROUPS = 5
 """Lines that sum up what found no room; each has at most 100 characters or so."""
 
 GROUPS_CHARACTERS = 600
-
-
-class FileNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One try to move a file: `how` is the way it went, or the class of its failure."""
-
-    lfn: str
-    endpoint: str
-    how: str
-    ok: bool
-    why: str
-    """Why this place, or what went wrong there."""
-    size_bytes: int | None = None
-    seconds: float | None = None
 
 
 def compose(phase: str, notes: Sequence[FileNote]) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from picard_pilot.model.report import Update
 from picard_pilot.wire import report
 from picard_pilot.wire.progress import pairs_of
+from picard_pilot.wire.transfer_notes import compose
 
 
 def update_values(update: Update) -> dict[str, object]:
@@ -39,7 +40,7 @@ def update_values(update: Update) -> dict[str, object]:
         "exe_error_diag": update.exe_error_diag,
         "trans_exit_code": update.trans_exit_code,
         "meta_data": update.metadata,
-        "pilot_log": update.pilot_log,
+        "pilot_log": _pilot_log(update),
     }
     if update.final:
         values["job_output_report"] = report.build(update.outputs)
@@ -49,6 +50,13 @@ def update_values(update: Update) -> dict[str, object]:
 def _time(seconds: float | None) -> str | None:
     """`YYYY-MM-DD hh:mm:ss` in UTC, the only form that the server keeps."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _pilot_log(update: Update) -> str | None:
+    """The extract of the log that a failed job's report has, else the note of a stage."""
+    if update.pilot_log is not None or update.note is None:
+        return update.pilot_log
+    return compose(update.note.phase, update.note.files)
 
 
 def _metrics(update: Update) -> str | None:

@@ -14,13 +14,14 @@ from importlib.resources import files
 import msgspec
 
 from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
+from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.server.pages.facts import Attempt, Change, Failure, FileFact, JobFacts
 from picard_pilot.server.store import Store
 from picard_pilot.server.views import FileRow, JobDetail, JobError, JobFilter, JobRow, StatusChange, Views
 from picard_pilot.wire.jobspec import PLACEHOLDER
 from picard_pilot.wire.progress import pairs_in, progress_in
-from picard_pilot.wire.transfer_notes import FileNote, notes_in
+from picard_pilot.wire.transfer_notes import notes_in
 
 Histories = Mapping[int, tuple[Change, ...]]
 
