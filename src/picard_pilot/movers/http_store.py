@@ -32,6 +32,9 @@ from picard_pilot.movers.open_file import OpenFile
 from picard_pilot.system.http_transfer import HttpTransfers
 from picard_pilot.system.http_trip import Answer, TransferTrouble
 
+SMALL_BYTES = 1 << 20
+"""A stored file up to this size is read back rather than asked for its checksum: one round trip either way, and all
+of the storage is in it. XRootD's door runs the slower for each such question."""
 READ_BACK_BYTES = 64 << 20
 """A stored file up to this size is read back where the storage says no checksum; a larger one counts by its size."""
 
@@ -274,11 +277,11 @@ class HttpStore:
     def _ask(self, method: str, url: str, **more: object) -> Answer:
         return self._transfers.ask(method, url, self._address.access, **more)  # type: ignore[arg-type]
 
-    def _look(self, url: str, size_bytes: int = 0) -> Facts | None:
+    def _look(self, url: str, *kinds: ChecksumKind, size_bytes: int = 0) -> Facts | None:
         found = look(
             self._transfers,
             self._address,
-            *dict.fromkeys((self._kind, ChecksumKind.ADLER32)),
+            *kinds,
             url=url,
             size_bytes=size_bytes,
             progress=self._progress,
@@ -288,7 +291,10 @@ class HttpStore:
 
     def _verify(self, source: OpenFile, url: str, found: Checksum) -> None:
         """Compare what the storage has with what was sent."""
-        there = self._look(url, source.size_bytes)
+        if source.size_bytes <= SMALL_BYTES:
+            return self._must_come_back(url, found)
+        kinds = dict.fromkeys((self._kind, ChecksumKind.ADLER32))
+        there = self._look(url, *kinds, size_bytes=source.size_bytes)
         if there is None or there.size_bytes not in (None, source.size_bytes):
             seen = "no file" if there is None else f"{there.size_bytes} bytes"
             raise self._differs(f"{seen} there, {source.size_bytes} bytes here")
@@ -296,12 +302,15 @@ class HttpStore:
             if kind in self._sent:
                 if self._sent[kind].value != value:
                     raise self._differs(f"{kind} {value} there, {self._sent[kind].value} here")
-                return
+                return None
         if source.size_bytes > READ_BACK_BYTES:
             sys.stderr.write(
                 f"{self._lfn}: {self._address.host} says no checksum, so its size alone was verified\n"
             )
-            return
+            return None
+        return self._must_come_back(url, found)
+
+    def _must_come_back(self, url: str, found: Checksum) -> None:
         back = read_back(self._transfers, self._address, url, found.kind, self._progress)
         if back != found:
             raise self._differs(f"{back.value if back else 'nothing'} came back, {found.value} was sent")
@@ -317,11 +326,13 @@ class HttpStore:
     def _same_content(self, source: OpenFile, there: Facts | None = None) -> Checksum:
         """The common checksum of source and target; a `FILEEXISTS` failure where they differ."""
         url = self._address.url
-        there = there or self._look(url, source.size_bytes)
+        there = there or self._look(url)
         if there is not None and there.size_bytes in (None, source.size_bytes):
             found = source.read_through(self._kind, self._progress)
-            if there.checksums.get(self._kind) == found.value:
-                return found
+            if source.size_bytes > SMALL_BYTES:
+                known = self._look(url, self._kind, size_bytes=source.size_bytes)
+                if known is not None and known.checksums.get(self._kind) == found.value:
+                    return found
             # A file that was overwritten may have an old checksum; what it gives back decides.
             if read_back(self._transfers, self._address, url, self._kind, self._progress) == found:
                 return found

@@ -3,6 +3,7 @@
 What is said over them is `http_wire`; TLS contexts come from `tls`, proxies from `http_proxies`.
 """
 
+import functools
 import ssl
 import threading
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ PORTS = {"http": 80, "https": 443}
 Identity = tuple[object, ...]
 
 
+@functools.lru_cache(maxsize=64)  # asked for several times in each request
 def origin_of(url: str) -> str:
     """Scheme, host and port of an address, in lower case, the port only where it is not the usual one.
 

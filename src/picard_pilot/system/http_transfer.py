@@ -21,7 +21,6 @@ from picard_pilot.system.http_trip import (
     Incoming,
     TransferTrouble,
     Trip,
-    secrets_of,
 )
 from picard_pilot.system.http_wire import Head, Waiting, Wire
 from picard_pilot.system.redact import Redactor
@@ -192,7 +191,6 @@ class HttpTransfers:
                 wire, head = self._exchange(trip)
             except (LibraryError, HTTPException, OSError, ValueError) as error:
                 raise self._trouble(error, trip) from None
-            trip.secrets.update(secrets_of(trip.url))
             location = head.headers.get("location")
             if head.status not in _REDIRECTS or not location:
                 return wire, head
@@ -221,12 +219,12 @@ class HttpTransfers:
         if destination and origin_of(destination) == origin_of(trip.url):
             # The server that is to move the file must find the new name at itself.
             trip.headers["Destination"] = origin_of(url) + destination[len(origin_of(destination)) :]
-        trip.url = url
+        trip.follow(url)
 
     def _exchange(self, trip: "Trip") -> tuple[Wire, Head]:
         """One request to one server. A kept connection that turns out to be closed is replaced, once."""
         trip.begin()
-        wire = self._pool.take(trip.url, trip.access)
+        wire = self._pool.take(trip.url, trip.access, fresh=trip.goes_alone)
         try:
             return wire, self._talk(wire, trip)
         except (LibraryError, HTTPException, OSError) as error:
@@ -281,6 +279,8 @@ class HttpTransfers:
             **self._pool.proxy_headers(trip.url),
             **trip.headers,
         }
+        if trip.goes_alone:
+            headers["Connection"] = "close"
         token = trip.access.token
         if token and trip.may_show_token:
             headers["Authorization"] = f"Bearer {token}"
@@ -324,7 +324,7 @@ class HttpTransfers:
     def _clean(self, text: str, trip: "Trip") -> str:
         """The first line that says something, for people."""
         plain = _TAGS.sub(" ", text).strip().partition("\n")[0]
-        for secret in sorted(trip.secrets, key=len, reverse=True):
+        for secret in trip.secrets():
             plain = plain.replace(secret, "[redacted]")
         plain = self._redactor.text(_QUERY.sub(r"\1", plain))
         return "".join(" " if not each.isprintable() else each for each in " ".join(plain.split()))[

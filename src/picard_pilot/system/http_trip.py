@@ -108,9 +108,7 @@ class Trip:
         self.sent = False
         self.body_sent_bytes = 0
         self.reached_bytes = 0
-        self.secrets = secrets_of(url) | ({access.token} if access.token else set())
-        """What an error page might quote back."""
-        self._first_url = url
+        self._urls = [url]
 
     def begin(self) -> None:
         """Before it is sent, for the first time or again."""
@@ -119,11 +117,29 @@ class Trip:
         if self.body is not None:
             self.body.rewind()
 
+    def follow(self, url: str) -> None:
+        """Sent on to another address."""
+        self.url = url
+        self._urls.append(url)
+
+    def secrets(self) -> list[str]:
+        """What an error page might quote back, longest first."""
+        found = {self.access.token} if self.access.token else set()
+        for url in self._urls:
+            found |= secrets_of(url)
+        return sorted(found, key=len, reverse=True)
+
+    @property
+    def goes_alone(self) -> bool:
+        """Over a connection of its own: XRootD's door (5.5.3) breaks down as a whole when one that has asked for a
+        checksum is used for a PUT."""
+        return "Want-Digest" in self.headers
+
     @property
     def may_show_token(self) -> bool:
         """Only to the server that it is meant for, and never in the clear but on this machine."""
         origin = origin_of(self.url)
-        if origin != origin_of(self._first_url):
+        if origin != origin_of(self._urls[0]):
             return False
         host = urlsplit(origin).hostname or ""
         return origin.startswith("https:") or _THIS_MACHINE.fullmatch(host) is not None

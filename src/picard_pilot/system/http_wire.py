@@ -73,6 +73,7 @@ class Wire:
         self._ended = True
         self._buffered = True
         self._keep = True
+        self._last = False
         self.exchanges = 0
 
     def close(self) -> None:
@@ -83,7 +84,7 @@ class Wire:
     @property
     def reusable(self) -> bool:
         """Whether the next request can go over it."""
-        return self._ended and self._keep
+        return self._ended and self._keep and not self._last
 
     @property
     def is_dropped(self) -> bool:
@@ -96,6 +97,7 @@ class Wire:
         if any("\r" in line or "\n" in line for line in lines):
             raise ValueError("a header of the request has a line break")
         self.exchanges += 1
+        self._last = headers.get("Connection") == "close"
         self.send(memoryview("\r\n".join([*lines, "", ""]).encode("latin-1")))
 
     def send(self, data: memoryview) -> None:
