@@ -146,10 +146,11 @@ auth_token_file_path = {self.directory}/tokens-{name}/token
         """The names of the files in a dataset."""
         return sorted(row["name"] for row in self.call("GET", f"dids/{SCOPE}/{quote(dataset, safe='')}/dids"))
 
-    def asked(self) -> list[str]:
-        """Every request that the server has answered so far, as `VERB /path`."""
-        lines = (self.directory / ACCESS_LOG).read_text().splitlines()
-        return [" ".join(line.split('"')[1].split()[:2]) for line in lines]
+    def asked(self, agent: str) -> list[str]:
+        """What clients of this name have asked so far, as `VERB /path`; the log is written after each answer."""
+        lines = (self.directory / ACCESS_LOG).read_text().splitlines(keepends=True)
+        rows = [line.split('"') for line in lines if line.endswith("\n")]
+        return [" ".join(row[1].split()[:2]) for row in rows if row[-2].startswith(agent)]
 
     def call(self, verb: str, path: str, **body: Any) -> list[Any]:
         """One call as Rucio's own administrator; the documents of the answer."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from grid import PATIENCE_S, wait_for
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.model.files import Checksum, ChecksumKind
 from picard_pilot.model.site import Endpoint, PathRule, Protocol
@@ -25,7 +26,7 @@ from picard_pilot.model.transfer import (
     TransferFailure,
     Transferred,
 )
-from picard_pilot.testing.mover_kit import CONTENT, DEADLINE_S, adler32
+from picard_pilot.testing.mover_kit import CONTENT, adler32
 from rucio_catalogue import RucioCatalogue
 
 pytestmark = pytest.mark.xdist_group("rucio")
@@ -68,6 +69,10 @@ class Desk:
                 **more,
             },
         )
+
+    def questions(self) -> list[str]:
+        """What movers have asked the server so far, logins apart."""
+        return [one for one in self.catalogue.asked("picard-pilot") if "/auth/" not in one]
 
     def look_up(self, *names: str, config: Path | None = None, mover: str = "rucio") -> Any:
         """The worker's answer for these files."""
@@ -119,7 +124,7 @@ def limited(work: Coroutine[Any, Any, Any]) -> Any:
     """Run with a deadline."""
 
     async def run() -> Any:
-        async with asyncio.timeout(3 * DEADLINE_S):
+        async with asyncio.timeout(2 * PATIENCE_S):
             return await work
 
     return asyncio.run(run())
@@ -142,10 +147,10 @@ class TestLookingUp:
         names = [here.file(f"in{number:03}") for number in range(200)]
         for rse in (tape, far, near):
             here.catalogue.add_replicas(rse, [row(name) for name in names])
-        before = len(here.catalogue.asked())
+        before = len(here.questions())
         found = here.look_up(*names)
-        asked = [one for one in here.catalogue.asked()[before:] if "/auth/" not in one]
-        assert asked == ["POST /replicas/list"]
+        wait_for(lambda: len(here.questions()) > before, "the server has written down that it was asked")
+        assert here.questions()[before:] == ["POST /replicas/list"]
         assert isinstance(found, Replicas), found
         assert found.catalogue == "rucio"
         assert sorted(file.lfn for file in found.files) == names
