@@ -96,3 +96,11 @@ def rucio_catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Rucio
         pytest.skip(why)
     with kit.running_rucio(tmp_path_factory.mktemp("rucio")) as catalogue:
         yield catalogue
+
+
+@pytest.fixture
+def own_x509_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whom XRootD's client trusts, and as whom it goes, stands in variables that it reads: what a test sets is unset."""
+    for name in ("X509_CERT_DIR", "X509_CERT_FILE", "X509_USER_PROXY", "X509_USER_CERT", "X509_USER_KEY"):
+        monkeypatch.setenv(name, "")  # so that it is remembered as it was
+        monkeypatch.delenv(name)

@@ -12,7 +12,7 @@ from picard_pilot.movers.base import SiteMover
 from picard_pilot.testing.mover_kit import HOSTILE_NAMES, Storage, failed
 from picard_pilot.testing.mover_suite import MoverSuite
 
-pytestmark = pytest.mark.xdist_group("xrootd")
+pytestmark = [pytest.mark.xdist_group("xrootd"), pytest.mark.usefixtures("own_x509_variables")]
 
 _numbers = itertools.count(1)
 

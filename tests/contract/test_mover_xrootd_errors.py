@@ -22,7 +22,7 @@ from picard_pilot.model.transfer import (
 )
 from picard_pilot.testing.mover_kit import failed, ignore, names
 
-pytestmark = pytest.mark.xdist_group("xrootd")
+pytestmark = [pytest.mark.xdist_group("xrootd"), pytest.mark.usefixtures("own_x509_variables")]
 
 _numbers = itertools.count(1)
 

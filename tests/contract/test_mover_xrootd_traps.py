@@ -33,7 +33,7 @@ from secure_door import SecureDoor
 from xrootd_alone import server_alone
 from xrootd_server import wait_until, why_not
 
-pytestmark = pytest.mark.xdist_group("xrootd")
+pytestmark = [pytest.mark.xdist_group("xrootd"), pytest.mark.usefixtures("own_x509_variables")]
 
 _numbers = itertools.count(1)
 
