@@ -14,11 +14,9 @@ from grid import Grid, running_server
 from picard_pilot.server.info import ServerInfo
 
 if TYPE_CHECKING:
+    from federation import Federation
     from rucio_catalogue import RucioCatalogue
     from s3_storage import S3Storage
-
-if TYPE_CHECKING:
-    from federation import Federation
     from secure_door import SecureDoor
 
 _numbers = itertools.count(1)
@@ -100,7 +98,7 @@ def rucio_catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Rucio
 
 @pytest.fixture
 def own_x509_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whom XRootD's client trusts, and as whom it goes, stands in variables that it reads: what a test sets is unset."""
+    """The XRootD client reads from variables whom it trusts and as whom it goes: afterwards they are as before."""
     for name in ("X509_CERT_DIR", "X509_CERT_FILE", "X509_USER_PROXY", "X509_USER_CERT", "X509_USER_KEY"):
         monkeypatch.setenv(name, "")  # so that it is remembered as it was
         monkeypatch.delenv(name)
