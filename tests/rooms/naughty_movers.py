@@ -130,6 +130,8 @@ class Crowded(LocalMover):
 
     def _wait(self, mark: Path) -> None:
         mark.touch()
+        crowd = len(list(mark.parent.glob(f".*{mark.suffix}")))
+        (mark.parent / f"crowd{mark.suffix}.{crowd}").touch()
         pause = threading.Event()
         while not (mark.parent / "go").exists():
             pause.wait(0.01)

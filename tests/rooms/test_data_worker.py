@@ -112,6 +112,9 @@ def test_more_files_are_read_at_once_than_stored(tmp_path: Path) -> None:
             for result in await asyncio.gather(*tasks):
                 good(result)
             assert under_way() == (0, 0)
+        for kind, most in (("fetching", 8), ("storing", 4)):
+            crowds = {int(path.name.rpartition(".")[2]) for path in node.glob(f"crowd.{kind}.*")}
+            assert max(crowds) == most
 
     run(work())
 
