@@ -93,7 +93,8 @@ class Teller:
     async def _tell_pending(self) -> None:
         pauses = PAUSES.pauses(self._random)
         while self._pending:
-            answer = await self._parts.dispatcher.tell(self._pending[0])
+            told = self._pending[0]
+            answer = await self._parts.dispatcher.tell(told)
             if isinstance(answer, ServerTrouble):
                 if not answer.may_pass:
                     log.warning("job %s: update refused: %s", self._work.job_id, answer.says)
@@ -103,7 +104,7 @@ class Teller:
                 else:
                     await self._pause(next(pauses), answer)
                 continue
-            self._heard_holding = self._heard_holding or self._pending[0].status is JobStatus.HOLDING
+            self._heard_holding = self._heard_holding or told.status is JobStatus.HOLDING
             self._drop_first()
             self.last_success = self._parts.clock.now_utc()
             if answer.commands:
