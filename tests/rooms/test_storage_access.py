@@ -14,7 +14,7 @@ from picard_pilot.data.worker import TransferWorker
 from picard_pilot.experiments.environment import payload_environment
 from picard_pilot.model.transfer import StorageAccess
 from picard_pilot.pilot.access import StorageCredentials
-from picard_pilot.settings.environment import storage_environment
+from picard_pilot.settings.environment import storage_authorities, storage_environment
 from picard_pilot.settings.read import settings_for
 from picard_pilot.system.redact import Redactor
 from picard_pilot.system.x509 import ends_at
@@ -206,6 +206,15 @@ def testsettings_for_win_over_variables_and_the_servers_count_where_none_are_giv
         environ, settings_for(token_file="/t/server", storage_x509_proxy="/p/storage")
     )
     assert proxy == {"X509_USER_PROXY": "/p/storage"}
+
+
+def test_the_grids_authorities_count_for_storages() -> None:
+    """A server of one's own has an authority of its own, which signed no storage's certificate."""
+    grid = {"X509_CERT_DIR": "/etc/grid-security/certificates"}
+    assert storage_authorities({}, settings_for()) is None
+    assert storage_authorities({}, settings_for(ca="/server/ca.pem")) == "/server/ca.pem"
+    assert storage_authorities(grid, settings_for(ca="/server/ca.pem")) == grid["X509_CERT_DIR"]
+    assert storage_authorities(grid, settings_for(storage_ca="/own")) == "/own"
 
 
 def test_the_payload_gets_none_of_it() -> None:

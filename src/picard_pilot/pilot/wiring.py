@@ -31,6 +31,7 @@ from picard_pilot.settings.environment import (
     batch,
     credential_environment,
     scratch_directory,
+    storage_authorities,
     storage_environment,
 )
 from picard_pilot.settings.settings import Settings
@@ -156,7 +157,7 @@ def _storage_access(
     access = StorageCredentials(
         storage_environment(environ, settings),
         euid=os.geteuid(),
-        ca=settings.ca,
+        ca=storage_authorities(environ, settings),
         secret=pilot_log.hide,
         now_utc=clock.now_utc,
     )
@@ -172,7 +173,7 @@ async def _traces(
         return nobody_listens
     from picard_pilot.data.traces import TraceSender
 
-    ca_file, ca_dir = authorities(settings.ca)
+    ca_file, ca_dir = authorities(storage_authorities(environ, settings))
     sender = await stack.enter_async_context(
         TraceSender(site.queue.trace_url, ca_file=ca_file, ca_dir=ca_dir, environment=environ)
     )

@@ -85,6 +85,14 @@ def storage_environment(environ: Mapping[str, str], settings: Settings) -> dict[
     return found
 
 
+def storage_authorities(environ: Mapping[str, str], settings: Settings) -> str | None:
+    """The file or folder of the authorities to trust for storages; None: the system's.
+
+    A server of one's own may have its own authority, given as `ca`; where the grid's are, they count for storages.
+    """
+    return settings.storage_ca or environ.get("X509_CERT_DIR", "").strip() or settings.ca
+
+
 def _named_win(found: dict[str, str], token_file: str | None, x509_proxy: str | None) -> None:
     """Let the files that were named explicitly win over what the variables say; a proxy alone wins over tokens."""
     if token_file:

@@ -14,6 +14,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     x509_proxy: str | None
     storage_token_file: str | None
     storage_x509_proxy: str | None
+    storage_ca: str | None
 
     queue: str | None
     experiment: str

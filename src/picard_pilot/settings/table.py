@@ -52,6 +52,10 @@ _SERVER: tuple[Option, ...] = (
            "file that holds the X.509 proxy for storages",
            "the same as for the server, if that was named; else X509_USER_PROXY and its usual place are searched",
            flags=("--storage-x509-proxy",), metavar="FILE"),
+    Option("storage_ca", "pilot.storage_ca", Kind.PATH, None, SERVER_GROUP,
+           "file or folder of certificate authorities to trust for storages and the service for traces",
+           "X509_CERT_DIR, where the grid's are; else the same as for the server",
+           flags=("--storage-ca",), metavar="PATH"),
 )  # fmt: skip
 
 _JOBS: tuple[Option, ...] = (
