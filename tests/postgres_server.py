@@ -18,6 +18,8 @@ from typing import Any
 from grid import wait_for
 
 SUPERUSER = "rucio"
+PREFIX = "picard-postgres-"
+"""Of a server's directory; the test process's pid follows."""
 DEBIAN_PROGRAMS = Path("/usr/lib/postgresql")
 """Debian keeps them out of the path, one folder per version."""
 END_PATIENCE_S = 30.0
@@ -45,7 +47,8 @@ def running_postgres(database: str) -> Iterator[str]:
     folder = programs()
     assert folder is not None
     # Not below pytest's own directory: that one is closed to every other user, and PostgreSQL refuses root.
-    directory = Path(tempfile.mkdtemp(prefix="picard-postgres-"))
+    _sweep()
+    directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     user = _unprivileged(directory)
     data = directory / "data"
     server: subprocess.Popen[bytes] | None = None
@@ -82,6 +85,20 @@ def running_postgres(database: str) -> Iterator[str]:
         if server is not None:
             _end(server)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Remove what test processes left that were killed; their servers have ended with them."""
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        pid = left.name.removeprefix(PREFIX).partition("-")[0]
+        if left.owner() in _owners() and not Path("/proc", pid).exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _owners() -> tuple[str, ...]:
+    """Whose our servers' directories may be."""
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    return (own, "postgres", "nobody") if os.geteuid() == 0 else (own,)
 
 
 def _unprivileged(directory: Path) -> dict[str, Any]:
