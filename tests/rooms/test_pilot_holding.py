@@ -270,3 +270,14 @@ def test_a_later_pilot_that_comes_in_time_stores_the_outputs(tmp_path: Path) -> 
     assert work.case.waiting and work.case.held is not None
     assert work.case.held.until <= night.clock.now_utc() + 3 * HOUR_S
     assert work.case.resumed == 1
+
+
+def test_the_window_counts_from_the_first_holding(tmp_path: Path) -> None:
+    """A pilot had to leave during the stage-out, two hours ago: the server has counted since then."""
+    night = Night(tmp_path, never)
+    start = night.clock.now_utc()
+    work = night.work(600, "user", ev.Suspended(reason="the pilot had to leave"))
+    night.clock.set_wall(start + 2 * HOUR_S)
+    night.run(work)
+    assert work.case.waiting and work.case.held is not None
+    assert work.case.held.until == pytest.approx(start + 3 * HOUR_S - 300, abs=1)

@@ -150,7 +150,8 @@ class Staging:
         if case.failed:
             return None  # the server would not register them
         since = now if case.held_since is None else case.held_since
-        until = holding.held_until(case.job, since)
+        # The server counts from the first `holding`, whatever was the reason.
+        until = holding.held_until(case.job, case.entered.get(State.HOLDING, since))
         if now >= until:
             return None
         left_s = None if self._ends_at is None else self._ends_at - self._parts.clock.monotonic()
