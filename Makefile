@@ -31,7 +31,7 @@ endif
 $(READY): pyproject.toml scripts/setup.sh
 	@scripts/setup.sh $(VENV)
 
-$(STORAGE): scripts/setup_storage.sh tests/node/package.json tests/rucio-requirements.txt | $(READY)
+$(STORAGE): scripts/setup_storage.sh tests/node/package.json tests/node/package-lock.json tests/rucio-requirements.txt | $(READY)
 	@scripts/setup_storage.sh $(VENV)
 
 clean: ## remove the virtual environment and caches
