@@ -163,6 +163,18 @@ def test_sizes_are_binary(size_bytes: int | None, said: str) -> None:
         ({"phase": "running"}, "Job 3 is running its payload."),
         ({"phase": "running", "asked_to_stop": True}, "Job 3 is running its payload; it has been asked to stop."),
         ({"status": "holding"}, "Job 3 has ended on its node; the server is checking its report."),
+        (
+            {"status": "holding", "phase": "holding", "node": "n1"},
+            "Job 3 waits: it could not be finished on n1, and a later pilot there goes on.",
+        ),
+        (
+            {
+                "status": "holding",
+                "phase": "holding",
+                "failures": (Failure(component="pilot", code=1137, says="outputs are safe in n1:/work"),),
+            },
+            "Job 3 waits: outputs are safe in n1:/work.",
+        ),
         ({"status": "cancelled"}, "Job 3 was cancelled."),
         ({"status": "failed"}, "Job 3 failed: no reason was recorded."),
         ({"status": "failed", "payload_exit": 7}, "Job 3 failed: its payload exited with 7."),

@@ -81,6 +81,9 @@ def _predicate(job: JobFacts) -> str:
         doing = _DOING.get(job.phase or "starting", _DOING["starting"])
         stopping = "; it has been asked to stop" if job.asked_to_stop else ""
         return doing.format(where=where, to=f" to {job.node}" if job.node else "") + stopping
+    if job.phase == "holding":
+        why = cause(job) or f"it could not be finished{where}, and a later pilot there goes on"
+        return f"waits: {words.shorten(why, HEADLINE_CHARACTERS)}"
     return "has ended on its node; the server is checking its report"
 
 
