@@ -61,6 +61,7 @@ CHECKSUM_BROKE = (3012, 3013)
 CA_PLACES = ("/etc/grid-security/certificates", "/etc/ssl/certs")
 
 _setting_up = threading.Lock()
+_introduced: StorageAccess | None = None
 
 
 def set_up() -> None:
@@ -79,6 +80,9 @@ def introduce(access: StorageAccess) -> None:
 
     The trusted authorities are read once, at the first connection with TLS.
     """
+    global _introduced
+    if access == _introduced:
+        return
     wanted = {
         "X509_CERT_DIR": access.ca_dir,
         "X509_CERT_FILE": access.ca_file,
@@ -92,6 +96,7 @@ def introduce(access: StorageAccess) -> None:
                 os.environ[name] = value
         if not os.environ.get("X509_CERT_DIR") and not os.environ.get("X509_CERT_FILE"):
             _trust_the_system()
+        _introduced = access
 
 
 def _trust_the_system() -> None:
