@@ -45,12 +45,12 @@ class HttpAddress:
         self._path, _, self._query = self.url.partition("?")
         self.name = self._path.rpartition("/")[2]
         path = self._path.partition("://")[2].partition("/")[2]
-        for part in path.split("/"):
+        for part in path.split("/") if "%" in path or "/." in f"/{path}" else ():
             if (raw := unquote_to_bytes(part)) in (b".", b"..") or b"\0" in raw:
                 raise self._refused(f"its component {part!r} could lead elsewhere")
         if not self.name or not path:
             raise self._refused("it names no file")
-        said = {name.lower(): value for name, value in parse_qsl(self._query)}
+        said = {name.lower(): value for name, value in parse_qsl(self._query)} if self._query else {}
         self.is_signed = not _SIGNATURES.isdisjoint(said)
         """Whether its query is the permission; storages refuse a second one beside it."""
         self.signed_until = _end_of(said) if self.is_signed else None

@@ -29,16 +29,19 @@ class PartFile:
         self._target = target
         self.path = target.with_name(part_name(target.name))
         self.fd = -1
+        self._stands = False
 
     def __enter__(self) -> "PartFile":
         self.fd = os.open(
             self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666
         )
+        self._stands = True
         return self
 
     def __exit__(self, *_: object) -> None:
         self._close()
-        self.path.unlink(missing_ok=True)
+        if self._stands:
+            self.path.unlink(missing_ok=True)
 
     def _close(self) -> None:
         """Network file systems report the failure of an earlier write only here: so before any commit."""
@@ -63,6 +66,7 @@ class PartFile:
         """Commit: the target is this file from now on, whatever stood there before."""
         self._close()
         self.path.replace(self._target)
+        self._stands = False
 
     def become_target(self) -> None:
         """Commit without ever replacing: FileExistsError where something stands at the target.

@@ -3,9 +3,11 @@
 Nothing is read from the process here: the caller passes the variables in.
 """
 
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+_LOOPBACK = re.compile(r"127(?:\.\d{1,3}){3}")
 LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
 
@@ -17,7 +19,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").lower().rstrip(".")
-    if not host or _is_loopback(host) or _is_excluded(host, parts.port, _read("no_proxy", environment)):
+    if not host or is_loopback(host) or _is_excluded(host, parts.port, _read("no_proxy", environment)):
         return None
     proxy = _read(f"{parts.scheme}_proxy", environment) or _read("all_proxy", environment)
     if not proxy:
@@ -37,7 +39,7 @@ def _read(name: str, environment: Mapping[str, str]) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    return host in LOOPBACK_NAMES or host == "::1" or host.startswith("127.")
+    return host in LOOPBACK_NAMES or host == "::1" or _LOOPBACK.fullmatch(host) is not None
 
 
 def _is_excluded(host: str, port: int | None, no_proxy: str) -> bool:

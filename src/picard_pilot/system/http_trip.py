@@ -3,7 +3,6 @@
 What sends it is `http_transfer`.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -13,13 +12,13 @@ import msgspec
 from picard_pilot.model.transfer import StorageAccess
 from picard_pilot.system.http import Trouble
 from picard_pilot.system.http_pool import origin_of
+from picard_pilot.system.http_proxies import is_loopback
 from picard_pilot.system.http_wire import Waiting
 
 READ_LIMIT_S = 30.0
 """Without one byte for so long a server hangs: half of what the pilot waits before it kills the whole worker."""
 RESUMES_LIMIT = 5
 """How often one download goes on after a cut; each time bytes must have come, or it is the last."""
-_THIS_MACHINE = re.compile(r"localhost|::1|127(?:\.\d{1,3}){3}")
 _SHORTEST_SECRET = 8
 
 
@@ -142,7 +141,7 @@ class Trip:
         if origin != origin_of(self._urls[0]):
             return False
         host = urlsplit(origin).hostname or ""
-        return origin.startswith("https:") or _THIS_MACHINE.fullmatch(host) is not None
+        return origin.startswith("https:") or is_loopback(host)
 
 
 class Incoming:
