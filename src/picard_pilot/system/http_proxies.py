@@ -38,7 +38,8 @@ def _read(name: str, environment: Mapping[str, str]) -> str:
     return environment.get(name, "").strip() or environment.get(name.upper(), "").strip()
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address, in lower case, is this machine; not that of one which only begins so."""
     return host in LOOPBACK_NAMES or host == "::1" or _LOOPBACK.fullmatch(host) is not None
 
 
