@@ -4,6 +4,7 @@
 What the program prints is read by `external_answers`.
 """
 
+import itertools
 import os
 import threading
 from collections.abc import Sequence
@@ -12,7 +13,6 @@ from typing import ClassVar
 
 import msgspec
 
-from picard_pilot.model.files import Checksum
 from picard_pilot.model.transfer import (
     ANY_SCHEME,
     FailureClass,
@@ -26,7 +26,17 @@ from picard_pilot.model.transfer import (
 from picard_pilot.movers.base import Progress
 from picard_pilot.movers.call import Call, Reading, Verb
 from picard_pilot.movers.command import CommandMover, log_noise
-from picard_pilot.movers.external_answers import Answers, Cannot, Done, Failed
+from picard_pilot.movers.external_answers import (
+    Answers,
+    Asked,
+    BrokenProtocol,
+    Cannot,
+    Done,
+    Failed,
+    Final,
+    Question,
+)
+from picard_pilot.movers.external_turns import Turns
 from picard_pilot.movers.program import Life, program_environment, run_program
 from picard_pilot.movers.program_end import HIDDEN, failure_of, on_a_full_node, printed
 
@@ -40,32 +50,8 @@ ALWAYS_KNOWN = frozenset({Verb.FETCH, Verb.STORE})
 """The verbs of a program that does not answer that question."""
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line to the program; names and meanings are those of `call.Call` and the pilot's own requests."""
-
-    api: int
-    number: int
-    verb: str
-    lfn: str | None = None
-    surl: str | None = None
-    path: str | None = None
-    new_surl: str | None = None
-    size_bytes: int | None = None
-    checksum: Checksum | None = None
-    kind: str | None = None
-    scope: str | None = None
-    guid: str | None = None
-    dataset: str | None = None
-    endpoint: str | None = None
-    queue: str | None = None
-    site: str | None = None
-    activity: str | None = None
-    experiment: str | None = None
-    job_id: int | None = None
-
-
 class ExternalMover(CommandMover):
-    """Asks a site's program, one process per request."""
+    """Asks a site's program, one process for a question or for as many as are waiting."""
 
     name: ClassVar[str] = "external"
     schemes: ClassVar[tuple[str, ...]] = (ANY_SCHEME,)
@@ -76,6 +62,8 @@ class ExternalMover(CommandMover):
     def __init__(self) -> None:
         self._verbs: frozenset[str] | None = None
         self._learning = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._turns = Turns(self._run)
 
     def argv(self, call: Call) -> Sequence[str]:
         """The program, without arguments: everything is said on standard input."""
@@ -95,7 +83,9 @@ class ExternalMover(CommandMover):
         """Whether the program knows the verb; it is asked once for all. Raises TransferError where it cannot run."""
         with self._learning:
             if self._verbs is None:
-                answer = self._ask(call, Question(api=API, number=0, verb=DESCRIBE), Life(_ignore), _ignore)
+                asked = Asked(call, Question(api=API, number=0, verb=DESCRIBE), Life(_ignore), _ignore)
+                self._run([asked])
+                answer = _answer(asked)
                 told = frozenset(answer.verbs) if isinstance(answer, Done) else frozenset()
                 self._verbs = told | ALWAYS_KNOWN
         return verb in self._verbs
@@ -104,60 +94,82 @@ class ExternalMover(CommandMover):
         """Ask the program; None where it does not know the verb. Raises TransferError for what it says or does."""
         if not self.can(call.verb, call):
             return None
-        answer = self._ask(call, _question(call), life, progress)
-        match answer:
+        asked = Asked(call, _question(call, next(self._numbers)), life, progress)
+        self._turns.perform(asked)
+        match _answer(asked):
             case Cannot():
                 return None
-            case Failed():
-                raise _as_told(call, answer)
-            case Done():
+            case Failed() as failed:
+                raise _as_told(call, failed)
+            case Done() as done:
                 return Reading(
-                    exists=answer.exists,
-                    size_bytes=answer.size_bytes,
-                    checksum=answer.checksum,
-                    already_there=answer.already_there,
+                    exists=done.exists,
+                    size_bytes=done.size_bytes,
+                    checksum=done.checksum,
+                    already_there=done.already_there,
                 )
 
-    def _ask(self, call: Call, question: Question, life: Life, progress: Progress) -> Done | Failed | Cannot:
-        """Run the program with one question. Its words count where it ended well; else how it ended counts."""
+    def _run(self, asked: Sequence[Asked]) -> None:
+        """Run the program once for these questions, which are of one context. Each gets its answer or its error."""
+        call = asked[0].call
         context = call.request.context
-        argv = self.argv(call)
         folder = Path(call.path).parent if call.verb is Verb.FETCH and call.path else Path("/")
         fd = os.memfd_create("answers")
         try:
-            answers = Answers(fd, argv[0], call, question.number, progress)
+            program = self.argv(call)[0]
+            answers = Answers(fd, asked)
 
             def look(launcher: int | None) -> None:
                 answers.look()
-                life.look(launcher)
+                asked[0].life.look(launcher)
+                for other in asked[1:]:
+                    other.life.look(None)  # whose reads and writes they are does not show
 
             with program_environment(context, self.variables(call)) as environment:
                 ended = run_program(
-                    argv,
+                    [program],
                     environment=environment,
                     folder=folder,
                     on_look=look,
-                    stdin=msgspec.json.encode(question) + b"\n",
+                    stdin=b"".join(msgspec.json.encode(one.question) + b"\n" for one in asked),
                     stdout=Path(f"/proc/self/fd/{fd}"),
                 )
             ended = printed(ended, context.access.token)
-            log_noise(argv[0], call, ended)
-            if isinstance(answers.final, Failed):
-                return _without(answers.final, context.access.token)
-            if not ended.ok:
-                raise failure_of(call, ended, self.meanings, self.advice)
-            return answers.the_last()
+            log_noise(program, call, ended)
+            answers.end()
+            for one in asked:
+                if not ended.ok and not isinstance(one.final, Failed):
+                    one.error = failure_of(one.call, ended, self.meanings, self.advice)
+                elif one.final is None:
+                    one.error = one.lie(program, "it ended with exit code 0 without an answer")
+        except BrokenProtocol as error:
+            what = str(error)
+            if context.access.token:
+                what = what.replace(context.access.token, HIDDEN)
+            for one in asked:
+                one.error = one.lie(program, what)
+        except TransferError as error:
+            for one in asked:
+                one.error = error
         finally:
             os.close(fd)
 
 
-def _question(call: Call) -> Question:
+def _answer(asked: Asked) -> Final:
+    """What came of a question. Raises TransferError."""
+    if asked.error is not None:
+        raise asked.error
+    assert asked.final is not None
+    return asked.final
+
+
+def _question(call: Call, number: int) -> Question:
     request, context = call.request, call.request.context
     of_a_file = request if isinstance(request, FetchRequest | StoreRequest) else None
     stored = request if isinstance(request, StoreRequest) else None
     return Question(
         api=API,
-        number=1,
+        number=number,
         verb=call.verb,
         lfn=call.lfn,
         surl=call.surl,
@@ -180,7 +192,9 @@ def _question(call: Call) -> Question:
 
 def _as_told(call: Call, failed: Failed) -> TransferError:
     """The program's own classification, with the file's name in the sentence."""
-    says = failed.says if call.lfn in failed.says else f"the {call.verb} of {call.lfn} failed: {failed.says}"
+    token = call.request.context.access.token
+    said = failed.says.replace(token, HIDDEN) if token else failed.says
+    says = said if call.lfn in said else f"the {call.verb} of {call.lfn} failed: {said}"
     failure = TransferFailure(
         kind=failed.kind,
         says=says,
@@ -192,12 +206,6 @@ def _as_told(call: Call, failed: Failed) -> TransferError:
         retry_after_s=failed.retry_after_s,
     )
     return TransferError(on_a_full_node(call, failure))
-
-
-def _without(failed: Failed, token: str | None) -> Failed:
-    if not token:
-        return failed
-    return msgspec.structs.replace(failed, says=failed.says.replace(token, HIDDEN))
 
 
 def _ignore(count: int) -> None:

@@ -1,9 +1,10 @@
-"""What an external mover's program prints, line by line while it runs; a program that breaks the protocol is named.
+"""The lines of the external mover's protocol: the question, and what a program prints, followed while it runs.
 
-The protocol's other half, and what an answer means for a transfer, is `external`.
+What is asked when, and what an answer means for a transfer, is `external`.
 """
 
 import os
+from collections.abc import Sequence
 
 import msgspec
 
@@ -11,15 +12,41 @@ from picard_pilot.model.files import Checksum
 from picard_pilot.model.transfer import FailureClass, Remedy, Side, TransferError, TransferFailure
 from picard_pilot.movers.base import Progress
 from picard_pilot.movers.call import Call
+from picard_pilot.movers.program import Life
 from picard_pilot.system.typed import ready
 
 LINE_BYTES = 64 << 10
 """The longest line that a program may write: far more than any answer needs."""
 
 READ_BYTES = 256 << 10
+"""Of the program's output, read at once."""
 
 EXCERPT_BYTES = 120
 """Of a line that breaks the protocol, for people."""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line to the program; names and meanings are those of `call.Call` and the pilot's own requests."""
+
+    api: int
+    number: int
+    verb: str
+    lfn: str | None = None
+    surl: str | None = None
+    path: str | None = None
+    new_surl: str | None = None
+    size_bytes: int | None = None
+    checksum: Checksum | None = None
+    kind: str | None = None
+    scope: str | None = None
+    guid: str | None = None
+    dataset: str | None = None
+    endpoint: str | None = None
+    queue: str | None = None
+    site: str | None = None
+    activity: str | None = None
+    experiment: str | None = None
+    job_id: int | None = None
 
 
 class Passed(msgspec.Struct, frozen=True, kw_only=True, tag_field="result", tag="passed"):
@@ -60,76 +87,88 @@ class Cannot(msgspec.Struct, frozen=True, kw_only=True, tag_field="result", tag=
 
 
 Line = Passed | Done | Failed | Cannot
+Final = Done | Failed | Cannot
 ready(Line)
 _DECODER = msgspec.json.Decoder(Line)
+
+
+class BrokenProtocol(Exception):
+    """The program wrote what it must not; the text says what, with the beginning of the line."""
+
+
+class Asked:
+    """One question to the program, from the thread that waits for its answer."""
+
+    def __init__(self, call: Call, question: Question, life: Life, progress: Progress) -> None:
+        self.call = call
+        self.question = question
+        self.life = life
+        self.progress = progress
+        self.passed_bytes = 0
+        self.final: Final | None = None
+        self.error: TransferError | None = None
+        """Set instead of, or in spite of, an answer where the program's end counts more."""
+
+    def lie(self, program: str, what: str) -> TransferError:
+        """The failure for a program that breaks the protocol: its own fault, another way may work at once."""
+        return TransferError(
+            TransferFailure(
+                kind=FailureClass.TRANSFER,
+                says=f"the {self.call.verb} of {self.call.lfn} failed: "
+                f"the program {program} broke the mover protocol: {what}",
+                side=Side.NODE,
+                remedy=Remedy.MISTAKE,
+                code="protocol",
+                surl=self.call.surl,
+            )
+        )
 
 
 class Answers:
     """Follows the output of one program, from a descriptor on the file that it goes to."""
 
-    def __init__(self, fd: int, program: str, call: Call, number: int, progress: Progress) -> None:
+    def __init__(self, fd: int, asked: Sequence[Asked]) -> None:
         self._fd = fd
-        self._program = program
-        self._call = call
-        self._number = number
-        self._progress = progress
+        self._asked = {one.question.number: one for one in asked}
         self._offset = 0
         self._rest = b""
-        self._passed_bytes = 0
-        self.final: Done | Failed | Cannot | None = None
 
     def look(self) -> None:
-        """Take in what was written since the last look. Raises TransferError for what breaks the protocol."""
+        """Take in what was written since the last look. Raises BrokenProtocol."""
         while data := os.pread(self._fd, READ_BYTES, self._offset):
             self._offset += len(data)
             *lines, self._rest = (self._rest + data).split(b"\n")
             for line in lines:
                 self._take(line)
             if len(self._rest) > LINE_BYTES:
-                raise self._lie("it wrote a line that does not end", self._rest)
+                raise _broken("it wrote a line that does not end", self._rest)
 
-    def the_last(self) -> Done | Failed | Cannot:
-        """The answer of a program that has ended. Raises TransferError where there is none."""
-        if self._rest.strip():
-            self._take(self._rest)  # the last line may lack its end
-            self._rest = b""
-        if self.final is None:
-            raise self._lie("it ended with exit code 0 without an answer")
-        return self.final
+    def end(self) -> None:
+        """The program has ended: its last line may lack its end. Raises BrokenProtocol."""
+        rest, self._rest = self._rest, b""
+        self._take(rest)
 
     def _take(self, line: bytes) -> None:
         if not line.strip():
             return
         if len(line) > LINE_BYTES:
-            raise self._lie(f"it wrote a line of {len(line)} bytes", line)
+            raise _broken(f"it wrote a line of {len(line)} bytes", line)
         try:
             said = _DECODER.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise self._lie(f"it wrote what is no answer ({error})", line) from None
-        if said.number != self._number:
-            raise self._lie(f"it answered number {said.number} where {self._number} was asked", line)
-        if self.final is not None:
-            raise self._lie("it went on after its answer", line)
+            raise _broken(f"it wrote what is no answer ({error})", line) from None
+        asked = self._asked.get(said.number)
+        if asked is None:
+            numbers = ", ".join(str(number) for number in self._asked)
+            raise _broken(f"it answered number {said.number} where {numbers} was asked", line)
+        if asked.final is not None:
+            raise _broken("it went on after its answer", line)
         if isinstance(said, Passed):
-            self._progress(max(0, said.passed_bytes - self._passed_bytes))
-            self._passed_bytes = max(self._passed_bytes, said.passed_bytes)
+            asked.progress(max(0, said.passed_bytes - asked.passed_bytes))
+            asked.passed_bytes = max(asked.passed_bytes, said.passed_bytes)
         else:
-            self.final = said
+            asked.final = said
 
-    def _lie(self, what: str, line: bytes = b"") -> TransferError:
-        """The program's own fault: another way may work, and no storage is to blame."""
-        excerpt = f": {line[:EXCERPT_BYTES].decode('utf-8', 'backslashreplace')!r}" if line else ""
-        token = self._call.request.context.access.token
-        if token:
-            excerpt = excerpt.replace(token, "<token>")
-        return TransferError(
-            TransferFailure(
-                kind=FailureClass.TRANSFER,
-                says=f"the {self._call.verb} of {self._call.lfn} failed: "
-                f"the program {self._program} broke the mover protocol: {what}{excerpt}",
-                side=Side.NODE,
-                remedy=Remedy.MISTAKE,
-                code="protocol",
-                surl=self._call.surl,
-            )
-        )
+
+def _broken(what: str, line: bytes) -> BrokenProtocol:
+    return BrokenProtocol(f"{what}: {line[:EXCERPT_BYTES].decode('utf-8', 'backslashreplace')!r}")

@@ -98,7 +98,7 @@ class Life:
     """
 
     def __init__(self, progress: Progress, folder: Path | None = None, size_bytes: int = 0) -> None:
-        self._progress = progress
+        self.progress = progress
         self._folder = folder
         self._left_bytes = size_bytes
         self._seen_bytes = 0
@@ -110,7 +110,7 @@ class Life:
         if self._folder is not None:
             there = sum(_sizes(self._folder))
             if there > self._seen_bytes:
-                self._progress(there - self._seen_bytes)
+                self.progress(there - self._seen_bytes)
                 self._seen_bytes = there
                 return
         if launcher is not None:
@@ -119,13 +119,13 @@ class Life:
             passed = min(self._moved_bytes, self._left_bytes)
             self._left_bytes -= passed
             self._moved_bytes = 0
-            self._progress(passed)
+            self.progress(passed)
 
     def end(self) -> None:
         """The program has ended well: all bytes of a store have passed."""
         left, self._left_bytes = self._left_bytes, 0
         if left:
-            self._progress(left)
+            self.progress(left)
 
     def _moved_since(self, launcher: int) -> int:
         moved = 0
