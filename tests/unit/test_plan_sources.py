@@ -283,3 +283,11 @@ def test_no_time_goes_into_guessing_names_that_nobody_reads(monkeypatch: pytest.
 
     monkeypatch.setattr(paths, "nearest", guessing)
     assert shown(sources(file(at="SITE_1000_DATADISK"), site())) == ["site A", "alternative B"]
+
+
+def test_a_signature_belongs_to_the_catalogues_own_address() -> None:
+    """What stands behind a question mark is no part of the path, and goes to no other door."""
+    signed = "https://s//data/x/f.root?X-Amz-Signature=0a1b"
+    endpoint = an_endpoint("S", "root://s//data", "https://s//data")
+    found = sources(file(), site(endpoint, pr=("S",)), replicas=catalogue(at("S", surl=signed)))
+    assert [source.surl for source in found] == ["root://s//data/x/f.root", signed]

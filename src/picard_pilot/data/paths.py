@@ -76,8 +76,10 @@ def listed_ways(
 ) -> list[str]:
     """The addresses of a file that a catalogue lists at this endpoint, the site's favourite ways first.
 
-    A catalogue knows one address; the site may know others for the same path, a mounted directory for instance.
+    A catalogue knows one address; the site may know others for the same path, a mounted directory for instance. What
+    the catalogue adds behind a question mark (a signature) belongs to its own address alone.
     """
+    listed = tuple(listed)
     path = next(filter(None, (_path_of(surl, endpoint) for surl in listed)), None)
     ways: list[str] = []
     for prefix in prefixes:
@@ -85,7 +87,8 @@ def listed_ways(
             ways.append(_below(prefix, path))
         elif endpoint.paths is not PathRule.CATALOGUE and (endpoint.paths is PathRule.FLAT or file.scope):
             ways.append(address(file, endpoint, prefix))
-    return list(dict.fromkeys((*ways, *listed)))
+    own = {surl.partition("?")[0]: surl for surl in listed}
+    return list(dict.fromkeys((*(own.get(way, way) for way in ways), *listed)))
 
 
 class Usable(NamedTuple):
@@ -138,7 +141,7 @@ def _path_of(surl: str, endpoint: Endpoint) -> str | None:
     for way in endpoint.protocols:
         start = way.prefix.rstrip("/") + "/"
         if surl.startswith(start):
-            path = surl[len(start) :].lstrip("/")
+            path = surl[len(start) :].partition("?")[0].lstrip("/")
             return unquote(path) if _coded(surl) else path
     return None
 
