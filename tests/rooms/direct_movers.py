@@ -54,7 +54,8 @@ class FullDisk(LocalMover):
 
 
 class Catalogue(LocalMover):
-    """A catalogue that knows one replica for every file: the one whose path the file `catalogue` of storage B holds.
+    """A catalogue that knows one replica for every file: the one whose path or address
+    the file `catalogue` of storage B holds.
 
     It counts beside it how often it was asked.
     """
@@ -68,21 +69,22 @@ class Catalogue(LocalMover):
         """What is written there; without the file it is out of order."""
         folder = Path(request.context.environment["STORAGE_B"])
         try:
-            path = Path((folder / "catalogue").read_text())
+            said = (folder / "catalogue").read_text()
         except FileNotFoundError:
             raise TransferError(
                 TransferFailure(kind=FailureClass.CONTACT, says="the catalogue is out of order")
             ) from None
         with (folder / "asked").open("a") as asked:
             asked.write("x")
-        content = path.read_bytes()
+        path = Path(said)
+        content = path.read_bytes() if path.exists() else b""
         checksum = Checksum(ChecksumKind.ADLER32, f"{zlib.adler32(content):08x}")
         return Replicas(
             files=tuple(
                 FileReplicas(
                     scope=did.scope,
                     lfn=did.lfn,
-                    replicas=(Replica(surl=f"file://{path}", rse="B"),),
+                    replicas=(Replica(surl=said if "://" in said else f"file://{said}", rse="B"),),
                     size_bytes=len(content),
                     checksum=checksum,
                 )

@@ -9,6 +9,7 @@ from staging_kit import SCOPE, Ground, an_input, with_worker
 from picard_pilot.data import stagein
 from picard_pilot.data.health import FAILURES_TO_OPEN
 from picard_pilot.data.node_files import KnownPatterns, NodeFiles
+from picard_pilot.data.policy import RetryLimits
 from picard_pilot.data.walk import Attempt, Pace
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.model.events import InputStaged
@@ -267,6 +268,22 @@ def test_what_is_nowhere_is_not_excused_by_the_node(tmp_path: Path) -> None:
         known = NodeFiles({"in": str(tmp_path / "nowhere")})
         result = await ground.stage_in(worker, an_input("in", LARGE), node_files=known)
         assert [fault.code for fault in result.faults] == [1331]
+
+    with_worker(test)
+
+
+def test_a_signed_address_stays_with_the_pilot(tmp_path: Path) -> None:
+    """Neither journal nor log nor evidence holds the signature of an address that the catalogue gave."""
+
+    async def test(worker: TransferWorker) -> None:
+        ground = Ground(tmp_path, movers={"default": (CATALOGUE, "local")}, environment=b_of(tmp_path))
+        nobody = "http://127.0.0.1:9/in?X-Amz-Signature=0a1b2c3d"  # the port of `discard`
+        (tmp_path / "B" / "catalogue").write_text(nobody)
+        result = await ground.stage_in(worker, an_input("in"), pace=Pace(limits=RetryLimits(tries=1)))
+        assert len(result.faults) == 1
+        evidence = str(result.faults[0].evidence)
+        assert "http://127.0.0.1:9/in" in evidence
+        assert "0a1b2c3d" not in evidence + str(result.decisions)
 
     with_worker(test)
 

@@ -27,12 +27,13 @@ def case(
     free=10**9,
     policy=None,
     label="user",
+    query="",
 ):
     """The arguments of `choose`, all well for a direct access unless said otherwise."""
     return {
         "file": FileSpec(lfn=lfn, role=FileRole.INPUT, size_bytes=size, token=token),
         "source": Source(
-            surl=f"{scheme}://door//{lfn}", endpoint=Endpoint(name=endpoint), kind=kind, reason="test"
+            surl=f"{scheme}://door//{lfn}{query}", endpoint=Endpoint(name=endpoint), kind=kind, reason="test"
         ),
         "job": Job(job_id=1, attempt_nr=1, label=label, transfer_type=transfer_type, input_access=access),
         "queue": Queue(
@@ -86,6 +87,9 @@ TABLE = [
     ],
     ({"lfn": "a b.root"}, False, "blanks"),
     ({"lfn": "a\nb.root"}, False, "blanks"),
+    ({"query": "?X-Amz-Signature=0a1b&X-Amz-Date=2"}, False, "signature or token"),
+    ({"query": "?authz=Bearer%20ey"}, False, "signature or token"),
+    ({"query": "?svcClass=disk"}, True, "more than"),
     # the job's own wish
     ({"size": 1, "transfer_type": "direct"}, True, "transferType=direct"),
     ({"size": None, "transfer_type": "direct"}, True, "transferType=direct"),

@@ -108,7 +108,8 @@ class Bringer:
         self._not_opened.add(source.surl)
         if failure.kind is FailureClass.MISSING or remedy_of(failure) in MAY_PASS:
             return failure
-        said = f"{file.lfn} cannot be opened at {source.surl} ({failure.kind}: {failure.says})"
+        where = without_query(source.surl)
+        said = f"{file.lfn} cannot be opened at {where} ({failure.kind}: {failure.says})"
         if not self._room.take(file.lfn, file.size_bytes):
             self.decisions.append(f"{said}, and there is no room for a copy")
             return failure
@@ -133,7 +134,7 @@ class Bringer:
         opened = await self._open(file, source)
         if isinstance(opened, TransferFailure):
             self.decisions.append(
-                f"{file.lfn} does not fit on the disk and cannot be opened at {source.surl} "
+                f"{file.lfn} does not fit on the disk and cannot be opened at {without_query(source.surl)} "
                 f"({opened.kind}: {opened.says})"
             )
             return failure
@@ -175,9 +176,14 @@ class Bringer:
         )
 
     def explained(self, file: FileSpec, source: Source) -> Source:
-        """The source that was tried last for this file, its reason completed: copied or read directly, and why."""
+        """The source that was tried last for this file, for those who are told of it: its reason completed (copied or
+        read directly, and why), and its address without signatures."""
         why = self._why.get(file.lfn)
-        return msgspec.structs.replace(source, reason=f"{source.reason}; {why}") if why else source
+        return msgspec.structs.replace(
+            source,
+            surl=without_query(source.surl),
+            reason=f"{source.reason}; {why}" if why else source.reason,
+        )
 
     def event(self, file: FileSpec, source: Source, done: Transferred | Opened) -> InputStaged:
         """What the journal is told of an input that `bring` brought; the source is `explained`."""
@@ -188,7 +194,7 @@ class Bringer:
                 size_bytes=file.size_bytes or done.size_bytes or 0,
                 how=How.DIRECT,
                 turl=payload_address(done.surl),
-                surl=done.surl,
+                surl=without_query(done.surl),
                 endpoint=source.endpoint.name,
                 seconds=done.seconds,
                 reason=reason,
@@ -201,7 +207,7 @@ class Bringer:
             lfn=file.lfn,
             size_bytes=done.size_bytes,
             how=done.how,
-            surl=done.surl,
+            surl=without_query(done.surl),
             endpoint=source.endpoint.name,
             seconds=done.seconds,
             reason=reason,
@@ -220,6 +226,11 @@ def context(job: Job, site: Site, endpoint: Endpoint, activity: str) -> Transfer
         job_id=job.job_id,
         environment=queue.environment,
     )
+
+
+def without_query(surl: str) -> str:
+    """The address without what follows a question mark, where signatures and tokens stand."""
+    return surl.partition("?")[0]
 
 
 def _no_room(file: FileSpec, source: Source, left_bytes: int | None) -> TransferFailure:

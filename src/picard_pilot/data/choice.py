@@ -21,6 +21,11 @@ _ARCHIVE = re.compile(r"\.(tar|tgz|tbz2?|txz|zip|gz|bz2|xz|zst|lib)(\.|$)", re.I
 _RAW = re.compile(r"(^|\.)raw\.", re.IGNORECASE)
 """Raw detector data is no ROOT file; the field knows it by this part of its names."""
 
+_SECRET = re.compile(
+    r"[?&][^=&]*(signature|credential|authz|token|secret|key|sig)[^=&]*=|://[^/@]*:[^/@]*@", re.IGNORECASE
+)
+"""A signed address, or one with a token or password in it."""
+
 NEAR_SCHEMES = frozenset({"file", "root", "roots", "dcache", "dcap", "gsidcap", "https", "davs"})
 """What a payload's input library can open on the site's own network."""
 
@@ -105,6 +110,8 @@ def _hindrance(file: FileSpec, source: Source, policy: InputPolicy) -> str | Non
 def _not_permitted(source: Source, queue: Queue) -> str | None:
     """Why the queue does not let payloads read from this source."""
     near = source.kind in NEAR
+    if _SECRET.search(source.surl):
+        return "its address holds a signature or token, which is for the pilot alone"
     if not source.surl.isprintable() or " " in source.surl:
         return "its address has blanks or control characters, which no list of addresses can hold"
     scheme = source.surl.partition("://")[0].lower()
