@@ -272,6 +272,25 @@ def test_what_is_nowhere_is_not_excused_by_the_node(tmp_path: Path) -> None:
     with_worker(test)
 
 
+def test_the_catalogue_is_not_asked_for_what_lies_on_the_node(tmp_path: Path) -> None:
+    """Nor for what was staged before: only where an answer could change anything."""
+
+    async def test(worker: TransferWorker) -> None:
+        ground = Ground(tmp_path, movers={"default": (CATALOGUE, "local")}, environment=b_of(tmp_path))
+        (tmp_path / "B" / "catalogue").write_text("/nowhere")
+        there = tmp_path / "in"
+        there.write_bytes(CONTENT)
+        known = NodeFiles({"in": str(there)})
+        for _ in range(2):
+            before = {event.lfn: event for event in ground.staged}
+            result = await ground.stage_in(worker, an_input("in", CONTENT), node_files=known, done=before)
+            assert result.faults == ()
+        assert len(ground.staged) == 1
+        assert not (tmp_path / "B" / "asked").exists()
+
+    with_worker(test)
+
+
 def test_a_signed_address_stays_with_the_pilot(tmp_path: Path) -> None:
     """Neither journal nor log nor evidence holds the signature of an address that the catalogue gave."""
 
