@@ -14,10 +14,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import processes
 from figures import Figure
-from place import environment, place
+from place import environment
 
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.model.files import Checksum, ChecksumKind
@@ -43,13 +44,13 @@ def large_file(times: int) -> list[Figure]:
     """One large file with its checksum, as `xrdcp` does it and as the worker does."""
     if (reason := why_not()) is not None:
         return [Figure(f"xrootd: {reason}", [], "")]
-    with place() as here, server_alone(CONFIG) as (root, storage):
+    with _memory() as directory, server_alone(CONFIG) as (root, storage):
         block = os.urandom(1 << 20)
         storage.put("large", block * (LARGE_BYTES >> 20))
         said = measure(ChecksumKind.ADLER32)
         for _ in range(LARGE_BYTES >> 20):
             said.update(memoryview(block))
-        return asyncio.run(_large_file(here.directory, f"{root}/large", said.result(), times))
+        return asyncio.run(_large_file(directory, f"{root}/large", said.result(), times))
 
 
 async def _large_file(directory: Path, surl: str, said: Checksum, times: int) -> list[Figure]:
@@ -85,11 +86,11 @@ def small_files(round_trip_ms: float = 0.0) -> list[Figure]:
     """A thousand small files down and up, beside one `xrdcp` process for each."""
     if (reason := why_not()) is not None:
         return [Figure(f"xrootd: {reason}", [], "")]
-    with place() as here, server_alone(CONFIG) as (root, storage):
+    with _memory() as directory, server_alone(CONFIG) as (root, storage):
         for number in range(SMALL_FILES):
             storage.put(f"small/{number}", os.urandom(SMALL_BYTES))
         with _far(root, round_trip_ms) as far:
-            return asyncio.run(_small_files(here.directory, far, round_trip_ms))
+            return asyncio.run(_small_files(directory, far, round_trip_ms))
 
 
 async def _small_files(directory: Path, root: str, round_trip_ms: float) -> list[Figure]:
@@ -164,6 +165,14 @@ def _xrdcp(source: Path | str, target: Path | str, **variables: str) -> float:
         env={**environment(), **variables},
     )
     return time.perf_counter() - began
+
+
+@contextmanager
+def _memory() -> Iterator[Path]:
+    """A folder for what is fetched that is no disk where the machine has such: disks are slow in their own way."""
+    shared = Path("/dev/shm")
+    with TemporaryDirectory(prefix="picard-bench-", dir=shared if shared.is_dir() else None) as directory:
+        yield Path(directory)
 
 
 @contextmanager
