@@ -133,3 +133,60 @@ class TestRealDoors:
         failure = failed(lambda: mover.stat(StatRequest(surl="srm://door.invalid/x")))
         assert (failure.kind, failure.side) == (FailureClass.SPECIFICATION, Side.NODE)
         assert "plug-in" in failure.says
+
+
+@needs_gfal
+class TestWithoutRename:
+    """A protocol without a rename: what is stored stands under its final name, whole, or is taken away again."""
+
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> FolderStorage:
+        """A fresh directory."""
+        return FolderStorage(tmp_path / "storage", scheme="file")
+
+    def store(self, storage: FolderStorage, folder: Path, **programs: str) -> StoreRequest:
+        """A request, with these programs in front of gfal's own."""
+        front = folder / "front"
+        front.mkdir()
+        for name, text in {"rename": f"exit {errno.ENOSYS}", **programs}.items():
+            (front / f"gfal-{name}").write_text(f"#!/bin/sh\n{text}\n")
+            (front / f"gfal-{name}").chmod(0o755)
+        (folder / "out").write_bytes(CONTENT)
+        return StoreRequest(
+            lfn="out",
+            source=str(folder / "out"),
+            surl=storage.surl("out"),
+            context=TransferContext(
+                endpoint=storage.endpoint, environment={"PATH": f"{front}:/usr/bin:/bin"}
+            ),
+        )
+
+    def test_it_is_stored_directly(self, storage: FolderStorage, tmp_path: Path) -> None:
+        """And nothing else is left."""
+        assert GfalMover().store(self.store(storage, tmp_path), ignore).how is How.COPY
+        assert storage.read("out") == CONTENT
+        assert [path.name for path in storage.folder.iterdir()] == ["out"]
+
+    def test_half_of_it_is_taken_away(self, storage: FolderStorage, tmp_path: Path) -> None:
+        """Exit code 0 and half a file, at the end of any arguments: found by looking, and removed."""
+        half = 'for surl; do :; done; mkdir -p "$(dirname "${surl#file://}")"; echo half > "${surl#file://}"'
+        failure = failed(lambda: GfalMover().store(self.store(storage, tmp_path, copy=half), ignore))
+        assert failure.kind is FailureClass.CHECKSUM
+        assert "5 bytes on the storage" in failure.says
+        assert list(storage.folder.iterdir()) == []
+
+    def test_nothing_of_it_is_there(self, storage: FolderStorage, tmp_path: Path) -> None:
+        """Exit code 0 and no file is a failure."""
+        failure = failed(lambda: GfalMover().store(self.store(storage, tmp_path, copy="exit 0"), ignore))
+        assert failure.kind is FailureClass.TRANSFER
+        assert "is not on the storage" in failure.says
+
+    def test_options_that_it_does_not_know(self, storage: FolderStorage, tmp_path: Path) -> None:
+        """The same exit code as for a missing file, told by the usage that it prints."""
+        usage = "echo 'usage: gfal-stat [-h] file' >&2; exit 2"
+        failure = failed(lambda: GfalMover().store(self.store(storage, tmp_path, stat=usage), ignore))
+        assert (failure.kind, failure.side, failure.remedy) == (
+            FailureClass.SPECIFICATION,
+            Side.NODE,
+            Remedy.MISTAKE,
+        )

@@ -5,6 +5,7 @@ destination, signs of life. What a program prints and returns is `program_end`; 
 """
 
 import abc
+import errno
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -66,10 +67,10 @@ class CommandMover(SiteMover):
         Called for every call anew, by several threads at once.
         """
 
-    def read(self, call: Call, ended: CommandResult) -> Reading:
+    def read(self, call: Call, ended: CommandResult) -> Reading | None:
         """What the program's end says. By default: exit code 0 is success, all else by `meanings`.
 
-        Raises TransferError for a failure.
+        None: it turned out that it cannot do this here. Raises TransferError for a failure.
         """
         if not ended.ok:
             raise failure_of(call, ended, self.meanings, self.advice)
@@ -139,21 +140,33 @@ class CommandMover(SiteMover):
 
     def _put(self, call: Call, progress: Progress) -> How:
         """Store under a temporary name and rename, where the program can; else under the name itself."""
-        temporary = call.to(part_surl(call.surl))
         if not self.can(Verb.RENAME, call):
-            reading = self._stored(call, progress)
-            return How.ALREADY_THERE if reading.already_there else How.COPY
+            return self._put_directly(call, progress)
+        temporary = call.to(part_surl(call.surl))
         try:
             self._stored(temporary, progress)
             # A rename replaces what stands there without a word, on most storages.
             if self._already_there(call, progress):
                 self._forget(temporary, progress)
                 return How.ALREADY_THERE
-            self.perform(temporary.as_(Verb.RENAME, new_surl=call.surl), Life(progress), progress)
+            renamed = self.perform(temporary.as_(Verb.RENAME, new_surl=call.surl), Life(progress), progress)
         except TransferError:
             self._forget(temporary, progress)
             raise
+        if renamed is None:  # this storage offers none, which only trying tells
+            self._forget(temporary, progress)
+            return self._put_directly(call, progress)
         return How.COPY
+
+    def _put_directly(self, call: Call, progress: Progress) -> How:
+        """Store under the final name; what a failure leaves is removed where it can only be ours."""
+        try:
+            reading = self._stored(call, progress)
+        except TransferError as error:
+            if error.failure.errno != errno.EEXIST and self.can(Verb.STAT, call):  # it was looked at before
+                self._forget(call, progress)
+            raise
+        return How.ALREADY_THERE if reading.already_there else How.COPY
 
     def _stored(self, call: Call, progress: Progress) -> Reading:
         """The program's own word, and then what the storage says of the file where it can be asked."""

@@ -35,6 +35,9 @@ PROGRAMS = {
     Verb.REMOVE: "gfal-rm",
 }
 
+NOT_OFFERED = (errno.ENOSYS, errno.EOPNOTSUPP)
+"""How gfal says that a protocol has no such operation."""
+
 CHECKSUM_NAMES = {ChecksumKind.ADLER32: "ADLER32", ChecksumKind.MD5: "MD5"}
 
 _SIZE = re.compile(r"^\s*Size:\s*(\d+)\s+(.*)$", re.MULTILINE)
@@ -148,8 +151,10 @@ class GfalMover(CommandMover):
             more["BEARER_TOKEN"] = call.request.context.access.token
         return more
 
-    def read(self, call: Call, ended: CommandResult) -> Reading:
+    def read(self, call: Call, ended: CommandResult) -> Reading | None:
         """The exit code is an errno; what stat and sum found is on standard output."""
+        if call.verb is Verb.RENAME and ended.exit_code in NOT_OFFERED:
+            return None
         if ended.ended_by is EndedBy.ITSELF and ended.exit_code == errno.ENOENT:
             if ended.stderr_tail.startswith(_USAGE):  # the same code for options that it does not know
                 raise failure_of(call, ended, {errno.ENOENT: WRONG_USAGE}, self.advice)

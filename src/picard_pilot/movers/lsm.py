@@ -98,7 +98,7 @@ class LsmMover(CommandMover):
             return name if self.place is None else str(Path(self.place, name))
         return found
 
-    def read(self, call: Call, ended: CommandResult) -> Reading:
+    def read(self, call: Call, ended: CommandResult) -> Reading | None:
         """By the exit code; `lsm-stat` prints the size or `kind:value`."""
         code = ended.exit_code if ended.ended_by is EndedBy.ITSELF else None
         if code == SAME_FILE_STANDS_THERE and call.verb is Verb.STORE:
