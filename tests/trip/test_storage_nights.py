@@ -226,6 +226,40 @@ def test_kill_9_of_a_pilot_that_holds(grid: Grid) -> None:
     assert counter.read_text() == "x"
 
 
+def test_a_log_has_an_alternative_too(grid: Grid) -> None:
+    """The journal knows where it was tried, as of an output."""
+    storages = Storages(grid)
+    job_id, _ = submit(grid)
+    storages.trouble("late and only logs", storages.first)
+    assert run(grid, "--jobs", "1", "--no-cleanup") == 0, grid.output()
+    assert grid.wait_status(job_id, "finished", "failed") == "finished", grid.errors(job_id)
+    events = grid.events(job_id)
+    assert events[events.index("OutputsStored") + 1 :] == [
+        "OutputDiverted",
+        "OutputPlaceCleared",
+        "LogStored",
+        "ReportAccepted",
+    ]
+    log = f"log.{job_id}.tgz"
+    assert ((storages.first / log).exists(), (storages.second / log).exists()) == (False, True)
+
+
+def test_a_log_that_was_stored_before_a_crash_stays_the_log(grid: Grid) -> None:
+    """The next pilot finds the storage down and cannot know that it has the archive: it keeps the very same one."""
+    storages = Storages(grid, alternative=False)
+    job_id, _ = submit(grid)
+    mortal = ("tests/crash/mortal_pilot.py", "before", "9")
+    assert run(grid, "--jobs", "1", program=mortal) == -9, grid.output()
+    stored = (storages.first / f"log.{job_id}.tgz").read_bytes()
+    storages.trouble("contact and only logs", storages.first)
+    assert run(grid) == 0, grid.output()
+    assert grid.wait_status(job_id, "holding", "failed", "finished") == "holding"
+    storages.well()
+    assert run(grid) == 0, grid.output()
+    assert grid.wait_status(job_id, "finished", "failed") == "finished", grid.errors(job_id)
+    assert (storages.first / f"log.{job_id}.tgz").read_bytes() == stored
+
+
 def test_a_log_that_nobody_takes_does_not_cost_the_job(grid: Grid) -> None:
     """The outputs are stored, the log waits; without it the server would call the job failed."""
     storages = Storages(grid, alternative=False)

@@ -333,6 +333,13 @@ def _resumed(case: Case, event: ev.Resumed, at: float) -> Step:
     return again, entry(again)
 
 
+_ABOUT_PLACES: dict[type[ev.Event], Handler] = {
+    ev.OutputDiverted: _output_diverted,
+    ev.OutputRegistering: _output_registering,
+    ev.OutputPlaceCleared: _output_place_cleared,
+}
+"""The log has places as well, also while the outputs wait."""
+
 TABLE: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.RECEIVED, ev.Admitted): _admitted,
     (State.RECEIVED, ev.Refused): _could_not,
@@ -358,9 +365,6 @@ TABLE: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.DIAGNOSING, ev.Diagnosed): _diagnosed,
     (State.DIAGNOSING, ev.StopRequested): _stop_late,
     (State.STAGING_OUT, ev.OutputStored): _output_stored,
-    (State.STAGING_OUT, ev.OutputDiverted): _output_diverted,
-    (State.STAGING_OUT, ev.OutputRegistering): _output_registering,
-    (State.STAGING_OUT, ev.OutputPlaceCleared): _output_place_cleared,
     (State.STAGING_OUT, ev.OutputsStored): _outputs_stored,
     (State.STAGING_OUT, ev.OutputsHeld): _outputs_held,
     (State.STAGING_OUT, ev.StageOutFailed): _stage_out_failed,
@@ -378,6 +382,11 @@ TABLE: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.HOLDING, ev.LogFailed): _ignore,
     (State.HOLDING, ev.BreakOver): _break_over,
     (State.HOLDING, ev.Resumed): _resumed_from_holding,
+    **{
+        (state, kind): handler
+        for state in (State.STAGING_OUT, State.ARCHIVING, State.HOLDING)
+        for kind, handler in _ABOUT_PLACES.items()
+    },
     **{(state, ev.Resumed): _resumed for state in State if state is not State.HOLDING},
     **{
         (state, ev.Suspended): _suspended

@@ -89,7 +89,7 @@ class Performer:
             case do.LastWord():
                 await self._last_word(work)
             case do.StoreLog():
-                return await self._staging.store_log(work)
+                return await self._staging.store_log(work, generation)
             case do.Report():
                 return await self._report(work)
             case do.CleanUp():

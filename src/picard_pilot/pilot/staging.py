@@ -115,9 +115,7 @@ class Staging:
         """Store the outputs that are not stored yet; where nobody takes them now, they may wait."""
 
         async def happened(event: StageOutEvent) -> None:
-            # By `post` alone a storage or a catalogue could be asked before the journal knows.
-            first = isinstance(event, (ev.OutputDiverted, ev.OutputRegistering))
-            (self._record if first else self._post)(work, generation, event)
+            self._note(work, generation, event)
 
         directory = Path(work.bundle.directory)
         async with self._moving(work, _sizes(directory, work.case.job.outputs), work.case.stored) as moving:
@@ -168,13 +166,19 @@ class Staging:
             ),
         )
 
-    async def store_log(self, work: JobWork) -> ev.Event:
+    def _note(self, work: JobWork, generation: int, event: StageOutEvent) -> None:
+        """By `post` alone a storage or a catalogue could be asked before the journal knows."""
+        first = isinstance(event, (ev.OutputDiverted, ev.OutputRegistering))
+        (self._record if first else self._post)(work, generation, event)
+
+    async def store_log(self, work: JobWork, generation: int) -> ev.Event:
         """Make the log archive in the private directory and store it."""
         file = work.case.job.log
         assert file is not None
         # In a folder of its own: a job may name its log like one of the pilot's records.
         folder = Path(work.bundle.private, ARCHIVE_DIRECTORY)
         work.make_room()
+        is_new = not (folder / file.lfn).exists()
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             await logs.make_archive(
@@ -198,9 +202,10 @@ class Staging:
         kept: list[ev.OutputStored] = []
 
         async def happened(event: StageOutEvent) -> None:
-            # A log is a copy for people: where else it might be need not outlive this pilot.
             if isinstance(event, ev.OutputStored):
                 kept.append(event)
+            else:
+                self._note(work, generation, event)
 
         async with self._moving(work, _sizes(folder, (file,)), ()) as moving:
             result = await stage_out(
@@ -209,6 +214,8 @@ class Staging:
                 site=self._parts.site,
                 directory=folder,
                 done={},
+                touched=work.case.touched,
+                settled=work.case.settled,
                 worker=self._parts.worker,
                 listeners=Listeners(
                     on_event=happened, on_attempt=moving.attempted, on_progress=moving.passed
@@ -219,8 +226,8 @@ class Staging:
         _log_decisions(work, result.decisions)
         if not result.faults:
             return ev.LogStored(file=kept[0].file)
-        if result.certain:
-            # Nobody has it: a later one can tell more.
+        if result.certain and is_new:
+            # No storage can have it: a later one can tell more.
             (folder / file.lfn).unlink(missing_ok=True)
         needed = work.case.state is State.ARCHIVING and not work.case.failed
         return (self._held(work, result) if needed else None) or ev.LogFailed(fault=result.faults[0])
