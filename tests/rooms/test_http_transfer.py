@@ -1,57 +1,17 @@
-"""The bytes of a transfer by http over real sockets: resumed, redirected, refused, cut; what is never shown."""
+"""Downloads by http over real sockets: resumed, redirected, cut."""
 
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from transfer_kit import DATA, OPEN, PATIENT_S, Sent, get, trouble
 
 from picard_pilot.model.transfer import StorageAccess
 from picard_pilot.system.http_transfer import HttpTransfers
-from picard_pilot.system.http_trip import Answer, TransferTrouble, Trip
-from picard_pilot.testing.certificates import Authority
+from picard_pilot.system.http_trip import TransferTrouble, Trip
 from picard_pilot.testing.faulty_server import FaultyServer, Raw
 from picard_pilot.testing.faulty_storage import FaultyStorage
-
-DATA = bytes(range(256)) * 4096
-"""One MiB in which every shifted block shows."""
-
-OPEN = StorageAccess()
-PATIENT_S = 20.0
-
-
-class Sent:
-    """A file to send that is in memory; it counts how often it was begun."""
-
-    def __init__(self, data: bytes = DATA) -> None:
-        self.data = data
-        self.size_bytes = len(data)
-        self.begun = 0
-        self.at = 0
-
-    def rewind(self) -> None:
-        """From the beginning."""
-        self.begun += 1
-        self.at = 0
-
-    def read_into(self, block: memoryview, /) -> int:
-        """The next bytes."""
-        piece = self.data[self.at : self.at + len(block)]
-        block[: len(piece)] = piece
-        self.at += len(piece)
-        return len(piece)
-
-
-class Got:
-    """What arrived."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.heads: list[Answer] = []
-
-    def write(self, block: memoryview) -> None:
-        """Keep a block."""
-        self.data += block
 
 
 @pytest.fixture
@@ -68,24 +28,6 @@ def storage(tmp_path: Path) -> Iterator[FaultyStorage]:
     with FaultyStorage(tmp_path) as made:
         made.put("file", DATA)
         yield made
-
-
-def get(
-    transfers: HttpTransfers, url: str, access: StorageAccess = OPEN, **more: object
-) -> tuple[Answer, Got]:
-    """Download into memory."""
-    got = Got()
-    answer = transfers.download(url, access, begin=got.heads.append, write=got.write, **more)  # type: ignore[arg-type]
-    return answer, got
-
-
-def trouble(
-    transfers: HttpTransfers, url: str, access: StorageAccess = OPEN, **more: object
-) -> TransferTrouble:
-    """The trouble of a download that must not succeed."""
-    with pytest.raises(TransferTrouble) as raised:
-        get(transfers, url, access, **more)
-    return raised.value
 
 
 # down
@@ -295,146 +237,3 @@ def test_a_token_is_never_sent_in_the_clear_to_another_machine() -> None:
         "http://[::1]:8000/f": True,
     }.items():
         assert Trip("GET", url, access, {}, None).may_show_token is shows, url
-
-
-# up
-
-
-def test_a_file_is_sent_after_the_servers_word(transfers: HttpTransfers, storage: FaultyStorage) -> None:
-    """A large one asks first; a small one goes at once."""
-    assert transfers.upload(storage.surl("large"), OPEN, Sent()).status == 201
-    assert transfers.upload(storage.surl("small"), OPEN, Sent(b"x" * 100)).status == 201
-    assert transfers.upload(storage.surl("empty"), OPEN, Sent(b"")).status == 201
-    assert [seen.headers.get("expect") for seen in storage.requests] == ["100-continue", None, None]
-    assert (storage.read("large"), storage.read("small"), storage.read("empty")) == (DATA, b"x" * 100, b"")
-
-
-def test_a_refused_upload_costs_no_byte(transfers: HttpTransfers, storage: FaultyStorage) -> None:
-    """The refusal comes before the body."""
-    storage.fault("PUT", status=507, body="the storage is full")
-    sent = Sent()
-    answer = transfers.upload(storage.surl("large"), OPEN, sent)
-    assert (answer.status, answer.says, sent.at) == (507, "the storage is full", 0)
-
-
-@pytest.mark.parametrize("full_says", [507, None])
-def test_a_disk_that_fills_in_mid_file(
-    transfers: HttpTransfers, storage: FaultyStorage, full_says: int | None
-) -> None:
-    """It says so, or it just cuts the connection."""
-    storage.rules.free_bytes, storage.rules.full_says = 500_000, full_says
-    if full_says is not None:
-        assert transfers.upload(storage.surl("large"), OPEN, Sent()).status == full_says
-    else:
-        with pytest.raises(TransferTrouble) as raised:
-            transfers.upload(storage.surl("large"), OPEN, Sent())
-        assert raised.value.trouble == "reset"
-
-
-def test_an_upload_over_a_stale_connection_is_sent_again(
-    transfers: HttpTransfers, storage: FaultyStorage
-) -> None:
-    """From its beginning, over a fresh one."""
-    get(transfers, storage.surl("file"))
-    storage.fault("PUT", cut_at=-1, last=1)
-    sent = Sent()
-    assert transfers.upload(storage.surl("large"), OPEN, sent).status == 201
-    assert (storage.read("large"), sent.begun) == (DATA, 2)
-
-
-def test_a_move_is_never_sent_twice(transfers: HttpTransfers, storage: FaultyStorage) -> None:
-    """The second one would not find what the first one moved."""
-    get(transfers, storage.surl("file"))
-    storage.fault("MOVE", lose_answer=True)
-    with pytest.raises(TransferTrouble):
-        transfers.ask("MOVE", storage.surl("file"), OPEN, headers={"Destination": storage.surl("new")})
-    assert storage.count("MOVE") == 1
-    assert storage.read("new") == DATA
-
-
-# who we are, and what is never shown
-
-
-def test_tls_is_verified(tmp_path: Path) -> None:
-    """Whom we do not trust gets no request; whom we trust does."""
-    authority = Authority(tmp_path)
-    folder = tmp_path / "files"
-    folder.mkdir()
-    with FaultyStorage(folder, tls=authority.server_context("localhost"), host="localhost") as storage:
-        storage.put("file", DATA)
-        token = storage.token()
-        made = HttpTransfers(user_agent="test")
-        assert trouble(made, storage.surl("file"), StorageAccess(token=token)).trouble == "tls"
-        assert storage.requests == []
-        trusting = StorageAccess(token=token, ca_file=str(authority.ca_file))
-        for _ in range(2):
-            assert get(made, storage.surl("file"), trusting)[1].data == DATA
-        assert storage.connections == 1
-        missing = StorageAccess(ca_file=str(tmp_path / "absent"))
-        assert trouble(made, storage.surl("file"), missing).trouble == "credential"
-        made.close()
-
-
-def test_a_client_certificate_is_shown_and_a_renewed_one_counts(tmp_path: Path) -> None:
-    """X.509 proxies too."""
-    authority = Authority(tmp_path)
-    folder = tmp_path / "files"
-    folder.mkdir()
-    context = authority.server_context("localhost", ask_client=True)
-    with FaultyStorage(folder, tls=context, host="localhost") as storage:
-        storage.put("file", DATA)
-        made = HttpTransfers(user_agent="test")
-        ca_file = str(authority.ca_file)
-        assert trouble(made, storage.surl("file"), StorageAccess(ca_file=ca_file)).trouble in ("tls", "reset")
-        proxy = authority.issue_proxy("Jane Doe")
-        access = StorageAccess(ca_file=ca_file, certificate=str(proxy))
-        assert get(made, storage.surl("file"), access)[1].data == DATA
-        before = storage.connections
-        proxy.write_bytes(authority.issue_proxy("Jane Doe").read_bytes())
-        assert get(made, storage.surl("file"), access)[1].data == DATA
-        assert storage.connections in (before, before + 1)
-        made.close()
-
-
-def test_neither_tokens_nor_queries_are_in_any_text(transfers: HttpTransfers, storage: FaultyStorage) -> None:
-    """An error page that quotes them back, a trouble's text, an answer's address."""
-    token = storage.token(-10.0)
-    secret = "0123456789abcdef"
-    storage.fault(
-        "GET",
-        status=403,
-        last=1,
-        body=f"<p>no: {token} at http://h/p?sig={secret} and Bearer {token} {secret}\nsecond line",
-    )
-    answer, _ = get(transfers, f"{storage.surl('file')}?sig={secret}", StorageAccess(token=token))
-    assert answer.says.startswith("no: [redacted] at http://h/p and")
-    storage.down()
-    failed = trouble(transfers, f"{storage.surl('file')}?sig={secret}", StorageAccess(token=token))
-    assert failed.trouble == "refused"
-    for text in (answer.says, answer.url, str(failed), repr(failed), failed.where):
-        assert secret not in text
-        assert token not in text
-    storage.up()
-
-
-def test_a_proxy_is_used_where_the_environment_names_one(tmp_path: Path) -> None:
-    """A plain one is told the whole address."""
-    with FaultyServer([Raw(data=b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")]) as proxy:
-        made = HttpTransfers(
-            user_agent="test", environment={"http_proxy": f"http://me:pw@127.0.0.1:{proxy.port}"}
-        )
-        assert get(made, "http://storage.invalid/file")[1].data == b"hi"
-        assert proxy.seen[0].target == "http://storage.invalid/file"
-        assert proxy.seen[0].headers["proxy-authorization"].startswith("Basic ")
-        made.close()
-
-
-def test_addresses_that_lead_nowhere(transfers: HttpTransfers) -> None:
-    """Each has its own trouble."""
-    assert trouble(transfers, "http://no-such-host.invalid/file").trouble == "resolve"
-    with FaultyServer([Raw(data=b"")]) as server:
-        url = server.url
-    assert trouble(transfers, f"{url}/file").trouble == "refused"
-    failed = trouble(transfers, "http://user:password@127.0.0.1/file")
-    assert failed.trouble == "request"
-    assert "password@" not in str(failed)

@@ -89,11 +89,6 @@ class HttpAddress:
         )
 
 
-def shown(surl: str) -> str:
-    """An address as people and journals see it: without query and password."""
-    return _without_password(surl.partition("?")[0])
-
-
 def _without_password(surl: str) -> str:
     scheme, separator, rest = surl.partition("://")
     host, slash, path = rest.partition("/")
