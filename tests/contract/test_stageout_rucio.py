@@ -55,6 +55,7 @@ def test_a_late_success_leaves_one_registered_replica(here: Desk, tmp_path: Path
             site=SITE,
             endpoints={"pw": (names[0],), "write_alternative": (names[1],)},
             movers={"default": ("rucio", "local")},
+            register_outputs=True,
         ),
         endpoints={
             name: Endpoint(name=name, protocols=(Protocol(prefix=f"file://{tmp_path}/{name}"),))

@@ -22,7 +22,7 @@ NOTARY = "notary:Notary"
 @pytest.fixture
 def ground(tmp_path: Path) -> Ground:
     """Storage A in one flat folder, a queue whose movers are a catalogue and the local one, an output."""
-    ground = Ground(tmp_path, movers={"default": (NOTARY, "local")})
+    ground = Ground(tmp_path, movers={"default": (NOTARY, "local")}, register_outputs=True)
     flat = {
         name: msgspec.structs.replace(endpoint, paths=PathRule.FLAT)
         for name, endpoint in ground.site.endpoints.items()
@@ -98,3 +98,16 @@ def test_a_catalogue_that_does_not_load_is_named(ground: Ground) -> None:
         assert ground.stored == []
 
     with_worker(ground, test)
+
+
+def test_a_queue_that_leaves_it_to_the_server_tells_nobody(ground: Ground) -> None:
+    """The catalogue among the movers is for reading then; the output is stored all the same."""
+    queue = msgspec.structs.replace(ground.site.queue, register_outputs=False)
+    ground.site = msgspec.structs.replace(ground.site, queue=queue)
+
+    async def test(started: TransferWorker) -> None:
+        assert (await ground.stage_out(started, an_output("out", guid="G"))).faults == ()
+
+    with_worker(ground, test)
+    assert [type(event) for event in ground.events] == [OutputStored]
+    assert not (ground.folder / "A" / "book").exists()

@@ -20,7 +20,7 @@ __all__ = ["ground", "two"]  # the fixtures
 @pytest.fixture
 def catalogued(two: Ground) -> Ground:
     """The same two storages, at a queue that names a catalogue."""
-    queue = msgspec.structs.replace(two.site.queue, movers={"default": ("local",)})
+    queue = msgspec.structs.replace(two.site.queue, movers={"default": ("local",)}, register_outputs=True)
     two.site = msgspec.structs.replace(two.site, queue=queue)
     return two
 

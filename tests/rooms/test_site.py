@@ -295,6 +295,7 @@ DATA_FACTS = """
 direct_access_threshold_mb = 100
 alt_stage_out = "force"
 trace_url = "https://traces.example/t"
+register_outputs = true
 [queue.Q.endpoints]
 read_alternative = ["E"]
 write_alternative = ["E"]
@@ -317,6 +318,7 @@ def test_what_a_queue_says_about_its_data(tmp_path: Path) -> None:
     assert queue.direct_access_threshold_bytes == 100 << 20
     assert queue.alt_stage_out is AltStageOut.FORCE
     assert queue.trace_url == "https://traces.example/t"
+    assert queue.register_outputs
     assert queue.endpoints_for(Activity.READ_ALTERNATIVE) == ("read_alternative", ("E",))
     assert queue.endpoints_for(Activity.WRITE_ALTERNATIVE) == ("write_alternative", ("E",))
     assert queue.federation is not None

@@ -69,6 +69,7 @@ def test_found_by_the_catalogue_and_registered_in_it(grid: Grid, far: Far) -> No
         state = "ACTIVE"
         status = "online"
         site = "PICARD"
+        register_outputs = true
         [queue.{grid.queue}.endpoints]
         pr = ["TRIP_OWN"]
         pw = ["TRIP_OWN"]

@@ -143,7 +143,8 @@ class _Run:
         self.stored: dict[str, StoredFile] = {}
         self.touched: dict[str, tuple[FilePlace, ...]] = {}
         self.settled: dict[str, FilePlace] = {}
-        self._registrar = Registrar(worker, site.queue.movers_for(activity), pace.clock)
+        catalogues = site.queue.movers_for(activity) if site.queue.register_outputs else ()
+        self._registrar = Registrar(worker, catalogues, pace.clock)
         self.faults: list[Fault] = []
         self.hopeless = False
         """Whether one of the faults is such that waiting cannot help."""
@@ -226,7 +227,7 @@ class _Run:
             measure=place.endpoint.checksum,
             movers=place.movers,
             context=context(self._job, self._site, place.endpoint, self._activity),
-            register=not alone,
+            register=self._site.queue.register_outputs and not alone,
         )
         outcome = await self._worker.transfer(
             request,

@@ -181,6 +181,9 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     federation: Federation | None = None
     alt_stage_out: AltStageOut | None = None
     """None leaves it to the job."""
+    register_outputs: bool = False
+    """The pilot tells the catalogue among the queue's movers about outputs. Off: the PanDA server does that when it
+    has the report, as today's pilots leave it to."""
     trace_url: str | None = None
     """Where a Rucio-style trace of each transfer is sent; None: nowhere."""
     container_type: str | None = None
