@@ -1,5 +1,7 @@
 """Uploads by http over real sockets; whom we trust, as whom we go, and what is never shown."""
 
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +42,55 @@ def test_a_file_is_sent_after_the_servers_word(transfers: HttpTransfers, storage
     assert transfers.upload(storage.surl("empty"), OPEN, Sent(b"")).status == 201
     assert [seen.headers.get("expect") for seen in storage.requests] == ["100-continue", None, None]
     assert (storage.read("large"), storage.read("small"), storage.read("empty")) == (DATA, b"x" * 100, b"")
+
+
+@pytest.mark.parametrize("says", ["nothing", "417"])
+def test_a_server_that_does_not_know_expect_is_asked_once(says: str) -> None:
+    """It gets the body all the same; the next one at once."""
+    done = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"
+
+    def answer(connection: socket.socket) -> None:
+        asked: list[bool] = []
+        with connection.makefile("rb") as stream:
+            while line := stream.readline():
+                lines = [line.lower()]
+                while (line := stream.readline().lower()) != b"\r\n":
+                    lines.append(line)
+                asked.append(b"expect: 100-continue\r\n" in lines)
+                if asked[-1] and says == "417":
+                    connection.sendall(b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n")
+                else:
+                    stream.read(len(DATA))
+                    connection.sendall(done)
+        seen.extend(asked)
+
+    seen: list[bool] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for _ in range(2 if says == "417" else 1):
+                connection, _ = listener.accept()
+                with connection:
+                    answer(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        made = HttpTransfers(user_agent="test")
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/file"
+        assert [made.upload(url, OPEN, Sent()).status for _ in range(2)] == [201, 201]
+        made.close()
+        thread.join(PATIENT_S)
+    assert seen == [True, False, False] if says == "417" else [True, False]
+
+
+def test_a_server_may_think_about_a_large_file(storage: FaultyStorage) -> None:
+    """A checksum of a large file takes longer than the limit for one byte."""
+    impatient = HttpTransfers(user_agent="test", read_limit_s=0.3)
+    storage.fault("HEAD", delay_s=1.0)
+    url = storage.surl("file")
+    with pytest.raises(TransferTrouble):
+        impatient.ask("HEAD", url, OPEN)
+    assert impatient.ask("HEAD", url, OPEN, size_bytes=400_000_000).status == 200
 
 
 def test_a_refused_upload_costs_no_byte(transfers: HttpTransfers, storage: FaultyStorage) -> None:

@@ -34,6 +34,9 @@ TROUBLES: dict[str, tuple[Kind, Remedy, str]] = {
 PAUSES_S = {Remedy.REPEAT: 0.0, Remedy.RENEW: 0.0, Remedy.BENCH: SICK_STORAGE_PAUSE_S}
 """After how many seconds the same request may succeed; with any other remedy it never will."""
 
+NO_SERVERS = "No servers are available"
+"""XRootD's redirector, for a file that no server offered at the moment; it also remembers for a while that none did."""
+
 LONGEST_RETRY_AFTER_S = 86400.0
 """A day: what a storage asks for beyond that is a slip."""
 
@@ -68,6 +71,8 @@ def refused(
         kind, remedy, means = Kind.TRANSFER, Remedy.BENCH, "an unexpected answer"
     else:
         kind, remedy, means = Kind.SPECIFICATION, Remedy.NEXT, "the request is refused"
+    if answer.status == 404 and NO_SERVERS in answer.says:
+        remedy = Remedy.LATER
     if answer.status in (401, 403):
         remedy, means = _credentials(answer.status, address, now)
     words = f"http {answer.status}: {answer.says}" if answer.says else f"http {answer.status}"

@@ -39,6 +39,7 @@ EXPECT_LIMIT_S = 2.0
 """A server that does not know the question gets the body after this; RFC 9110 10.1.1 asks for no longer wait."""
 THINKING_BYTES_PER_S = 20e6
 """How slowly a storage may compute a checksum or commit a file before its answer counts as overdue."""
+CONTINUE, EXPECTATION_FAILED = 100, 417
 SAID_CHARACTERS = 200
 """How much of an error page's text is evidence."""
 
@@ -71,6 +72,8 @@ class HttpTransfers:
         self._user_agent = user_agent
         self._redactor = Redactor()
         self._blocks = threading.local()
+        self._without_expect: set[str] = set()
+        """Servers that answered nothing to `Expect`, or refused it."""
 
     def close(self) -> None:
         """Close all idle connections."""
@@ -171,6 +174,10 @@ class HttpTransfers:
         trip.patience_s = self._read_limit_s + body.size_bytes / THINKING_BYTES_PER_S
         trip.waiting = waiting
         wire, head = self._send(trip)
+        if head.status == EXPECTATION_FAILED and origin_of(trip.url) not in self._without_expect:
+            self._without_expect.add(origin_of(trip.url))
+            self._pool.drop(wire)
+            wire, head = self._send(trip)
         try:
             answer = self._short(trip, wire, head)
         except (LibraryError, HTTPException, OSError, ValueError) as error:
@@ -250,7 +257,9 @@ class HttpTransfers:
         if trip.body is not None:
             if "Expect" in headers:
                 head = wire.may_go_on(trip.method, EXPECT_LIMIT_S)
-                if head is not None:
+                if head is None:
+                    self._without_expect.add(origin_of(trip.url))
+                elif head.status != CONTINUE:
                     return head
             self._send_body(wire, trip, trip.body)
         return wire.read_head(trip.method, patience_s=trip.patience_s, waiting=trip.waiting)
@@ -286,7 +295,8 @@ class HttpTransfers:
             headers["Authorization"] = f"Bearer {token}"
         if trip.body is not None:
             headers["Content-Length"] = str(trip.body.size_bytes)
-            if trip.body.size_bytes >= EXPECT_FROM_BYTES:
+            asks = origin_of(trip.url) not in self._without_expect
+            if asks and trip.body.size_bytes >= EXPECT_FROM_BYTES:
                 headers["Expect"] = "100-continue"
         elif trip.method in ("PUT", "POST"):
             headers["Content-Length"] = "0"

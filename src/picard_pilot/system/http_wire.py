@@ -131,15 +131,14 @@ class Wire:
         return head
 
     def may_go_on(self, method: str, limit_s: float) -> Head | None:
-        """After `Expect: 100-continue`: None when the body is wanted (or the server does not say), else its answer."""
+        """After `Expect: 100-continue`: status 100 where the body is wanted, or the answer; None for no word at all."""
         if not self.answers_within(limit_s):
             return None
         head = self._read_one_head()
-        if head.status == 100:
-            return None
-        while head.status < 200:
+        while 100 < head.status < 200:
             head = self._read_one_head()
-        self._begin_body(method, head)
+        if head.status != 100:
+            self._begin_body(method, head)
         return head
 
     def _be_patient(self, patience_s: float, waiting: Waiting | None) -> None:
