@@ -76,6 +76,15 @@ class Program:
     def freeze(self) -> None:
         """Stop it in the middle of whatever it does: its connections stay, and nothing answers."""
         os.kill(self.pid, signal.SIGSTOP)
+        wait_until(self._stands_still, f"{self.argv[0]} to stand still", self.words)
+
+    def _stands_still(self) -> bool:
+        """Whether each of its threads has stopped: on a busy machine they go on for a moment after the signal."""
+        try:
+            texts = [stat.read_text() for stat in Path(f"/proc/{self.pid}/task").glob("*/stat")]
+        except OSError:  # one of them has just ended
+            return False
+        return all(text.rpartition(")")[2].split()[0] == "T" for text in texts)
 
     def thaw(self) -> None:
         """Let it go on, if it runs."""
