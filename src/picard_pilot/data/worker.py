@@ -110,6 +110,7 @@ class TransferWorker:
         self._flights: dict[int, _Flight] = {}
         self._process: WorkerProcess | None = None
         self._starting = asyncio.Lock()
+        self._ending = asyncio.Lock()
         self._warming: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -187,7 +188,7 @@ class TransferWorker:
             except asyncio.CancelledError:
                 self._flights.pop(ask.number, None)
                 if not flight.result.done():
-                    await self._kill_and_go_on()
+                    await self._kill_for(flight)
                 raise
             finally:
                 self._flights.pop(ask.number, None)
@@ -214,7 +215,7 @@ class TransferWorker:
             else:
                 continue
             del self._flights[flight.ask.number]
-            await self._kill_and_go_on()
+            await self._kill_for(flight)
             return _failure(
                 flight,
                 FailureClass.TIMEOUT,
@@ -227,7 +228,8 @@ class TransferWorker:
             process = await self._started()
         except OSError as error:
             return _failure(flight, FailureClass.TRANSFER, f"had no worker: {error}", Side.NODE)
-        if flight.sent_to is not process:
+        # While a worker was being started, its transfer may have been given up.
+        if self._wanted(flight) and flight.sent_to is not process:
             flight.sent_to = process
             process.ask(self._with_access(flight.ask))
         return None
@@ -255,17 +257,26 @@ class TransferWorker:
         finally:
             self._warming = None
 
-    async def _kill_and_go_on(self) -> None:
-        """Kill the worker for one flight's sake and ask a new one for all others."""
-        process, self._process = self._process, None
-        if process is not None:
-            await process.kill()
+    def _wanted(self, flight: _Flight) -> bool:
+        """Whether somebody waits for the flight, and has no result yet."""
+        return flight.ask.number in self._flights and not flight.result.done()
+
+    async def _kill_for(self, flight: _Flight) -> None:
+        """Kill the worker that has this flight, which nobody wants any more, and ask a new one for all others.
+
+        Several flights often end at one moment: each waits for the one kill, and a later worker is left alone.
+        """
+        async with self._ending:
+            process = self._process
+            if process is not None and flight.sent_to is process:
+                self._process = None
+                await process.kill()
         await self._ask_again()
 
     async def _ask_again(self) -> None:
         now = asyncio.get_running_loop().time()
         for flight in tuple(self._flights.values()):
-            if flight.result.done():
+            if not self._wanted(flight):
                 continue
             if now - flight.last_sign < self._limits.stall_s / 2:
                 flight.last_sign = now  # it was alive; one that was silent too shares the verdict soon
@@ -298,6 +309,8 @@ class TransferWorker:
     async def _after_crash(self, process: WorkerProcess) -> None:
         how = await process.exit_words()
         for flight in self._flights.values():
+            if flight.sent_to is not process:
+                continue  # asked of the next one meanwhile
             flight.crashes += 1
             if flight.crashes > CRASHES_ALLOWED and not flight.result.done():
                 says = f"failed: its worker process died {flight.crashes} times; at last {how}"
