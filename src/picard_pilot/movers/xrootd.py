@@ -5,6 +5,7 @@ server dies in mid-file. Bytes are checked end to end by the catalogue's checksu
 """
 
 import errno
+import sys
 import threading
 import time
 from pathlib import Path
@@ -121,7 +122,7 @@ class XrootdMover(SiteMover):
             if self._look(address, request.lfn, look_again=True) is not None:
                 how, found = How.ALREADY_THERE, self._same_content(request, address, source, progress)
             else:
-                how, found = How.COPY, self._write(request, address, source, progress)
+                how, found = self._write(request, address, source, progress)
         return Transferred(
             surl=request.surl,
             size_bytes=source.size_bytes,
@@ -180,21 +181,23 @@ class XrootdMover(SiteMover):
 
     def _write(
         self, request: StoreRequest, address: Address, source: OpenFile, progress: Progress
-    ) -> Checksum:
+    ) -> tuple[How, Checksum]:
         """Everything between an empty place and the committed file; a temporary file does not stay behind."""
-        running = measure(request.measure)
+        # Every server that knows a checksum knows adler32.
+        kinds = {request.measure, ChecksumKind.ADLER32}
+        running = {kind: measure(kind) for kind in kinds}
+        takers = [each.update for each in running.values()]
         temporary = address.temporary()
         stays = True
         with ServerFile(temporary, request.lfn) as target:
             target.open_new()
             try:
-                target.write(source, measuring(running.update, progress=progress))
+                target.write(source, measuring(*takers, progress=progress))
                 target.close()
                 source.must_be_unchanged()
-                found = running.result()
-                self._verify(request, temporary, source, found, progress)
+                self._verify(request, temporary, source, running[ChecksumKind.ADLER32].result(), progress)
                 if self._look(address, request.lfn) is not None:  # it came while we wrote
-                    return self._same_content(request, address, source, progress)
+                    return How.ALREADY_THERE, self._same_content(request, address, source, progress)
                 status, _ = _server(address).mv(temporary.asked_for(), address.asked_for())
                 if not status.ok:
                     raise failure(status, address, doing=f"renaming {request.lfn}", storing=True)
@@ -202,15 +205,14 @@ class XrootdMover(SiteMover):
             finally:
                 if stays:
                     _clean_up(temporary)
-        return found
+        return How.COPY, running[request.measure].result()
 
     def _verify(
         self, request: StoreRequest, stored: Address, source: OpenFile, found: Checksum, progress: Progress
     ) -> None:
         """Compare size and checksum as the server has them with what was read on the node."""
-        looking = start(
-            _server(stored).stat, stored.asked_for()
-        )  # beside the checksum: it costs a round trip
+        # Beside the question for the checksum, since each costs a round trip.
+        looking = start(_server(stored).stat, stored.asked_for())
         there = self._checksum(stored, request.lfn, found.kind, source.passed_bytes, progress)
         status = looking.wait()
         if status is None or not status.ok:
@@ -219,6 +221,10 @@ class XrootdMover(SiteMover):
         if size_bytes == source.passed_bytes:
             if there is None and size_bytes <= READ_BACK_BYTES:
                 there = _read_back(stored, request.lfn, found.kind, progress)
+            if there is None:
+                sys.stderr.write(
+                    f"{stored.host} knows no checksums and {request.lfn} is large: its size alone was compared\n"
+                )
             if there in (None, found):
                 return
         raise TransferError(
