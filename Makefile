@@ -19,7 +19,7 @@ check: $(READY) ## the static checks alone (format, lint, types, import rules, d
 	@scripts/check.sh
 
 bench: $(READY) $(STORAGE) ## measure speed and size; prints figures, judges nothing
-	@$(BIN)/python benchmarks/run.py $(ARGS)
+	@scripts/alone.sh $(BIN)/python benchmarks/run.py $(ARGS)
 
 setup: $(READY) ## only install
 

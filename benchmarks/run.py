@@ -14,10 +14,12 @@ from pathlib import Path
 from tempfile import gettempdir
 
 import hands
+import http_transfers
 import jobs
 import rest
 import stagein
 import start
+import xrootd_transfers
 from figures import Figure, print_table
 
 SERVER = Path(__file__).with_name("server.py")
@@ -49,6 +51,19 @@ PARTS = {
         lambda: hands.transfers(5),
     ),
     "stagein": Part("Stage-in", lambda: stagein.one_small_input(20), lambda: stagein.many_inputs(3)),
+    "xrootd": Part(
+        "Transfers by the xrootd mover",
+        lambda: xrootd_transfers.large_file(3),
+        xrootd_transfers.small_files,
+        lambda: xrootd_transfers.small_files(xrootd_transfers.ROUND_TRIP_MS),
+    ),
+    "http": Part(
+        "Transfers by the http mover",
+        lambda: http_transfers.large_file(3),
+        http_transfers.small_files,
+        lambda: http_transfers.small_files(http_transfers.ROUND_TRIP_MS),
+        lambda: http_transfers.checksum_share(5),
+    ),
     "idle": Part("Beside a sleeping payload", lambda: rest.idle(25.0)),
 }
 

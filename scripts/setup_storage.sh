@@ -22,6 +22,7 @@ need_file initdb postgresql /usr/lib/postgresql /usr/pgsql /usr/bin
 need ip iproute2
 need curl curl
 need openssl openssl
+need gfal-copy gfal2-util-scripts gfal2-plugin-file gfal2-plugin-http gfal2-plugin-xrootd
 need node nodejs
 need npm npm
 
