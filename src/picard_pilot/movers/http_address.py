@@ -5,6 +5,7 @@ The query of an address (a signature, a token) is kept for the request and shown
 
 import calendar
 import os
+import re
 import time
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
@@ -20,6 +21,7 @@ SCHEMES = {"http": "http", "https": "https", "dav": "http", "davs": "https"}
 
 _KEPT = "/:?&=%+,;@!$'()*~[]|"
 """What stands in an address as it is; everything else is percent-coded."""
+_UNUSUAL = re.compile(r"[^\w/:.?&=%+,~-]", re.ASCII)
 _SIGNATURES = frozenset({"x-amz-signature", "x-goog-signature", "signature", "sig"})
 _STAMP = "%Y%m%dT%H%M%SZ"
 
@@ -38,7 +40,9 @@ class HttpAddress:
                 raise ValueError(f"it is not one of {', '.join(SCHEMES)}")
             if "#" in rest:
                 raise ValueError("it has a fragment; such characters must be percent-coded")
-            self.url = f"{SCHEMES[scheme.lower()]}://{quote(rest, safe=_KEPT, errors='surrogateescape')}"
+            if _UNUSUAL.search(rest):
+                rest = quote(rest, safe=_KEPT, errors="surrogateescape")
+            self.url = f"{SCHEMES[scheme.lower()]}://{rest}"
             self.origin = origin_of(self.url)
         except ValueError as error:
             raise self._refused(str(error)) from None

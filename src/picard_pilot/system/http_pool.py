@@ -47,9 +47,12 @@ def origin_of(url: str) -> str:
         rest = rest.partition(end)[0]
     if not rest or "@" in rest or scheme not in PORTS:
         raise ValueError("the address has no host, or a password in it")
-    port = urlsplit(f"//{rest}").port
-    host = rest.lower()
-    return f"{scheme}://{host.removesuffix(f':{port}') if port == PORTS[scheme] else host}"
+    host, colon, port = rest.lower().rpartition(":")
+    if not colon or port.endswith("]"):  # the colon of an IPv6 address
+        return f"{scheme}://{rest.lower()}"
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("the address has no valid port")
+    return f"{scheme}://{host}" if int(port) == PORTS[scheme] else f"{scheme}://{host}:{port}"
 
 
 class Pool:

@@ -156,24 +156,34 @@ class Wire:
             raise LineTooLong("the head of the answer")
         return line
 
-    def _read_one_head(self) -> Head:
-        first = self._line()
-        if not first:
-            raise RemoteDisconnected("the connection was closed without an answer")
-        words = first.split(None, 2)
-        if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
-            raise BadStatusLine(first[:80].decode("latin-1"))
-        headers: dict[str, str] = {}
-        for _ in range(HEADERS_LIMIT):
-            line = self._line()
-            if line in (b"\r\n", b"\n"):
+    def _head_lines(self) -> list[bytes]:
+        """The lines of a head without the empty one that ends it; nearly always all of them have come together."""
+        here = self._stream.peek(1)
+        end = here.find(b"\r\n\r\n")
+        if end >= 0:
+            return self._stream.read(end + 4)[:-4].split(b"\r\n")
+        lines = [self._line()]
+        if lines[0] and not lines[0].startswith(b"HTTP/1."):
+            return lines
+        while lines[-1] not in (b"\r\n", b"\n"):
+            if not lines[-1]:
+                raise RemoteDisconnected("the connection was closed without a whole answer")
+            if len(lines) > HEADERS_LIMIT:
                 break
-            if not line:
-                raise RemoteDisconnected("the connection was closed within the head of the answer")
+            lines.append(self._line())
+        return lines[:-1] or [b""]
+
+    def _read_one_head(self) -> Head:
+        lines = self._head_lines()
+        words = lines[0].split(None, 2)
+        if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+            raise BadStatusLine(lines[0][:80].decode("latin-1"))
+        if len(lines) > HEADERS_LIMIT:
+            raise BadStatusLine(f"more than {HEADERS_LIMIT} headers")
+        headers: dict[str, str] = {}
+        for line in lines[1:]:
             name, _, value = line.decode("latin-1").partition(":")
             headers.setdefault(name.strip().lower(), value.strip())
-        else:
-            raise BadStatusLine(f"more than {HEADERS_LIMIT} headers")
         connection = headers.get("connection", "").lower()
         self._keep = "close" not in connection and (words[0] != b"HTTP/1.0" or "keep-alive" in connection)
         return Head(int(words[1]), headers)
