@@ -36,6 +36,8 @@ SMALL_FILES = 1000
 SAMPLE = 60
 """Processes of `xrdcp` that are timed; the rest would take as long each."""
 ROUND_TRIP_MS = 20.0
+_MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+"""Both ends are in memory where the machine has such a folder: a disk is slow in its own way, and others use it too."""
 CONFIG = "xrootd.chksum max 32 adler32"
 """The server's checksums, without which `xrdcp` has none to compare with."""
 
@@ -44,7 +46,7 @@ def large_file(times: int) -> list[Figure]:
     """One large file with its checksum, as `xrdcp` does it and as the worker does."""
     if (reason := why_not()) is not None:
         return [Figure(f"xrootd: {reason}", [], "")]
-    with _memory() as directory, server_alone(CONFIG) as (root, storage):
+    with _memory() as directory, server_alone(CONFIG, _MEMORY) as (root, storage):
         block = os.urandom(1 << 20)
         storage.put("large", block * (LARGE_BYTES >> 20))
         said = measure(ChecksumKind.ADLER32)
@@ -86,7 +88,7 @@ def small_files(round_trip_ms: float = 0.0) -> list[Figure]:
     """A thousand small files down and up, beside one `xrdcp` process for each."""
     if (reason := why_not()) is not None:
         return [Figure(f"xrootd: {reason}", [], "")]
-    with _memory() as directory, server_alone(CONFIG) as (root, storage):
+    with _memory() as directory, server_alone(CONFIG, _MEMORY) as (root, storage):
         for number in range(SMALL_FILES):
             storage.put(f"small/{number}", os.urandom(SMALL_BYTES))
         with _far(root, round_trip_ms) as far:
@@ -169,9 +171,8 @@ def _xrdcp(source: Path | str, target: Path | str, **variables: str) -> float:
 
 @contextmanager
 def _memory() -> Iterator[Path]:
-    """A folder for what is fetched that is no disk where the machine has such: disks are slow in their own way."""
-    shared = Path("/dev/shm")
-    with TemporaryDirectory(prefix="picard-bench-", dir=shared if shared.is_dir() else None) as directory:
+    """A folder in memory for what is fetched."""
+    with TemporaryDirectory(prefix="picard-bench-", dir=_MEMORY) as directory:
         yield Path(directory)
 
 

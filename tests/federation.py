@@ -271,9 +271,9 @@ def program(kind: str, name: str, base: Path, is_up: Callable[[], bool], **envir
 
 
 @contextmanager
-def server_folder() -> Iterator[Path]:
+def server_folder(within: Path | None = None) -> Iterator[Path]:
     """A folder that another user's servers may enter, with a path short enough for their sockets' names."""
-    base = Path(mkdtemp(prefix="picard-x-"))
+    base = Path(mkdtemp(prefix="picard-x-", dir=within))
     base.chmod(0o711)
     try:
         yield base

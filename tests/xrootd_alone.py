@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from federation import EXPORT, Storage, lay_out, program, server_folder
 from xrootd_server import free_ports, listens
@@ -19,9 +20,12 @@ xrd.port {port}
 
 
 @contextmanager
-def server_alone(more: str) -> Iterator[tuple[str, Storage]]:
-    """A server with these lines in its configuration: the address of `/data`, and its files."""
-    with server_folder() as base:
+def server_alone(more: str, within: Path | None = None) -> Iterator[tuple[str, Storage]]:
+    """A server with these lines in its configuration: the address of `/data`, and its files.
+
+    `within` is where its folder is made; None: where temporary files are.
+    """
+    with server_folder(within) as base:
         folder, port = base / "alone", free_ports(1)[0]
         lay_out(folder, _CONFIG.format(folder=folder, export=EXPORT, port=port, more=more))
         made = program("xrootd", "alone", folder, lambda: listens(port))
