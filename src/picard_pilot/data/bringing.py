@@ -191,7 +191,7 @@ class Bringer:
         if isinstance(done, Opened):
             return InputStaged(
                 lfn=file.lfn,
-                size_bytes=file.size_bytes or done.size_bytes or 0,
+                size_bytes=done.size_bytes if file.size_bytes is None else file.size_bytes,
                 how=How.DIRECT,
                 turl=payload_address(done.surl),
                 surl=without_query(done.surl),

@@ -185,7 +185,7 @@ class _Run:
         except OSError:
             free_bytes = None
         limit_mb = self._site.queue.limits.maxinputsize_mb
-        copied = sum(one.size_bytes for one in done.values() if one.how in (How.COPY, How.REFLINK))
+        copied = sum(one.size_bytes or 0 for one in done.values() if one.how in (How.COPY, How.REFLINK))
         return Room(free_bytes, None if limit_mb is None else limit_mb * BYTES_PER_MB, copied)
 
     def _plan(self) -> bool:

@@ -60,7 +60,8 @@ class InputStaged(Event, frozen=True, kw_only=True):
     """One input lies in the job's directory, verified, or was opened where the payload will read it."""
 
     lfn: str
-    size_bytes: int
+    size_bytes: int | None
+    """None only for a file that is read directly and of which nobody told the size."""
     how: str
     """copy, reflink, symlink, already there or direct."""
     turl: str | None = None
