@@ -1,5 +1,6 @@
 """Servers that are down, slow or lying while real pilots work: they wait, lose nothing and say what they see."""
 
+import itertools
 import json
 import signal
 from collections.abc import Callable, Iterator
@@ -152,7 +153,9 @@ def test_no_lie_keeps_a_job_from_its_end(
     assert grid.wait_status(job_id, "finished", "failed") == "finished", grid.errors(job_id)
     assert counter.read_text() == "x"
     assert (grid.store / f"out.{job_id}.txt").read_text() == "saved"
-    phases = [one["sub_status"] for one in grid.job(job_id)["history"] if one["who"] == "pilot"]
+    told_phases = [one["sub_status"] for one in grid.job(job_id)["history"] if one["who"] == "pilot"]
+    # A heartbeat may fall into the launch, which is `running` for people and still `starting` for the server.
+    phases = [phase for phase, _ in itertools.groupby(told_phases)]
     assert phases == ["starting", "setup", "running", "stageout", "finishing", "finished"]
     assert not embarrassments(grid)
 
