@@ -2,14 +2,12 @@
 
 import asyncio
 import base64
-import contextlib
 import secrets
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from connect_proxy import ConnectProxy
 
 from picard_pilot.system.http import HttpClient, HttpError, TlsSettings
 from picard_pilot.system.http_proxies import proxy_for, without_credentials
@@ -17,55 +15,6 @@ from picard_pilot.testing.certificates import Authority
 from picard_pilot.testing.faulty_server import FaultyServer, Say
 
 DEADLINE_S = 10.0
-
-
-class ConnectProxy:
-    """Knows one command, CONNECT, and takes every name for 127.0.0.1, as no resolver would."""
-
-    def __init__(self, target_port: int) -> None:
-        self.asked: list[str] = []
-        self._target_port = target_port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self._open: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._threads.pop(0).join()
-        for connection in self._open:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-        for connection in self._open:
-            connection.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self._open.append(client)
-                head = b""
-                while b"\r\n\r\n" not in head:
-                    head += client.recv(4096)
-                self.asked.append(head.decode())
-                server = socket.create_connection(("127.0.0.1", self._target_port))
-                self._open.append(server)
-                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                for pair in ((client, server), (server, client)):
-                    thread = threading.Thread(target=_pump, args=pair)
-                    self._threads.append(thread)
-                    thread.start()
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from connect_proxy import ConnectProxy
 from transfer_kit import DATA, OPEN, PATIENT_S, Sent, get, trouble
 
 from picard_pilot.model.transfer import StorageAccess
@@ -211,6 +212,41 @@ def test_a_proxy_is_used_where_the_environment_names_one(tmp_path: Path) -> None
         assert proxy.seen[0].target == "http://storage.invalid/file"
         assert proxy.seen[0].headers["proxy-authorization"].startswith("Basic ")
         made.close()
+
+
+def test_tls_goes_through_a_proxy_and_is_verified_end_to_end(tmp_path: Path) -> None:
+    """The proxy finds the host; it sees neither token nor path, and its login is not for the storage."""
+    authority = Authority(tmp_path)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    host = "storage.picard.test"
+    with FaultyStorage(folder, tls=authority.server_context(host), host=host) as storage:
+        storage.put("file", DATA)
+        proxy = ConnectProxy(int(storage.url.rpartition(":")[2]))
+        access = StorageAccess(token=storage.token(), ca_file=str(authority.ca_file))
+        made = HttpTransfers(
+            user_agent="test", environment={"https_proxy": f"http://robot:word@{proxy.address}"}
+        )
+        for _ in range(2):
+            assert get(made, storage.surl("file"), access)[1].data == DATA
+        made.close()
+        proxy.close()
+        assert len(proxy.asked) == 1
+        assert proxy.asked[0].startswith(f"CONNECT {host}:")
+        assert "Bearer" not in proxy.asked[0]
+        assert "proxy-authorization" not in storage.requests[0].headers
+
+
+def test_a_proxy_that_is_not_there(transfers: HttpTransfers) -> None:
+    """It is the proxy's trouble, not the storage's; its password is not shown."""
+    with FaultyServer([Raw(data=b"")]) as server:
+        port = server.port
+    made = HttpTransfers(
+        user_agent="test", environment={"https_proxy": f"http://robot:pass-word@127.0.0.1:{port}"}
+    )
+    failed = trouble(made, "https://storage.picard.test/file")
+    assert failed.trouble == "proxy"
+    assert "pass-word" not in str(failed)
 
 
 def test_addresses_that_lead_nowhere(transfers: HttpTransfers) -> None:

@@ -17,7 +17,7 @@ from picard_pilot.system.http_wire import Wire
 from picard_pilot.system.tls import client_context, identity_stamp
 
 import picard_pilot.system.light_urllib3  # noqa: F401 # isort: skip - before urllib3 itself
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
 from urllib3.exceptions import HTTPError, ProxyError
 from urllib3.util import make_headers, parse_url
 
@@ -188,10 +188,18 @@ def _connection(origin: str, proxy: str | None, context: ssl.SSLContext | None) 
                 via.host or "", via.port or 443, timeout=CONNECT_LIMIT_S, ssl_context=context
             )
         return HTTPConnection(via.host or "", via.port or 80, timeout=CONNECT_LIMIT_S)
-    connection = HTTPSConnection(
-        via.host or "", via.port or 80, timeout=CONNECT_LIMIT_S, ssl_context=context, proxy=via
+    to_proxy = ProxyConfig(
+        ssl_context=context, use_forwarding_for_https=False, assert_hostname=None, assert_fingerprint=None
     )
-    connection.set_tunnel(host, port, headers=_login(proxy), scheme="https")
+    connection = HTTPSConnection(
+        via.host or "",
+        via.port or 80,
+        timeout=CONNECT_LIMIT_S,
+        ssl_context=context,
+        proxy=via,
+        proxy_config=to_proxy,
+    )
+    connection.set_tunnel(host, port, headers=_login(proxy), scheme=via.scheme or "http")  # the proxy's
     return connection
 
 
