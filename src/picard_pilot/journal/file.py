@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from picard_pilot.journal.record import DamagedRecord, Record, UnknownRecord, from_line, record_of, to_line
-from picard_pilot.model.events import Event, InputStaged
+from picard_pilot.model.events import Event, InputStaged, Prepared, Resumed
 from picard_pilot.system.files import open_regular, read_regular, sync_directory, write_all
 
 NAME = "journal.jsonl"
@@ -21,6 +21,10 @@ END_BYTES = 64 * 1024
 NOT_AWAITED = (InputStaged,)
 """Events that go to the disk with the next other one. A job may have thousands, and each wait costs milliseconds: what
 a power cut takes of them is fetched again. A killed pilot loses none: the kernel has the bytes."""
+
+
+BEFORE_NOT_AWAITED = (Prepared, Resumed, InputStaged)
+"""What can stand before such an event: anywhere else, damage is more than a power cut."""
 
 
 class JournalDamaged(Exception):
@@ -161,7 +165,8 @@ def _scan(path: Path) -> tuple[list[Record], int, bool]:
             if number == len(lines) - 1 and not is_torn and not isinstance(error, UnknownRecord):
                 is_torn = True  # the last line has its newline but not all of its bytes
                 break
-            if not isinstance(error, UnknownRecord) and _not_awaited(lines[number:]):
+            may_be_cut = bool(records) and isinstance(records[-1].event, BEFORE_NOT_AWAITED)
+            if may_be_cut and not isinstance(error, UnknownRecord) and _not_awaited(lines[number:]):
                 is_torn = True  # a power cut: of what was not yet on the disk any part may be missing
                 break
             raise JournalDamaged(path, number, str(error)) from error
