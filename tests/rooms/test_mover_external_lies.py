@@ -65,7 +65,7 @@ def fetch(folder: Path, **more: object) -> FetchRequest:
         ("say(result='done'); say(result='done')", "went on after its answer"),
         ("os.write(1, b'\\xff\\xfe\\n')", "no answer"),
         ("os.write(1, b'y' * 100_000); time.sleep(1000)", "does not end"),
-        ("print('y' * 100_000); time.sleep(1000)", "a line of 100000 bytes"),
+        ("print('y' * 100_000); time.sleep(1000)", "a line "),
         ("while True: os.write(1, b'y' * 65536)", "does not end"),
     ],
     ids=[

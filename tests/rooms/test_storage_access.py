@@ -187,8 +187,8 @@ def test_a_token_file_that_others_can_read_is_said(tmp_path: Path, caplog: pytes
     assert any("can be read by other users" in line for line in caplog.messages)
 
 
-def testsettings_for_win_over_variables_and_the_servers_count_where_none_are_given() -> None:
-    """A token that PanDA's variables name is made out to the server: no storage sees it."""
+def test_settings_win_over_variables_and_no_storage_sees_the_servers_token() -> None:
+    """A token that was given for the server is made out to the server; a proxy is for both."""
     environ = {
         "PANDA_AUTH_TOKEN": "for-the-server",
         "OIDC_AUTH_TOKEN": "for-the-server",
@@ -199,7 +199,11 @@ def testsettings_for_win_over_variables_and_the_servers_count_where_none_are_giv
     plain = storage_environment(environ, settings_for())
     assert plain == {"BEARER_TOKEN": "of-the-grid", "X509_USER_PROXY": "/proxy"}
     of_the_server = storage_environment(environ, settings_for(token_file="/t/server"))
-    assert of_the_server == {"BEARER_TOKEN_FILE": "/t/server", "X509_USER_PROXY": "/proxy"}
+    assert of_the_server == plain
+    assert storage_environment(environ, settings_for(x509_proxy="/p/server")) == {
+        "BEARER_TOKEN": "of-the-grid",
+        "X509_USER_PROXY": "/p/server",
+    }
     own = storage_environment(environ, settings_for(token_file="/t/server", storage_token_file="/t/storage"))
     assert own == {"BEARER_TOKEN_FILE": "/t/storage", "X509_USER_PROXY": "/proxy"}
     proxy = storage_environment(

@@ -73,15 +73,19 @@ def credential_environment(environ: Mapping[str, str], settings: Settings | None
 
 
 def storage_environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """The same for storages: `storage_token_file` and `storage_x509_proxy`, else the server's, win.
+    """The same for storages: `storage_token_file` and `storage_x509_proxy` win, else the server's proxy counts.
 
-    Tokens of PanDA's own variables are made out to the server and shown to nobody else.
+    A token that was given for the server (`token_file`, PanDA's own variables) is made out to the server: with it any
+    storage could take jobs in our name. So it is shown to nobody else.
     """
     found = credential_environment(environ)
     for name in SERVER_TOKEN_VARIABLES:
         found.pop(name, None)
     own = settings.storage_token_file, settings.storage_x509_proxy
-    _named_win(found, *(own if any(own) else (settings.token_file, settings.x509_proxy)))
+    if any(own):
+        _named_win(found, *own)
+    elif settings.x509_proxy:
+        found["X509_USER_PROXY"] = settings.x509_proxy
     return found
 
 

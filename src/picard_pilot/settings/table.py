@@ -46,7 +46,7 @@ _SERVER: tuple[Option, ...] = (
            flags=("--x509-proxy",), metavar="FILE", pilot3=("--cacert",)),
     Option("storage_token_file", "pilot.storage_token_file", Kind.PATH, None, SERVER_GROUP,
            "file that holds the token for storages",
-           "the same as for the server, if that was named; else the places that the grid agreed on are searched",
+           "the places that the grid agreed on are searched; the server's own token is shown to no storage",
            flags=("--storage-token-file",), metavar="FILE"),
     Option("storage_x509_proxy", "pilot.storage_x509_proxy", Kind.PATH, None, SERVER_GROUP,
            "file that holds the X.509 proxy for storages",
