@@ -36,6 +36,17 @@ class Raising(_Naughty):
         raise ZeroDivisionError("a bug in a mover")
 
 
+class Quoting(_Naughty):
+    """Repeats the address that it was given, as programs do; by a failure, or by a bug."""
+
+    def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
+        """Fail with the address."""
+        if request.scope == "bug":
+            raise ValueError(f"cannot parse {request.surl}")
+        says = f"exit code 1: error at {request.surl} (No such file)"
+        raise TransferError(TransferFailure(kind=FailureClass.MISSING, says=says))
+
+
 class Leaving(_Naughty):
     """Tries to end the program."""
 

@@ -3,6 +3,7 @@
 import zlib
 from pathlib import Path
 
+import msgspec
 import pytest
 from staging_kit import SCOPE, Ground, an_input, with_worker
 
@@ -16,7 +17,7 @@ from picard_pilot.model.events import InputStaged
 from picard_pilot.model.files import Checksum, ChecksumKind, FileSpec
 from picard_pilot.model.job import InputAccess, Job
 from picard_pilot.model.policy import InputPolicy
-from picard_pilot.model.site import Federation, LocalFiles, PathRule, QueueLimits
+from picard_pilot.model.site import Endpoint, Federation, LocalFiles, PathRule, Protocol, QueueLimits
 from picard_pilot.testing.mover_kit import CONTENT, names
 
 LARGE = b"L" * 5000
@@ -291,14 +292,19 @@ def test_the_catalogue_is_not_asked_for_what_lies_on_the_node(tmp_path: Path) ->
     with_worker(test)
 
 
-def test_a_signed_address_stays_with_the_pilot(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "pace", [Pace(limits=RetryLimits(tries=1)), Pace(ends_at=0.0)], ids=["tried", "too late"]
+)
+def test_a_signed_address_stays_with_the_pilot(tmp_path: Path, pace: Pace) -> None:
     """Neither journal nor log nor evidence holds the signature of an address that the catalogue gave."""
 
     async def test(worker: TransferWorker) -> None:
         ground = Ground(tmp_path, movers={"default": (CATALOGUE, "local")}, environment=b_of(tmp_path))
         nobody = "http://127.0.0.1:9/in?X-Amz-Signature=0a1b2c3d"  # the port of `discard`
         (tmp_path / "B" / "catalogue").write_text(nobody)
-        result = await ground.stage_in(worker, an_input("in"), pace=Pace(limits=RetryLimits(tries=1)))
+        door = Endpoint(name="B", protocols=(Protocol(prefix="http://127.0.0.1:9/"),))
+        ground.site = msgspec.structs.replace(ground.site, endpoints={**ground.site.endpoints, "B": door})
+        result = await ground.stage_in(worker, an_input("in"), pace=pace)
         assert len(result.faults) == 1
         evidence = str(result.faults[0].evidence)
         assert "http://127.0.0.1:9/in" in evidence

@@ -4,6 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from worker_kit import bad, good, request, run, worker
 
@@ -172,6 +173,24 @@ def test_an_answer_that_is_none_costs_this_transfer_alone(tmp_path: Path, mover:
             first = client.pid
             good(await client.transfer(request(tmp_path)))
             assert client.pid == first
+
+    run(work())
+
+
+@pytest.mark.parametrize("scope", ["failure", "bug"])
+def test_a_signature_is_in_no_sentence(tmp_path: Path, scope: str) -> None:
+    """Programs and libraries quote the address that they were given; its signature stays between pilot and storage."""
+
+    async def work() -> None:
+        async with worker(tmp_path) as client:
+            asked = request(tmp_path, mover="Quoting", scope=scope)
+            signed = msgspec.structs.replace(
+                asked, surl=f"{asked.surl}?X-Amz-Signature=0a1b2c3d&X-Amz-Expires=60"
+            )
+            failure = bad(await client.transfer(signed))
+            assert "/in?..." in failure.says
+            assert "0a1b2c3d" not in msgspec.json.encode(failure).decode()
+            assert "0a1b2c3d" not in (tmp_path / "worker.log").read_text()
 
     run(work())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from picard_pilot.data.bringing import Bringer, OnProgress, context
+from picard_pilot.data.bringing import Bringer, OnProgress, context, without_query
 from picard_pilot.data.choice import choose, may_be_direct
 from picard_pilot.data.crew import for_each
 from picard_pilot.data.lookup import Lookup, completed
@@ -274,7 +274,7 @@ class _Run:
                 self._on_attempt(file, attempt)
 
         walked = await walk(places, lambda source: self._bringer.bring(file, source), pace, on_attempt=hear)
-        attempts = [explained.get(attempt.number, attempt) for attempt in walked]
+        attempts = [explained.get(attempt.number) or _untried(attempt) for attempt in walked]
         before += attempts
         self.decisions += self._bringer.decisions
         self._bringer.decisions.clear()
@@ -306,6 +306,12 @@ class _Run:
         self.faults.append(fault(name, says, rule=RULE, evidence=evidence, phase=Phase.STAGEIN))
         if not evidence:
             self.decisions.append(says)
+
+
+def _untried(attempt: Attempt) -> Attempt:
+    """What would have been next, without signatures in its address."""
+    surl = without_query(attempt.entry.surl)
+    return attempt._replace(entry=msgspec.structs.replace(attempt.entry, surl=surl))
 
 
 def _is_on_node(entry: object) -> bool:

@@ -96,7 +96,7 @@ class Worker:
             except TransferError as error:
                 return _with_place(_as_it_arrives(error.failure, TransferFailure, error), ask.request)
         except BaseException as error:  # noqa: BLE001 - the plug-in border; a mover may raise anything at all
-            return _with_place(_broken_mover(error), ask.request)
+            return _with_place(_broken_mover(error, ask.request), ask.request)
 
     def _run(self, request: AnyRequest, progress: Callable[[int], None]) -> AnyResult:
         if isinstance(request, ReplicasRequest):
@@ -169,18 +169,26 @@ def _as_it_arrives(answer: object, wanted: type[Result], whose: object) -> Resul
 def _with_place(failure: TransferFailure, request: AnyRequest) -> TransferFailure:
     """The failure with the endpoint and address of its request, and a sentence of bounded length."""
     endpoint = request.context.endpoint
+    surl = failure.surl or request.surl
     return msgspec.structs.replace(
         failure,
-        says=failure.says[:SAYS_LIMIT_CHARACTERS],
+        says=_without_query(failure.says, request)[:SAYS_LIMIT_CHARACTERS],
         endpoint=failure.endpoint or (endpoint.name if endpoint else None),
-        surl=failure.surl or request.surl,
+        surl=surl.partition("?")[0] if surl else None,
     )
 
 
-def _broken_mover(error: BaseException) -> TransferFailure:
+def _without_query(text: str, request: AnyRequest) -> str:
+    """Programs and libraries repeat an address as it was given; what stands behind its question mark may be a
+    signature."""
+    query = (request.surl or "").partition("?")[2]
+    return text.replace(query, "...") if "=" in query else text
+
+
+def _broken_mover(error: BaseException, request: AnyRequest) -> TransferFailure:
     import traceback
 
-    sys.stderr.write("".join(traceback.format_exception(error)))
+    sys.stderr.write(_without_query("".join(traceback.format_exception(error)), request))
     where = traceback.extract_tb(error.__traceback__)[-1]
     said = f"the mover raised {type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
     return TransferFailure(
