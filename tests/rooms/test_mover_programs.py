@@ -52,11 +52,11 @@ def lsm(folder: Path) -> SiteMover:
     return made
 
 
-def fetch(folder: Path, mover: str = "", **more: object) -> FetchRequest:
+def fetch(folder: Path, mover: str = "", surl: str = "site://door/in", **more: object) -> FetchRequest:
     """A request for a file, by the scripts of `folder`."""
     return FetchRequest(
         lfn="in",
-        surl="site://door/in",
+        surl=surl,
         target=str(folder / "in"),
         movers=(mover or f"lsm:{folder / 'bin'}",),
         **more,  # type: ignore[arg-type]
@@ -179,6 +179,17 @@ def test_noise_on_standard_error_is_no_failure(tmp_path: Path, capsys: pytest.Ca
     done = lsm(tmp_path / "bin").fetch(fetch(tmp_path), ignore)
     assert done.size_bytes == 3
     assert "Error: 42" in capsys.readouterr().err
+
+
+def test_a_signature_that_a_program_repeats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It gets the signed address, or it could do nothing; what it says about it is kept without the signature."""
+    script(
+        tmp_path / "bin", "lsm-get", "import sys\nprint('no', sys.argv[1], file=sys.stderr)\nsys.exit(200)"
+    )
+    signed = fetch(tmp_path, surl="https://door/in?X-Amz-Signature=0a1b2c3d")
+    failure = failed(lambda: lsm(tmp_path / "bin").fetch(signed, ignore))
+    assert "no https://door/in?..." in failure.says
+    assert "0a1b2c3d" not in failure.says + capsys.readouterr().err
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:

@@ -259,7 +259,7 @@ class CommandMover(SiteMover):
         folder = Path(call.path).parent if call.verb is Verb.FETCH and call.path else Path("/")
         with program_environment(context, self.variables(call)) as environment:
             ended = run_program(argv, environment=environment, folder=folder, on_look=life.look)
-        ended = printed(ended, context.access.token)
+        ended = printed(ended, [call])
         log_noise(argv[0], call, ended)
         return self.read(call, ended)
 
@@ -292,9 +292,8 @@ def must_be_there(call: Call, path: Path) -> None:
 def log_noise(program: str, call: Call, ended: CommandResult) -> None:
     """Keep the end of what a program said, which is no failure by itself, in the worker's log."""
     if ended.stderr_tail:
-        sys.stderr.write(
-            f"{program} ({call.verb} {call.surl}): {ended.stderr_tail[-NOISE_BYTES:].rstrip()}\n"
-        )
+        where = call.surl.partition("?")[0]
+        sys.stderr.write(f"{program} ({call.verb} {where}): {ended.stderr_tail[-NOISE_BYTES:].rstrip()}\n")
 
 
 def _ignore(count: int) -> None:

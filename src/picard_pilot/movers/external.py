@@ -134,7 +134,7 @@ class ExternalMover(CommandMover):
                     stdin=b"".join(msgspec.json.encode(one.question) + b"\n" for one in asked),
                     stdout=Path(f"/proc/self/fd/{fd}"),
                 )
-            ended = printed(ended, context.access.token)
+            ended = printed(ended, [one.call for one in asked])
             log_noise(program, call, ended)
             answers.end()
             for one in asked:

@@ -5,7 +5,7 @@ What exit codes mean is each mover's own table; running the program is `program`
 
 import resource
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -148,15 +148,20 @@ def last_line(ended: CommandResult) -> str:
     return ""
 
 
-def printed(ended: CommandResult, token: str | None) -> CommandResult:
-    """The same end without the token in what the program printed."""
-    if not token or (token not in ended.stdout_tail and token not in ended.stderr_tail):
-        return ended
-    return msgspec.structs.replace(
-        ended,
-        stdout_tail=ended.stdout_tail.replace(token, HIDDEN),
-        stderr_tail=ended.stderr_tail.replace(token, HIDDEN),
-    )
+def printed(ended: CommandResult, calls: Sequence[Call]) -> CommandResult:
+    """The same end without what is secret in what the program printed: the token, and what stands behind the question
+    mark of an address, which may be a signature."""
+    said = ended.stdout_tail + ended.stderr_tail
+    secrets = {call.request.context.access.token: HIDDEN for call in calls}
+    secrets |= {call.surl.partition("?")[2]: "..." for call in calls if "=" in call.surl.partition("?")[2]}
+    for secret, shown in secrets.items():
+        if secret and secret in said:
+            ended = msgspec.structs.replace(
+                ended,
+                stdout_tail=ended.stdout_tail.replace(secret, shown),
+                stderr_tail=ended.stderr_tail.replace(secret, shown),
+            )
+    return ended
 
 
 def only_name(surl: str) -> str:
