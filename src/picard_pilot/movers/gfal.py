@@ -20,7 +20,7 @@ from picard_pilot.movers.codes import find
 from picard_pilot.movers.command import CommandMover
 from picard_pilot.movers.file_url import path_of
 from picard_pilot.movers.program_end import failure_of, last_line
-from picard_pilot.movers.troubles import SICK_STORAGE_PAUSE_S
+from picard_pilot.movers.troubles import AGAIN_S
 
 NO_LIMIT_S = 86_400
 """gfal's own time limits (half an hour for a command) are set past every job's: the pilot's watch ends a hang, and
@@ -71,24 +71,24 @@ MEANINGS: dict[int, Meaning] = {
     errno.EDQUOT: Meaning(FailureClass.SPACE, "the quota is used up", remedy=Remedy.NEXT, errno=errno.EDQUOT),
     errno.EFBIG: Meaning(FailureClass.SPACE, "the file is too large", remedy=Remedy.NEXT, errno=errno.EFBIG),
     errno.ECONNREFUSED: Meaning(
-        FailureClass.CONTACT, "nobody listens there", SICK_STORAGE_PAUSE_S, Remedy.BENCH, errno=errno.ECONNREFUSED
+        FailureClass.CONTACT, "nobody listens there", AGAIN_S, Remedy.BENCH, errno=errno.ECONNREFUSED
     ),
     errno.EHOSTDOWN: Meaning(
-        FailureClass.CONTACT, "no connection", SICK_STORAGE_PAUSE_S, Remedy.BENCH, errno=errno.EHOSTDOWN
+        FailureClass.CONTACT, "no connection", AGAIN_S, Remedy.BENCH, errno=errno.EHOSTDOWN
     ),
     # A name that does not resolve ends with this one too.
     errno.EHOSTUNREACH: Meaning(
-        FailureClass.RESOLVE, "the host cannot be found or reached", SICK_STORAGE_PAUSE_S, Remedy.BENCH,
+        FailureClass.RESOLVE, "the host cannot be found or reached", AGAIN_S, Remedy.BENCH,
         errno=errno.EHOSTUNREACH,
     ),
     errno.ETIMEDOUT: Meaning(
-        FailureClass.TIMEOUT, "no answer in time", SICK_STORAGE_PAUSE_S, Remedy.BENCH, errno=errno.ETIMEDOUT
+        FailureClass.TIMEOUT, "no answer in time", AGAIN_S, Remedy.BENCH, errno=errno.ETIMEDOUT
     ),
     errno.ECOMM: Meaning(
-        FailureClass.TRANSFER, "the storage broke", SICK_STORAGE_PAUSE_S, Remedy.BENCH, errno=errno.ECOMM
+        FailureClass.TRANSFER, "the storage broke", AGAIN_S, Remedy.BENCH, errno=errno.ECOMM
     ),
     errno.EBUSY: Meaning(
-        FailureClass.CONTACT, "the storage is busy", SICK_STORAGE_PAUSE_S, Remedy.BENCH, errno=errno.EBUSY
+        FailureClass.CONTACT, "the storage is busy", AGAIN_S, Remedy.BENCH, errno=errno.EBUSY
     ),
 }  # fmt: skip
 """Exit code: what it means. EIO and all others are `transfer` failures that may be repeated at once."""
@@ -180,7 +180,7 @@ def _by_http_status(call: Call, ended: CommandResult) -> dict[int, Meaning]:
     row = find("http", int(found[1]), storing=call.verb is Verb.STORE) if found else None
     if row is None or ended.exit_code is None:
         return {}
-    pause_s = SICK_STORAGE_PAUSE_S if row.remedy is Remedy.BENCH else None
+    pause_s = AGAIN_S if row.remedy is Remedy.BENCH else None
     return {ended.exit_code: Meaning(row.kind, row.means, pause_s, row.remedy, errno=ended.exit_code)}
 
 

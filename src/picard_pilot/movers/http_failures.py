@@ -10,7 +10,7 @@ from picard_pilot.model.transfer import FailureClass as Kind
 from picard_pilot.model.transfer import Remedy, Side, TransferError, TransferFailure
 from picard_pilot.movers import codes
 from picard_pilot.movers.http_address import HttpAddress
-from picard_pilot.movers.troubles import SICK_STORAGE_PAUSE_S
+from picard_pilot.movers.troubles import AGAIN_S
 from picard_pilot.system.bearer import expires_at, has_expired
 from picard_pilot.system.http_trip import Answer, TransferTrouble
 
@@ -31,7 +31,7 @@ TROUBLES: dict[str, tuple[Kind, Remedy, str]] = {
 }
 """The words of `system.http_transfer` for what is no answer: class, remedy, meaning."""
 
-PAUSES_S = {Remedy.REPEAT: 0.0, Remedy.RENEW: 0.0, Remedy.BENCH: SICK_STORAGE_PAUSE_S}
+PAUSES_S = {Remedy.REPEAT: 0.0, Remedy.RENEW: 0.0, Remedy.BENCH: AGAIN_S}
 """After how many seconds the same request may succeed; with any other remedy it never will."""
 
 NO_SERVERS = "No servers are available"

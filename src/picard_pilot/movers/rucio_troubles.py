@@ -16,7 +16,7 @@ from picard_pilot.model.transfer import (
     TransferError,
     TransferFailure,
 )
-from picard_pilot.movers.troubles import SICK_STORAGE_PAUSE_S
+from picard_pilot.movers.troubles import AGAIN_S
 
 NOT_RUCIO = (RequestException, OSError, EOFError, ValueError, KeyError, configparser.Error)
 """What else comes out of the library: from its HTTP, its files, a question on a terminal that is not there, an answer
@@ -118,6 +118,6 @@ def classified(
             remedy=remedy,
             code=f"rucio {type(error).__name__}",
             surl=surl,
-            retry_after_s=SICK_STORAGE_PAUSE_S if remedy is Remedy.BENCH else None,
+            retry_after_s=AGAIN_S if remedy is Remedy.BENCH else None,
         )
     )

@@ -7,8 +7,8 @@ import errno
 
 from picard_pilot.model.transfer import FailureClass, Side, TransferError, TransferFailure
 
-SICK_STORAGE_PAUSE_S = 0.0
-"""A sick storage may be asked again; after which pause is the pilot's policy, unless the storage itself says it."""
+AGAIN_S = 0.0
+"""The same may be tried again, and the storage has not said when: after which pause is the pilot's policy."""
 
 BY_ERRNO: dict[int, tuple[FailureClass, float | None]] = {
     errno.ENOENT: (FailureClass.MISSING, None),
@@ -24,11 +24,11 @@ BY_ERRNO: dict[int, tuple[FailureClass, float | None]] = {
     errno.ELOOP: (FailureClass.SPECIFICATION, None),
     errno.EINVAL: (FailureClass.SPECIFICATION, None),
     errno.ENAMETOOLONG: (FailureClass.SPECIFICATION, None),
-    errno.ETIMEDOUT: (FailureClass.TIMEOUT, SICK_STORAGE_PAUSE_S),
-    errno.ENOTCONN: (FailureClass.CONTACT, SICK_STORAGE_PAUSE_S),
-    errno.EHOSTDOWN: (FailureClass.CONTACT, SICK_STORAGE_PAUSE_S),
-    errno.EHOSTUNREACH: (FailureClass.CONTACT, SICK_STORAGE_PAUSE_S),
-    errno.ESTALE: (FailureClass.CONTACT, SICK_STORAGE_PAUSE_S),
+    errno.ETIMEDOUT: (FailureClass.TIMEOUT, AGAIN_S),
+    errno.ENOTCONN: (FailureClass.CONTACT, AGAIN_S),
+    errno.EHOSTDOWN: (FailureClass.CONTACT, AGAIN_S),
+    errno.EHOSTUNREACH: (FailureClass.CONTACT, AGAIN_S),
+    errno.ESTALE: (FailureClass.CONTACT, AGAIN_S),
 }
 """Error number: class, and after how many seconds the same may be tried again (None: never).
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from picard_pilot.model.transfer import FailureClass, Remedy, StorageAccess, TransferError, TransferFailure
 from picard_pilot.movers import codes
-from picard_pilot.movers.troubles import SICK_STORAGE_PAUSE_S
+from picard_pilot.movers.troubles import AGAIN_S
 from picard_pilot.movers.xrootd_address import Address
 from picard_pilot.system.bearer import expires_at, has_expired
 
@@ -237,7 +237,7 @@ def _credential(access: StorageAccess, remedy: Remedy) -> tuple[Remedy, str]:
 PAUSES_S = {
     Remedy.REPEAT: 0.0,
     Remedy.RENEW: 0.0,
-    Remedy.BENCH: SICK_STORAGE_PAUSE_S,
+    Remedy.BENCH: AGAIN_S,
     Remedy.LATER: NO_SERVERS_PAUSE_S,
 }
 """After how many seconds the same request may succeed; with any other remedy it never will."""
