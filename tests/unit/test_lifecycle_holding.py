@@ -153,6 +153,15 @@ def test_a_log_that_left_early_is_the_log() -> None:
     assert (case.state, case.failed) == (State.ARCHIVING, False)
 
 
+def test_a_log_that_is_still_leaving_when_the_break_is_over() -> None:
+    """A slow storage takes it while the outputs are tried again; it is the log all the same."""
+    out = ev.OutputStored(file=stored("out0.root"), seconds=1.0, reason="r")
+    case, then = walk(held(), ev.BreakOver(), ev.LogStored(file=stored("log.tgz")), out, ev.OutputsStored())
+    assert (case.state, then) == (State.CLOSING, [do.Report()])
+    case, _ = walk(held(), ev.BreakOver(), ev.LogFailed(fault=DOWN), out, ev.OutputsStored())
+    assert (case.state, case.failed) == (State.ARCHIVING, False)
+
+
 def test_the_log_of_a_good_job_may_wait_too() -> None:
     """Without it the server would fail the job; the outputs are not stored again."""
     out = ev.OutputStored(file=stored("out0.root"), seconds=1.0, reason="r")

@@ -290,7 +290,7 @@ def _log_failed(case: Case, event: ev.LogFailed, at: float) -> Step:
 
 
 def _log_stored_early(case: Case, event: ev.LogStored, at: float) -> Step:
-    """The log of a job whose outputs wait: this archive is the one that counts, since it is never stored again."""
+    """The log of a job whose outputs wait, or waited when it left: this archive counts, it is never stored again."""
     return _stay(case, log=event.file)
 
 
@@ -368,6 +368,8 @@ TABLE: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STAGING_OUT, ev.OutputsStored): _outputs_stored,
     (State.STAGING_OUT, ev.OutputsHeld): _outputs_held,
     (State.STAGING_OUT, ev.StageOutFailed): _stage_out_failed,
+    (State.STAGING_OUT, ev.LogStored): _log_stored_early,
+    (State.STAGING_OUT, ev.LogFailed): _ignore,
     (State.STAGING_OUT, ev.StopRequested): _stop_storing,
     (State.ARCHIVING, ev.LogStored): _log_stored,
     (State.ARCHIVING, ev.LogFailed): _log_failed,
