@@ -20,17 +20,16 @@ def limited(asked: FetchRequest) -> FetchRequest:
     return msgspec.structs.replace(asked, size_bytes=len(CONTENT))
 
 
-async def begun(client: TransferWorker, folder: Path) -> list[asyncio.Task[Transferred | TransferFailure]]:
-    """One endless transfer for each name, all of them under way in the worker."""
-    moving: set[str] = set()
+def asked_for(
+    client: TransferWorker, folder: Path, moving: set[str]
+) -> list[asyncio.Task[Transferred | TransferFailure]]:
+    """One endless transfer for each name; those under way in the worker are noted in `moving`."""
 
     def hear(name: str) -> asyncio.Task[Transferred | TransferFailure]:
         asked = limited(request(folder, name, "Slow"))
         return asyncio.create_task(client.transfer(asked, lambda _: moving.add(name)))
 
-    tasks = [hear(name) for name in NAMES]
-    await until(lambda: moving == set(NAMES))
-    return tasks
+    return [hear(name) for name in NAMES]
 
 
 def release(folder: Path) -> None:
@@ -44,7 +43,9 @@ def test_all_that_is_cancelled_at_once_stays_cancelled(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with worker(tmp_path) as client:
-            tasks = await begun(client, tmp_path)
+            moving: set[str] = set()
+            tasks = asked_for(client, tmp_path, moving)
+            await until(lambda: moving == set(NAMES))
             first = client.pid or 0
             for task in tasks:
                 task.cancel()
@@ -65,7 +66,9 @@ def test_all_that_times_out_at_once_is_not_asked_again(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with worker(tmp_path, base_s=2.0, slowest_bytes_per_s=1e9) as client:
-            tasks = await begun(client, tmp_path)
+            client.warm_up()
+            await until(lambda: client.pid is not None)
+            tasks = asked_for(client, tmp_path, set())
             for task in tasks:
                 assert bad(await task).kind is FailureClass.TIMEOUT
             assert client.pid is None
