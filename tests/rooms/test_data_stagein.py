@@ -26,7 +26,7 @@ def test_inputs_arrive_verified_with_a_reason(ground: Ground) -> None:
         assert sorted(event.lfn for event in ground.staged) == names(ground.directory)
         assert {event.endpoint for event in ground.staged} == {"A"}
         assert ground.staged[0].reason.startswith(
-            "endpoint 1 of queue Q for pr; copied: direct access is off"
+            "endpoint 1 of queue Q for pr; copied: direct_access_lan is off"
         )
         assert len(result.decisions) == 10
 
@@ -42,7 +42,7 @@ def test_a_corrupt_replica_is_left_for_the_next_one(ground: Ground) -> None:
         result = await ground.stage_in(worker, an_input("in", CONTENT))
         assert result.faults == ()
         assert ground.staged[0].endpoint == "B"
-        assert [line.split(" ")[2] for line in result.decisions] == ["A", "A", "B"]
+        assert [line.split(" ")[2].rstrip(":") for line in result.decisions] == ["A", "A", "B"]
         assert "its catalogue says" in result.decisions[0]
 
     with_worker(test)

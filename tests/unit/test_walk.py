@@ -169,7 +169,7 @@ def test_a_walk_takes_the_first_that_works() -> None:
     at, attempts = steps("ABC", {"A": [CONTACT], "B": [DONE], "C": [DONE]})
     assert at == [("A", 0), ("B", 0)]
     assert [attempt.says() for attempt in attempts] == [
-        "A (test, root://A//f): contact: contact!; again in 30 s at the earliest",
+        "A: contact: contact!; again in 30 s at the earliest (root://A//f; test)",
         "B (test, root://B//f): copy, 3 bytes in 0.500 s",
     ]
     assert many(attempts) == " after 2 attempts"

@@ -117,7 +117,7 @@ def _not_permitted(source: Source, queue: Queue) -> str | None:
     scheme = source.surl.partition("://")[0].lower()
     if not (queue.direct_access_lan if near else queue.direct_access_wan):
         key = "direct_access_lan" if near else "direct_access_wan"
-        return f"direct access is off in queue {queue.name} for sources of this kind ({source.kind}, {key})"
+        return f"{key} is off in queue {queue.name}"
     if scheme not in (NEAR_SCHEMES if near else FAR_SCHEMES):
         return f"payloads cannot read {scheme}:// " + ("" if near else "over long distances ") + "well"
     return None

@@ -72,11 +72,14 @@ class Attempt(NamedTuple):
     then: str = ""
 
     def says(self) -> str:
-        """Where, why there, what happened and what was done about it."""
+        """Where, why there, what happened and what was done about it. A failure's cause comes first: it becomes the
+        one line that a user reads, which servers cut."""
         place = f"{self.entry.endpoint.name} ({self.entry.reason}, {self.entry.surl})"
         match self.outcome:
             case TransferFailure(kind=kind, says=says):
-                return f"{place}: {kind}: {says}" + (f"; {self.then}" if self.then else "")
+                name, reason, surl = self.entry.endpoint.name, self.entry.reason, self.entry.surl
+                then = f"; {self.then}" if self.then else ""
+                return f"{name}: {kind}: {says}{then} ({surl}; {reason})"
             case Opened(seconds=seconds):
                 return f"{place}: opened in {seconds:.3f} s"
             case Transferred(how=how, size_bytes=size_bytes, seconds=seconds):
