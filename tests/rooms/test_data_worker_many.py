@@ -32,10 +32,18 @@ def asked_for(
     return [hear(name) for name in NAMES]
 
 
-def release(folder: Path) -> None:
-    """Whatever still moves one of the files may complete it now."""
+async def nothing_moves(client: TransferWorker, folder: Path) -> None:
+    """Whatever still moved one of the files could complete it now, and does not while another one passes."""
+    signs: list[int] = []
+    other = asyncio.create_task(client.transfer(request(folder, "other", "Slow"), signs.append))
+    await until(lambda: bool(signs))
     for name in NAMES:
         (folder / "node" / f"{name}.release").touch()
+    seen = len(signs)
+    await until(lambda: len(signs) >= seen + 2)
+    (folder / "node" / "other.release").touch()
+    good(await other)
+    assert not any((folder / "node" / name).exists() for name in NAMES)
 
 
 def test_all_that_is_cancelled_at_once_stays_cancelled(tmp_path: Path) -> None:
@@ -54,9 +62,7 @@ def test_all_that_is_cancelled_at_once_stays_cancelled(tmp_path: Path) -> None:
                     await task
                 assert gone(first)
             assert client.pid is None
-            release(tmp_path)
-            good(await client.transfer(request(tmp_path, "next")))
-            assert not any((tmp_path / "node" / name).exists() for name in NAMES)
+            await nothing_moves(client, tmp_path)
 
     run(work())
 
@@ -71,9 +77,6 @@ def test_all_that_times_out_at_once_is_not_asked_again(tmp_path: Path) -> None:
             tasks = asked_for(client, tmp_path, set())
             for task in tasks:
                 assert bad(await task).kind is FailureClass.TIMEOUT
-            assert client.pid is None
-            release(tmp_path)
-            good(await client.transfer(request(tmp_path, "next")))
-            assert not any((tmp_path / "node" / name).exists() for name in NAMES)
+            await nothing_moves(client, tmp_path)
 
     run(work())
