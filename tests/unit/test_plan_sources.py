@@ -145,6 +145,31 @@ def test_an_address_under_no_known_prefix_is_taken_as_it_is() -> None:
     ]
 
 
+@pytest.mark.parametrize("rse", ["A", "C", "UNKNOWN"])
+@pytest.mark.parametrize("tape", [False, True])
+@pytest.mark.parametrize(
+    "surl",
+    [
+        "file:///etc/passwd",
+        "FILE:///etc/passwd",
+        "file:/etc/passwd",
+        "file:///a/../etc/passwd",
+        "file:///a/%2e%2e/etc/passwd",
+        "file:///a/x%2f..%2f..%2fetc/passwd",
+        "file://localhost/etc/passwd",
+    ],
+)
+def test_a_catalogue_names_no_file_of_the_node(surl: str, rse: str, tape: bool) -> None:
+    """Neither for a storage that the site knows nor for an unknown one; it is said, and the others are tried."""
+    listing = list_sources(
+        file(), site(pr=("A",)), replicas=catalogue(at(rse, surl=surl, tape=tape, lan=True), at("B"))
+    )
+    assert surl not in [place.surl for place in listing.found]
+    assert not [place for place in listing.found if "etc" in str(place.endpoint.protocols)]
+    assert f"root://b//rucio/{PATH}" in [place.surl for place in listing.found]
+    assert [line for line in listing.left_out if repr(surl) in line]
+
+
 def test_three_alternative_replicas_at_most() -> None:
     """By endpoint, in the catalogue's order of priority; the number is a setting."""
     many = catalogue(*(at(f"R{number}", priority=9 - number) for number in range(6)), at("A"))

@@ -126,6 +126,17 @@ def nothing_named(file: FileSpec, site: Site, activity: str) -> NoPlan:
     )
 
 
+def leaves_storage(surl: str, endpoint: Endpoint | None) -> bool:
+    """Whether a catalogue's address names a file of the node that is none of this storage's (None: an unknown one).
+
+    A catalogue of elsewhere knows nothing about this node, and `file:///etc/passwd` is no replica, whatever moves it.
+    """
+    if surl.partition(":")[0].lower() != "file":
+        return False
+    path = None if endpoint is None else _path_of(surl, endpoint)
+    return path is None or not {".", ".."}.isdisjoint(path.split("/"))
+
+
 def on_tape(endpoint: Endpoint) -> bool:
     """Whether the endpoint's files have to be brought from tape: they are never read where they are."""
     return endpoint.kind is not None and "TAPE" in endpoint.kind.upper()

@@ -12,6 +12,7 @@ from picard_pilot.data.paths import (
     NoPlan,
     Usable,
     address,
+    leaves_storage,
     listed_ways,
     nothing_named,
     on_tape,
@@ -96,11 +97,12 @@ def _with_reason(place: Source, reason: str) -> Source:
     )
 
 
-def _endpoint_of(replica: Replica) -> Endpoint:
-    """An endpoint of which no more is known than the address of one file."""
+def _endpoint_of(replica: Replica, known: Endpoint | None) -> Endpoint:
+    """An endpoint of which no more is known than the address of one file; the prefixes that the site knows stand."""
+    found = (Protocol(prefix=replica.surl.rpartition("/")[0] + "/"),)
     return Endpoint(
         name=replica.rse,
-        protocols=(Protocol(prefix=replica.surl.rpartition("/")[0] + "/"),),
+        protocols=known.protocols if known is not None else found,
         paths=PathRule.CATALOGUE,
         kind=TAPE if replica.tape else None,
     )
@@ -170,6 +172,8 @@ class _Listing:
         self._replicas = replicas.replicas if replicas is not None else ()
         self._size_bytes = file.size_bytes or (replicas.size_bytes if replicas else None)
         self._listed: dict[str, list[str]] = {}
+        self._left_out: list[str] = []
+        self._replicas = tuple(filter(self._is_elsewhere_or_ours, self._replicas))
         for replica in self._replicas:
             self._listed.setdefault(replica.rse, []).append(replica.surl)
         self._own = reading.own
@@ -179,9 +183,15 @@ class _Listing:
             self._own = [named, *(entry for entry in self._own if entry.name != file.endpoint)]
             self._alternative = [entry for entry in self._alternative if entry.name != file.endpoint]
         self._obstacles: list[NoPlan] = []
-        self._left_out: list[str] = []
         self._known_on_disk = False
         self._known_on_tape = False
+
+    def _is_elsewhere_or_ours(self, replica: Replica) -> bool:
+        """Whether the catalogue's address may be followed; said among what was left out where it may not."""
+        if not leaves_storage(replica.surl, self._reading.site.endpoints.get(replica.rse)):
+            return True
+        self._left_out.append(f"{replica.rse}: {replica.surl!r} is no file of a storage that this site knows")
+        return False
 
     def own(self) -> list[Source]:
         """The site's own storage. What the catalogue does not list there waits among the alternatives."""
@@ -244,7 +254,7 @@ class _Listing:
                 self._left_out.append(f"{replica.rse}: {area} of queue {self._reading.queue.name} is off")
                 continue
             if endpoint is None or (replica.tape and not on_tape(endpoint)):
-                endpoint = _endpoint_of(replica)
+                endpoint = _endpoint_of(replica, endpoint)
             yield _Foreign(replica, endpoint)
 
     def federation(self, bytes_left: int | None) -> list[Source]:
