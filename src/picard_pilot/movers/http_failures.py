@@ -144,9 +144,12 @@ def _retry_after(answer: Answer, now: float) -> float | None:
         return min(float(said), LONGEST_RETRY_AFTER_S)
     try:
         return min(max(parsedate_to_datetime(said).timestamp() - now, 0.0), LONGEST_RETRY_AFTER_S)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
 def _utc(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    except (ValueError, OverflowError, OSError):  # what an address or a token says may be no time
+        return f"{seconds:g} s since 1970"

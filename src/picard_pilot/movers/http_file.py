@@ -52,6 +52,7 @@ def fetch_file(
     said = request.checksum
     kind = said.kind if said else request.measure
     running = measure(kind)
+    passed_bytes = 0
     on_node = Blaming(f"writing {request.lfn} on the {Side.NODE}", address.shown, Side.NODE)
 
     def begin(answer: Answer) -> None:
@@ -69,6 +70,16 @@ def fetch_file(
     with on_node, PartFile(Path(request.target)) as part:
 
         def write(block: memoryview) -> None:
+            nonlocal passed_bytes
+            passed_bytes += len(block)
+            if request.size_bytes is not None and passed_bytes > request.size_bytes:
+                # A body without an announced length need not end before the node's disk does.
+                raise failed(
+                    address,
+                    FailureClass.CHECKSUM,
+                    Remedy.NEXT,
+                    f"{request.lfn} goes on behind its {request.size_bytes} bytes at {address.host}",
+                )
             with on_node:
                 part.write(block)
             running.update(block)

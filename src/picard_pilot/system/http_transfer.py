@@ -217,7 +217,10 @@ class HttpTransfers:
             self._pool.give_back(wire)
 
     def _follow(self, trip: "Trip", location: str, status: int) -> None:
-        url = _coded(urljoin(trip.url, location), trip.url)
+        try:
+            url = _coded(urljoin(trip.url, location), trip.url)
+        except ValueError as error:
+            raise self._stop("redirect", self._clean(str(error), trip), trip) from None
         if not url.lower().startswith(("http://", "https://")):
             raise self._stop("redirect", f"it leads to {url.partition(':')[0]}:", trip)
         if status == 303 and trip.method != "HEAD":

@@ -13,7 +13,7 @@ from picard_pilot.model.transfer import StorageAccess
 from picard_pilot.system.http import Trouble
 from picard_pilot.system.http_pool import origin_of
 from picard_pilot.system.http_proxies import is_loopback
-from picard_pilot.system.http_wire import Waiting
+from picard_pilot.system.http_wire import Waiting, number_of
 
 READ_LIMIT_S = 30.0
 """Without one byte for so long a server hangs: half of what the pilot waits before it kills the whole worker."""
@@ -58,8 +58,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     def size_bytes(self) -> int | None:
         """The size of the whole file, from Content-Range or Content-Length."""
         total = self.headers.get("content-range", "").rpartition("/")[2]
-        said = total or self.headers.get("content-length", "")
-        return int(said) if said.isascii() and said.isdigit() else None
+        return number_of(total or self.headers.get("content-length", ""))
 
 
 class Body(Protocol):

@@ -22,14 +22,26 @@ LINE_LIMIT_BYTES = 64 << 10
 HEADERS_LIMIT = 200
 SHORT_BODY_BYTES = 64 << 10
 """What is kept of an answer that is no file; the rest is of no interest."""
+DIGITS_LIMIT = 18
+"""No file has more bytes than fit into a machine's word, and Python refuses to read much longer numbers."""
+INTERIM_LIMIT = 1000
+"""Of heads before the answer: a server that says every second that it works is done after this, or hangs."""
 WAKE_S = 10.0
 """While a server thinks (it computes a checksum, say) a sign of life is given this often."""
+
+
+_HEXADECIMAL = b"0123456789abcdefABCDEF"
 
 
 class Waiting(Protocol):
     """Called now and then while nothing but waiting happens."""
 
     def __call__(self, count: int, /) -> object: ...
+
+
+def number_of(said: str) -> int | None:
+    """A number of bytes in a header; None for what cannot be one."""
+    return int(said) if said.isascii() and said.isdigit() and len(said) <= DIGITS_LIMIT else None
 
 
 class Head:
@@ -44,8 +56,7 @@ class Head:
     @property
     def length(self) -> int | None:
         """The announced length of the body in bytes; None where none, or none that makes sense, is given."""
-        said = self.headers.get("content-length", "")
-        return int(said) if said.isascii() and said.isdigit() else None
+        return number_of(self.headers.get("content-length", ""))
 
     @property
     def is_chunked(self) -> bool:
@@ -123,23 +134,25 @@ class Wire:
         """The head of the answer; interim answers are passed over, but for 100 while it is waited for."""
         if patience_s is not None and patience_s > self._read_limit_s + 1.0:
             self._be_patient(patience_s, waiting)
-        while True:
+        for _ in range(INTERIM_LIMIT):
             head = self._read_one_head()
             if head.status >= 200:
-                break
-        self._begin_body(method, head)
-        return head
+                self._begin_body(method, head)
+                return head
+        raise BadStatusLine(f"more than {INTERIM_LIMIT} heads and no answer")
 
     def may_go_on(self, method: str, limit_s: float) -> Head | None:
         """After `Expect: 100-continue`: status 100 where the body is wanted, or the answer; None for no word at all."""
         if not self.answers_within(limit_s):
             return None
-        head = self._read_one_head()
-        while 100 < head.status < 200:
+        for _ in range(INTERIM_LIMIT):
             head = self._read_one_head()
-        if head.status != 100:
-            self._begin_body(method, head)
-        return head
+            if head.status == 100:
+                return head
+            if head.status >= 200:
+                self._begin_body(method, head)
+                return head
+        raise BadStatusLine(f"more than {INTERIM_LIMIT} heads and no answer")
 
     def _be_patient(self, patience_s: float, waiting: Waiting | None) -> None:
         end = monotonic() + patience_s
@@ -169,14 +182,14 @@ class Wire:
             if not lines[-1]:
                 raise RemoteDisconnected("the connection was closed without a whole answer")
             if len(lines) > HEADERS_LIMIT:
-                break
+                raise BadStatusLine(f"more than {HEADERS_LIMIT} headers")
             lines.append(self._line())
         return lines[:-1] or [b""]
 
     def _read_one_head(self) -> Head:
         lines = self._head_lines()
         words = lines[0].split(None, 2)
-        if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+        if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not _is_status(words[1]):
             raise BadStatusLine(lines[0][:80].decode("latin-1"))
         if len(lines) > HEADERS_LIMIT:
             raise BadStatusLine(f"more than {HEADERS_LIMIT} headers")
@@ -227,16 +240,17 @@ class Wire:
         line = self._line()
         if line in (b"\r\n", b"\n"):  # the end of the chunk before
             line = self._line()
-        try:
-            self._left = int(line.partition(b";")[0].strip(), 16)
-        except ValueError:
-            raise IncompleteRead(b"") from None
+        size = line.partition(b";")[0].strip()
+        if not size or len(size) > DIGITS_LIMIT or size.strip(_HEXADECIMAL):
+            raise IncompleteRead(b"")
+        self._left = int(size, 16)
         if self._left:
             return True
-        while self._line() not in (b"\r\n", b"\n", b""):
-            pass
-        self._ended = True
-        return False
+        for _ in range(HEADERS_LIMIT):
+            if self._line() in (b"\r\n", b"\n", b""):
+                self._ended = True
+                return False
+        raise BadStatusLine(f"more than {HEADERS_LIMIT} lines behind the body")
 
     def short_body(self) -> bytes:
         """The body of an answer that is no file: its beginning. A long one ends the connection."""
@@ -248,3 +262,7 @@ class Wire:
                 break
             kept += block[:count]
         return bytes(kept)
+
+
+def _is_status(word: bytes) -> bool:
+    return len(word) == 3 and word.isdigit()
