@@ -270,3 +270,25 @@ def test_what_an_earlier_pilot_stored_and_could_not_say(two: Ground) -> None:
     result, _ = run(two, {"A": [failure(FailureClass.CONTACT)]})
     assert result.faults == ()
     assert (two.at("A", "out").exists(), two.at("B", "out").exists()) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "certain"),
+    [
+        (FailureClass.AUTH, "http 403", True),
+        (FailureClass.CONTACT, "http refused", True),
+        (FailureClass.CONTACT, "xrootd 108", False),
+        (FailureClass.CONTACT, "http 504", False),
+        (FailureClass.SPACE, "http 507", True),
+        (FailureClass.SPACE, "http reset", False),
+        (FailureClass.TIMEOUT, None, False),
+    ],
+)
+def test_whether_a_file_is_surely_nowhere(
+    two: Ground, kind: FailureClass, code: str | None, certain: bool
+) -> None:
+    """A connection that broke may have broken when all was done: what is sent again must be the same bytes then."""
+    no = failure(kind, code=code, remedy=Remedy.NEXT)
+    result, _ = run(two, {"A": [no], "B": [no]})
+    assert result.faults != ()
+    assert result.certain is certain

@@ -47,6 +47,14 @@ RULE = "data.stageout"
 REFUSALS = frozenset({FailureClass.CONTACT, FailureClass.AUTH, FailureClass.SPACE, FailureClass.RESOLVE})
 """Failures after which a file surely is not there."""
 
+UNCERTAIN = frozenset(
+    {
+        *("xrootd 104", "xrootd 107", "xrootd 108", "xrootd 110"),
+        *("http reset", "http truncated", "http 502", "http 503", "http 504"),
+    }
+)
+"""But for these: the connection may have been lost when all was done."""
+
 StageOutEvent = OutputStored | OutputDiverted | OutputRegistering | OutputPlaceCleared
 OnEvent = Callable[[StageOutEvent], Awaitable[None]]
 OnAttempt = Callable[[FileSpec, Attempt], None]
@@ -284,7 +292,7 @@ class _Run:
         self.faults.append(found)
         last = self._unregistered.get(file.lfn)
         self.hopeless = self.hopeless or not can_pass(failures if last is None else [last])
-        self.certain = self.certain and all(failure.kind in REFUSALS for failure in failures)
+        self.certain = self.certain and all(map(_surely_refused, failures))
 
     def _other_attempt(self, file: FileSpec) -> str:
         return (
@@ -306,6 +314,10 @@ def _before(place: Destination, places: Sequence[Destination]) -> tuple[FilePlac
         for other in earlier
         if other.endpoint.name != place.endpoint.name
     )
+
+
+def _surely_refused(failure: TransferFailure) -> bool:
+    return failure.kind in REFUSALS and failure.code not in UNCERTAIN
 
 
 def _event(file: FileSpec, guid: str, place: Destination, done: Transferred) -> OutputStored:

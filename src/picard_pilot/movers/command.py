@@ -19,6 +19,7 @@ from picard_pilot.model.transfer import (
     FetchRequest,
     FileFacts,
     How,
+    Remedy,
     Removed,
     RemoveRequest,
     Side,
@@ -30,6 +31,7 @@ from picard_pilot.model.transfer import (
 )
 from picard_pilot.movers.base import Progress, SiteMover
 from picard_pilot.movers.call import Call, Meaning, Reading, Verb
+from picard_pilot.movers.http_address import holds_signature
 from picard_pilot.movers.measure import compare
 from picard_pilot.movers.open_file import OpenFile
 from picard_pilot.movers.part_folder import PartFolder, part_surl
@@ -255,6 +257,16 @@ class CommandMover(SiteMover):
         argv = self.argv(call)
         if argv is None:
             return None
+        if any(map(holds_signature, argv)):
+            raise TransferError(
+                TransferFailure(
+                    kind=FailureClass.SPECIFICATION,
+                    says=f"the address of {call.lfn} holds a signature, which every user of this node would see on "
+                    "the command line of a program",
+                    remedy=Remedy.MISTAKE,
+                    surl=call.surl.partition("?")[0],
+                )
+            )
         context = call.request.context
         folder = Path(call.path).parent if call.verb is Verb.FETCH and call.path else Path("/")
         with program_environment(context, self.variables(call)) as environment:

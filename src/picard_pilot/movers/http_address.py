@@ -26,6 +26,11 @@ _SIGNATURES = frozenset({"x-amz-signature", "x-goog-signature", "signature", "si
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
+def holds_signature(surl: str) -> bool:
+    """Whether the address' query is a permission by itself, as in presigned addresses."""
+    return any(name.lower() in _SIGNATURES for name, _ in parse_qsl(surl.partition("?")[2]))
+
+
 class HttpAddress:
     """Where one file lies. Raises TransferError (`specification`) for an address that cannot be used.
 

@@ -14,6 +14,10 @@ _BESIDE = re.compile(r"[\w.-]+=[^?#]*")
 """What may stand behind the `?`: names with values. Anything else there is a file's name with a `?` in it."""
 
 
+TLS_SCHEMES = frozenset({"roots", "xroots"})
+"""Over these alone a token is shown."""
+
+
 class Address:
     """Where one file lies. Raises TransferError (`specification`) for an address that cannot be used.
 
@@ -31,7 +35,8 @@ class Address:
         self.name = path.rpartition("/")[2]
         self.access = access
         said = [beside] if beside else []
-        if access.token and "authz=" not in beside:
+        # Without TLS everybody on the way could read it; a server that asks for tokens (ztn) wants TLS anyway.
+        if access.token and scheme.lower() in TLS_SCHEMES and "authz=" not in beside:
             said.append(f"authz=Bearer%20{access.token}")
         self._beside = "&".join(said)
         if why := self._why_not(scheme, host, bool(question), beside):

@@ -62,6 +62,8 @@ CA_PLACES = ("/etc/grid-security/certificates", "/etc/ssl/certs")
 
 _setting_up = threading.Lock()
 _introduced: StorageAccess | None = None
+_told: set[str] = set()
+"""The variables that we set: what has gone is taken back."""
 
 
 def set_up() -> None:
@@ -94,6 +96,10 @@ def introduce(access: StorageAccess) -> None:
         for name, value in wanted.items():
             if value is not None and os.environ.get(name) != value:
                 os.environ[name] = value
+                _told.add(name)
+            elif value is None and name in _told:
+                del os.environ[name]
+                _told.remove(name)
         if not os.environ.get("X509_CERT_DIR") and not os.environ.get("X509_CERT_FILE"):
             _trust_the_system()
         _introduced = access
