@@ -3,6 +3,9 @@
 Each is a classified failure of this one storage, soon, and the node's disk and the other transfers do not notice.
 """
 
+import base64
+import binascii
+import random
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from picard_pilot.data.health import Health
+from picard_pilot.data.health_file import FILE, SharedHealth
+from picard_pilot.journal import lease
+from picard_pilot.journal.record import UnknownRecord, from_line
 from picard_pilot.model.files import Checksum, ChecksumKind
 from picard_pilot.model.transfer import (
     FailureClass,
@@ -22,6 +29,9 @@ from picard_pilot.model.transfer import (
     TransferFailure,
 )
 from picard_pilot.movers.http import HttpMover
+from picard_pilot.panda import outbox
+from picard_pilot.system.bearer import claims_of
+from picard_pilot.testing.clock import VirtualClock
 
 SIZE_BYTES = 1000
 WRONG = Checksum(ChecksumKind.ADLER32, "00000001")
@@ -171,3 +181,40 @@ def test_a_presigned_address_with_an_end_that_is_no_time(query: str, tmp_path: P
         found = failures(f"{surl}?{query}", tmp_path)
     assert [failure.kind for failure in found] == [FailureClass.AUTH] * 3
     assert "abcdefghijkl" not in str(found)
+
+
+DEEP = b'{"unknown":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+"""Sound JSON for a reader that passes over what it does not know, if its stack is deep enough."""
+
+
+def test_a_health_file_that_is_nested_without_end(tmp_path: Path) -> None:
+    """A payload of the same user can write it; it is begun anew and no pilot ends of it."""
+    tmp_path.chmod(0o700)
+    (tmp_path / FILE).write_bytes(DEEP)
+    health: Health = SharedHealth(tmp_path, VirtualClock(), random.Random(1))
+    for _ in range(3):
+        health.failed(health.ask("A"))
+    assert health.ask("A").wait_s > 0
+    assert b"unknown" not in (tmp_path / FILE).read_bytes()
+
+
+def test_a_lease_that_is_nested_without_end(tmp_path: Path) -> None:
+    """It counts as none: a later pilot is not kept from the job by what its payload wrote."""
+    (tmp_path / lease.NAME).write_bytes(DEEP)
+    assert lease.read(tmp_path) is None
+
+
+def test_a_kept_report_that_is_nested_without_end(tmp_path: Path) -> None:
+    """It is damaged, and said to be."""
+    report = tmp_path / "report.json"
+    report.write_bytes(DEEP)
+    with pytest.raises(outbox.ReportDamaged):
+        outbox.load(report)
+
+
+def test_a_record_and_a_token_that_are_nested_without_end() -> None:
+    """Neither ends the pilot that reads it."""
+    body = DEEP[:-1]
+    with pytest.raises(UnknownRecord):
+        from_line(b'%s,"crc":"%08x"}' % (body, binascii.crc32(body)))
+    assert claims_of(f"e30.{base64.urlsafe_b64encode(DEEP).rstrip(b'=').decode()}.x") is None

@@ -64,6 +64,10 @@ def fetch(folder: Path, **more: object) -> FetchRequest:
         ("ask['number'] += 1; say(result='done')", "answered number 2 where 1 was asked"),
         ("say(result='done'); say(result='done')", "went on after its answer"),
         ("os.write(1, b'\\xff\\xfe\\n')", "no answer"),
+        (
+            'os.write(1, b\'{"result":"done","number":1,"x":\' + b\'[\' * 60_000 + b\'\\n\'); time.sleep(1000)',
+            "no answer",
+        ),
         ("os.write(1, b'y' * 100_000); time.sleep(1000)", "does not end"),
         ("print('y' * 100_000); time.sleep(1000)", "a line "),
         ("while True: os.write(1, b'y' * 65536)", "does not end"),
@@ -79,6 +83,7 @@ def fetch(folder: Path, **more: object) -> FetchRequest:
         "wrong number",
         "twice",
         "no UTF-8",
+        "deep",
         "endless line",
         "long line",
         "endless output",

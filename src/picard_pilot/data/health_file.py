@@ -141,7 +141,7 @@ class SharedHealth(Health):
                 data = file.read(LARGEST_BYTES + 1)
             if len(data) <= LARGEST_BYTES:
                 return tidied(_DECODER.decode(data), self._clock.now_utc())
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
         return Known()
 

@@ -80,7 +80,7 @@ def read(directory: Path) -> Lease | None:
     """The lease that stands, or None; one that cannot be understood counts as none. Raises OSError."""
     try:
         return msgspec.json.decode(read_regular(directory / NAME), type=Lease | None)
-    except (FileNotFoundError, ValueError):  # the latter: no JSON, not even text, or of another form
+    except (FileNotFoundError, ValueError, RecursionError):  # no JSON, not even text, or of another form
         return None
 
 

@@ -60,7 +60,7 @@ def from_line(line: bytes) -> Record:
         raise DamagedRecord("the line does not fit its checksum")
     try:
         record = _DECODER.decode(body + b"}")
-    except ValueError as error:  # no JSON, not even text, or of another form
+    except (ValueError, RecursionError) as error:  # no JSON, not even text, or of another form
         raise UnknownRecord(f"the line is not a record: {error}") from None
     if record.v > SCHEMA_VERSION:
         raise UnknownRecord(f"the record has version {record.v}, written by a newer pilot")

@@ -155,7 +155,7 @@ class Answers:
             raise _broken(f"it wrote a line of {len(line)} bytes", line)
         try:
             said = _DECODER.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise _broken(f"it wrote what is no answer ({error})", line) from None
         asked = self._asked.get(said.number)
         if asked is None:

@@ -132,7 +132,7 @@ def load(path: Path) -> Update:
     """A report that an earlier pilot left. Raises ReportDamaged, or OSError when there is none."""
     try:
         stored = msgspec.json.decode(path.read_bytes(), type=Stored)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ReportDamaged(f"{path}: {error}") from None
     if stored.v > SCHEMA_VERSION:
         raise ReportDamaged(f"{path}: written by a later version of the pilot (schema {stored.v})")

@@ -292,7 +292,7 @@ def _read_started(directory: Path) -> records.Started | None:
 def _read_plan(directory: Path) -> _Plan:
     try:
         return msgspec.json.decode(read_regular(directory / PLAN_FILE), type=_Plan)
-    except (OSError, ValueError):  # a payload may have written there, and not even text
+    except (OSError, ValueError, RecursionError):  # a payload may have written there, and not even text
         return _NO_PLAN  # only words and leftovers depend on it
 
 

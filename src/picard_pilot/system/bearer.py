@@ -100,7 +100,7 @@ def claims_of(token: str) -> Claims | None:
     middle = parts[1] + "=" * (-len(parts[1]) % 4)
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(middle), type=Claims)
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, RecursionError):
         return None
 
 

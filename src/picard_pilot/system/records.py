@@ -95,7 +95,7 @@ def decode(line: bytes) -> Started | Ended | None:
         return None
     try:
         return _decoder.decode(whole)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # of a protocol we do not know, or not even text
 
 
