@@ -332,8 +332,15 @@ def _size_of_regular_file(path: Path) -> int | None:
 
 
 def _remove_leftovers(directory: Path, job: Job) -> None:
-    """Partial files of transfers that died with their worker or pilot; only an input may have such a name."""
+    """Partial files of transfers that died with their worker or pilot, and the folders of programs that died with them;
+    only an input may have such a name. What cannot be removed takes room and does no other harm."""
     names = {file.lfn for file in job.inputs}
     for path in directory.glob(LEFTOVER_PATTERN):
-        if path.name not in names:
+        if path.name in names:
+            continue
+        try:
             path.unlink(missing_ok=True)
+        except OSError:  # a folder, as a rule
+            import shutil
+
+            shutil.rmtree(path, ignore_errors=True)
