@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from storage_kit import HASTY, inputs, queue_of
+from storage_kit import HASTY, inputs, prefix, queue_of
 
 from grid import Grid
+from picard_pilot.testing.faulty_storage import FaultyStorage
 
 CONTENT = bytes(range(256)) * 400
 
@@ -15,9 +16,6 @@ import json, sys, time
 ask = json.loads(sys.stdin.readline())
 if ask["verb"] == "describe":
     print(json.dumps({"number": ask["number"], "result": "cannot"}))
-elif ask["surl"].startswith("mounted://other"):
-    open(ask["path"], "wb").write(bytes(range(256)) * 400)
-    print(json.dumps({"number": ask["number"], "result": "done"}))
 else:
     open(ask["path"], "wb").write(b"half")
     time.sleep(1000)
@@ -29,15 +27,26 @@ def test_a_program_that_hangs_in_mid_file(grid: Grid, tmp_path: Path) -> None:
     program = tmp_path / "hanging"
     program.write_text(f"#!/usr/bin/env python3\n{HANGING}")
     program.chmod(0o755)
-    queue_of(
-        grid,
-        {"A": "mounted://site", "B": "mounted://other"},
-        activities={"pr": ["A"], "read_alternative": ["B"], "pw": ["DISK"]},
-        tables=f'[queue.{grid.queue}.movers]\npr = ["external:{program}"]',
-    )
-    job = grid.submit_python(
-        "assert len(open('in.dat', 'rb').read()) == 102400", **inputs({"in.dat": CONTENT})
-    )
-    assert grid.pilot(*HASTY, "--no-cleanup", program=(IMPATIENT,)).wait(90) == 0, grid.output()
+    with FaultyStorage(tmp_path / "b") as storage:
+        storage.put("in.dat", CONTENT)
+        queue_of(
+            grid,
+            {"A": "mounted://site", "B": prefix(storage)},
+            activities={"pr": ["A"], "read_alternative": ["B"], "pw": ["DISK"]},
+            tables=f'[queue.{grid.queue}.movers]\npr = ["http", "external:{program}"]',
+        )
+        job = grid.submit_python(
+            "assert len(open('in.dat', 'rb').read()) == 102400", **inputs({"in.dat": CONTENT})
+        )
+        assert grid.pilot(*HASTY, "--no-cleanup", program=(IMPATIENT,)).wait(90) == 0, grid.output()
     assert grid.wait_status(job, "finished", "failed") == "finished", grid.errors(job)
     assert not list(grid.job_dir(job).glob(".*.part"))
+
+
+def test_a_log_whose_name_is_as_long_as_a_name_can_be(grid: Grid) -> None:
+    """Its archive is made and stored: a file system takes 255 bytes, and so does the pilot."""
+    name = "l" * 251 + ".tgz"
+    job = grid.submit_python("pass", logFile=name)
+    assert grid.pilot(*HASTY).wait(60) == 0, grid.output()
+    assert grid.wait_status(job, "finished", "failed") == "finished", grid.errors(job)
+    assert [path.name for path in grid.store.iterdir()] == [name]

@@ -59,6 +59,9 @@ SMALL_ARCHIVE_LIMIT_BYTES = 1_000_000
 TIME_LIMIT_S = 900.0
 """More than the largest archive takes on a slow disk; the slot's end may come sooner."""
 
+TEMPORARY_CHARACTERS = 40
+"""Of the archive's name, in its temporary one: at most 160 of the 255 bytes that a file system takes."""
+
 
 class _Member(NamedTuple):
     name: str
@@ -105,7 +108,8 @@ class _Maker:
 
     def make(self, target: Path) -> None:
         """Write the archive under a temporary name and commit it; a small one if the disk is full. Raises OSError."""
-        temporary = target.with_name(f".{target.name}.part")
+        # A name may be so long that not one character more fits.
+        temporary = target.with_name(f".{target.name[:TEMPORARY_CHARACTERS]}.part")
         mode = "w" if target.suffix == ".tar" else "w:gz"
         try:
             try:
