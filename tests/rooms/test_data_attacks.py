@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from program_kit import script
 
 from picard_pilot.data.health import Health
 from picard_pilot.data.health_file import FILE, SharedHealth
@@ -25,11 +26,13 @@ from picard_pilot.model.transfer import (
     OpenRequest,
     Remedy,
     StatRequest,
+    TransferContext,
     TransferError,
     TransferFailure,
 )
 from picard_pilot.movers.http import HttpMover
 from picard_pilot.panda import outbox
+from picard_pilot.plugins.loader import load
 from picard_pilot.system.bearer import claims_of
 from picard_pilot.testing.clock import VirtualClock
 
@@ -218,3 +221,37 @@ def test_a_record_and_a_token_that_are_nested_without_end() -> None:
     with pytest.raises(UnknownRecord):
         from_line(b'%s,"crc":"%08x"}' % (body, binascii.crc32(body)))
     assert claims_of(f"e30.{base64.urlsafe_b64encode(DEEP).rstrip(b'=').decode()}.x") is None
+
+
+@pytest.mark.parametrize("mover", ["external", "lsm"])
+def test_a_program_that_writes_without_an_end(mover: str, tmp_path: Path) -> None:
+    """It is ended long before the disk is full, and what it wrote is gone."""
+    if mover == "external":
+        path = "json.loads(sys.stdin.readline()).get('path')"
+        name = f"external:{tmp_path / 'bin' / 'program'}"
+    else:
+        path, name = "sys.argv[-1]", "lsm"
+    text = f"""
+import json, os, sys, time
+path = {path}
+if path is None:
+    print(json.dumps({{"number": 0, "result": "cannot"}}))
+    sys.exit()
+os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 1 << 40)
+time.sleep(1000)
+"""
+    for each in ("program", "lsm-get"):
+        script(tmp_path / "bin", each, text)
+    request = FetchRequest(
+        lfn="in",
+        surl="site://door/in",
+        target=str(tmp_path / "in"),
+        size_bytes=SIZE_BYTES,
+        context=TransferContext(environment={"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}),
+    )
+    with pytest.raises(TransferError) as raised:
+        load("mover", name)().fetch(request, lambda _: None)
+    failure = raised.value.failure
+    assert (failure.kind, failure.remedy) == (FailureClass.CHECKSUM, Remedy.NEXT), failure
+    assert "far behind its 1000 bytes" in failure.says
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]

@@ -35,7 +35,7 @@ from picard_pilot.movers.http_address import holds_signature
 from picard_pilot.movers.measure import compare
 from picard_pilot.movers.open_file import OpenFile
 from picard_pilot.movers.part_folder import PartFolder, part_surl
-from picard_pilot.movers.program import Life, program_environment, run_program
+from picard_pilot.movers.program import Life, Overrun, program_environment, run_program
 from picard_pilot.movers.program_end import failure_of, must_not_be_cut, only_name, printed
 from picard_pilot.movers.store_kit import another_file_stands, must_be_stored
 from picard_pilot.movers.troubles import Blaming
@@ -100,8 +100,11 @@ class CommandMover(SiteMover):
                 size_bytes=request.size_bytes,
                 checksum=request.checksum,
             )
-            life = Life(progress, part.folder)
-            reading = self.perform(call, life, progress)
+            life = Life(progress, part.folder, expected_bytes=request.size_bytes)
+            try:
+                reading = self.perform(call, life, progress)
+            except Overrun:
+                raise _overrun(call) from None
             if reading is None:
                 raise self._cannot("fetch", request.surl)
             must_be_there(call, part.path)
@@ -286,6 +289,18 @@ class CommandMover(SiteMover):
             how=how,
             mover=self.name,
         )
+
+
+def _overrun(call: Call) -> TransferError:
+    return TransferError(
+        TransferFailure(
+            kind=FailureClass.CHECKSUM,
+            says=f"the program was ended: what it fetched as {call.lfn} went on far behind its "
+            f"{call.size_bytes} bytes",
+            remedy=Remedy.NEXT,
+            surl=call.surl,
+        )
+    )
 
 
 def must_be_there(call: Call, path: Path) -> None:

@@ -37,7 +37,7 @@ from picard_pilot.movers.external_answers import (
     Question,
 )
 from picard_pilot.movers.external_turns import Turns
-from picard_pilot.movers.program import Life, program_environment, run_program
+from picard_pilot.movers.program import Life, Overrun, program_environment, run_program
 from picard_pilot.movers.program_end import HIDDEN, failure_of, on_a_full_node, printed
 
 API = 1
@@ -121,9 +121,13 @@ class ExternalMover(CommandMover):
 
             def look(launcher: int | None) -> None:
                 answers.look()
-                asked[0].life.look(launcher)
-                for other in asked[1:]:
-                    other.life.look(None)  # whose reads and writes they are does not show
+                for one in asked:
+                    try:
+                        # Of several it does not show whose reads and writes they are.
+                        one.life.look(launcher if one is asked[0] else None)
+                    except Overrun:
+                        one.overran = True
+                        raise
 
             with program_environment(context, self.variables(call)) as environment:
                 ended = run_program(
@@ -148,6 +152,9 @@ class ExternalMover(CommandMover):
                 what = what.replace(context.access.token, HIDDEN)
             for one in asked:
                 one.error = one.lie(program, what)
+        except Overrun:
+            for one in asked:
+                one.error = one.error or one.cut_short()
         except TransferError as error:
             for one in asked:
                 one.error = error
@@ -156,7 +163,9 @@ class ExternalMover(CommandMover):
 
 
 def _answer(asked: Asked) -> Final:
-    """What came of a question. Raises TransferError."""
+    """What came of a question. Raises TransferError and Overrun."""
+    if asked.overran:
+        raise Overrun
     if asked.error is not None:
         raise asked.error
     assert asked.final is not None

@@ -105,9 +105,24 @@ class Asked:
         self.life = life
         self.progress = progress
         self.passed_bytes = 0
+        self.overran = False
+        """Its file was larger than it may be: its program was ended."""
         self.final: Final | None = None
         self.error: TransferError | None = None
         """Set instead of, or in spite of, an answer where the program's end counts more."""
+
+    def cut_short(self) -> TransferError:
+        """The failure for a program that was ended because of another question of the same run."""
+        return TransferError(
+            TransferFailure(
+                kind=FailureClass.TRANSFER,
+                says=f"the {self.call.verb} of {self.call.lfn} was cut short: its program had to be ended",
+                side=Side.NODE,
+                remedy=Remedy.REPEAT,
+                retry_after_s=0.0,
+                surl=self.call.surl,
+            )
+        )
 
     def lie(self, program: str, what: str) -> TransferError:
         """The failure for a program that breaks the protocol: its own fault, another way may work at once."""

@@ -27,6 +27,9 @@ it may go on; within the minute that the pilot waits this is 17 kB/s, far below 
 OUTPUT_LIMIT_BYTES = 64 << 20
 """Per stream: ten hours of a progress bar on standard error. A program that writes more is ended."""
 
+OVERRUN_BYTES = 64 << 20
+"""So much larger than announced may a file be while it is fetched: programs reserve room in blocks of their own."""
+
 GRACE_S = 2.0
 """Between SIGTERM and SIGKILL where a program is ended by us: enough to remove a temporary file."""
 
@@ -90,16 +93,28 @@ async def _run(
             await asyncio.wait((task,))
 
 
+class Overrun(Exception):
+    """A file that is being fetched is larger than it may be."""
+
+
 class Life:
     """What a running program moves, as far as it shows from outside.
 
     A fetch shows in the growing files of `folder`; where there is none, or it does not grow, what the processes read
-    and write counts (/proc/PID/io). The bytes of a store are guessed from that, up to `size_bytes`.
+    and write counts (/proc/PID/io). The bytes of a store are guessed from that, up to `size_bytes`. A fetch that goes
+    on far behind `expected_bytes` raises Overrun: it would end with the node's disk.
     """
 
-    def __init__(self, progress: Progress, folder: Path | None = None, size_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        folder: Path | None = None,
+        size_bytes: int = 0,
+        expected_bytes: int | None = None,
+    ) -> None:
         self.progress = progress
         self._folder = folder
+        self._expected_bytes = expected_bytes
         self._left_bytes = size_bytes
         self._seen_bytes = 0
         self._moved_bytes = 0
@@ -108,7 +123,11 @@ class Life:
     def look(self, launcher: int | None) -> None:
         """Look once, and say what is new."""
         if self._folder is not None:
-            there = sum(_sizes(self._folder))
+            sizes = tuple(_sizes(self._folder))
+            expected = self._expected_bytes
+            if expected is not None and max(sizes, default=0) > expected + OVERRUN_BYTES:
+                raise Overrun
+            there = sum(sizes)
             if there > self._seen_bytes:
                 self.progress(there - self._seen_bytes)
                 self._seen_bytes = there
