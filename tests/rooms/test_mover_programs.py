@@ -182,11 +182,11 @@ def test_noise_on_standard_error_is_no_failure(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_a_signature_that_a_program_repeats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It gets the signed address, or it could do nothing; what it says about it is kept without the signature."""
+    """It gets the whole address, or it could do nothing; what it says of it is kept without its query."""
     script(
         tmp_path / "bin", "lsm-get", "import sys\nprint('no', sys.argv[1], file=sys.stderr)\nsys.exit(200)"
     )
-    signed = fetch(tmp_path, surl="https://door/in?X-Amz-Signature=0a1b2c3d")
+    signed = fetch(tmp_path, surl="https://door/in?ticket=0a1b2c3d")
     failure = failed(lambda: lsm(tmp_path / "bin").fetch(signed, ignore))
     assert "no https://door/in?..." in failure.says
     assert "0a1b2c3d" not in failure.says + capsys.readouterr().err
