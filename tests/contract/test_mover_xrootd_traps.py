@@ -199,13 +199,11 @@ def test_eight_threads_read_at_once(site: Site, name: str, tmp_path: Path) -> No
 class TestTokens:
     """Credentials belong to a request, not to a process. In a worker, since trust is read once per process."""
 
-    @pytest.mark.parametrize("scheme", ["root", "roots"])
-    def test_each_request_has_its_own(self, secure_door: SecureDoor, tmp_path: Path, scheme: str) -> None:
+    def test_each_request_has_its_own(self, secure_door: SecureDoor, tmp_path: Path) -> None:
         """One worker reads with one token, is refused with an expired one and none, and stores with a third."""
         secure_door.storage.put("tok/in", b"secret")
         (tmp_path / "out").write_bytes(b"out")
-        root = getattr(secure_door, scheme)
-        asyncio.run(self._each_request_has_its_own(secure_door, root, tmp_path))
+        asyncio.run(self._each_request_has_its_own(secure_door, secure_door.roots, tmp_path))
 
     async def _each_request_has_its_own(self, door: SecureDoor, root: str, folder: Path) -> None:
         reads = door.token("storage.read:/")
