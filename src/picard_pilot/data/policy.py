@@ -144,7 +144,9 @@ def decide(failure: TransferFailure, tries: int, limits: RetryLimits, dice: Dice
     if rule.remedy is Remedy.STOP:
         return Decision(rule, Place.NOWHERE, 0.0, "no other place can help this node")
     if tries >= min(rule.tries, limits.tries):
-        return Decision(rule, Place.NOWHERE, 0.0, "" if tries == 1 else f"given up after failing {tries} times")
+        return Decision(
+            rule, Place.NOWHERE, 0.0, "" if tries == 1 else f"given up after failing {tries} times"
+        )
     pause_s = max(_grown(rule, tries, limits, dice), failure.retry_after_s or 0.0)
     if pause_s > limits.longest_pause_s:
         asked = (
