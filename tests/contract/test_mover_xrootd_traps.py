@@ -5,14 +5,16 @@ import itertools
 import os
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import pytest
 from xrootd_kit import fetch_request, large, mover, store_request
 
-from federation import Federation, Site, Storage
+from federation import Federation, Storage
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.model.files import ChecksumKind
 from picard_pilot.model.transfer import (
@@ -43,10 +45,20 @@ WAIT_STEP_S = 5.0
 """In such steps a server makes a client wait for one of its places for checksums."""
 
 
+class Alone(NamedTuple):
+    """A data server of one test's own: whatever a trap does to it or to a connection ends with the test."""
+
+    root: str
+    storage: Storage
+
+
 @pytest.fixture
-def site(federation: Federation) -> Site:
-    """One data server."""
-    return federation.sites[0]
+def site() -> Iterator[Alone]:
+    """A server that knows checksums."""
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    with server_alone("xrootd.chksum max 32 adler32 md5 crc32c") as (root, storage):
+        yield Alone(root, storage)
 
 
 @pytest.fixture
@@ -56,7 +68,7 @@ def name() -> str:
 
 
 @pytest.mark.parametrize("direction", ["fetch", "store"])
-def test_a_progress_that_raises(site: Site, name: str, tmp_path: Path, direction: str) -> None:
+def test_a_progress_that_raises(site: Alone, name: str, tmp_path: Path, direction: str) -> None:
     """An exception in the library's own handlers kills the interpreter; ours comes out as it is."""
 
     def broken(count: int) -> None:
@@ -75,7 +87,7 @@ def test_a_progress_that_raises(site: Site, name: str, tmp_path: Path, direction
         assert not [each for each in site.storage.names() if each.startswith(name.partition("/")[0])]
 
 
-def test_stored_removed_and_stored_again_within_a_second(site: Site, name: str, tmp_path: Path) -> None:
+def test_stored_removed_and_stored_again_within_a_second(site: Alone, name: str, tmp_path: Path) -> None:
     """The server keeps a checksum with the time in whole seconds: a repeated stage-out must not look corrupt."""
     for turn in range(6):
         source = tmp_path / f"out{turn}"
@@ -86,7 +98,7 @@ def test_stored_removed_and_stored_again_within_a_second(site: Site, name: str, 
         assert mover().remove(RemoveRequest(surl=f"{site.root}/{name}")).was_there
 
 
-def test_a_checksum_of_an_earlier_content_is_not_believed(site: Site, name: str, tmp_path: Path) -> None:
+def test_a_checksum_of_an_earlier_content_is_not_believed(site: Alone, name: str, tmp_path: Path) -> None:
     """Overwritten behind the server within a second its checksum is the old one; the bytes decide."""
     surl = f"{site.root}/{name}"
     look = StatRequest(surl=surl, measure=ChecksumKind.ADLER32)
@@ -154,7 +166,7 @@ def test_a_server_without_checksums(tmp_path: Path, kind: ChecksumKind) -> None:
         assert mover().store(request, ignore).how is How.ALREADY_THERE
 
 
-def test_another_store_was_faster(site: Site, name: str, tmp_path: Path) -> None:
+def test_another_store_was_faster(site: Alone, name: str, tmp_path: Path) -> None:
     """A file that appears at the target while we write is compared, never replaced."""
     (tmp_path / "out").write_bytes(b"mine..")
     failure = failed(
@@ -178,7 +190,7 @@ def test_stored_through_the_redirector(federation: Federation, name: str, tmp_pa
     assert mover().stat(StatRequest(surl=request.surl)).exists is False
 
 
-def test_eight_threads_read_at_once(site: Site, name: str, tmp_path: Path) -> None:
+def test_eight_threads_read_at_once(site: Alone, name: str, tmp_path: Path) -> None:
     """One mover serves all threads of a worker; none gets another's bytes."""
     contents = [large(3_000_000 + number) for number in range(8)]
     for number, data in enumerate(contents):
