@@ -27,6 +27,7 @@ from picard_pilot.movers.http import HttpMover
 from picard_pilot.testing.mover_kit import CONTENT, HOSTILE_NAMES, Storage, adler32, failed, ignore
 from picard_pilot.testing.mover_suite import MoverSuite
 from secure_door import SecureDoor
+from xrootd_server import wait_until
 
 pytestmark = pytest.mark.xdist_group("xrootd")
 
@@ -105,6 +106,11 @@ class RedirectedStorage(DoorStorage):
     def leftovers(self) -> list[str]:
         """On all sites."""
         return [path.name for tree in self.trees for path in tree.path(self.folder).rglob(".*.part")]
+
+    def wait_until_known(self, name: str) -> None:
+        """The site tells the redirector of a new name only after it has answered its client."""
+        look = StatRequest(surl=self.surl(name))
+        wait_until(lambda: HttpMover().stat(look).exists, f"the redirector to know {name}")
 
 
 class TestXrdHttpRedirector(MoverSuite):

@@ -70,6 +70,12 @@ class Storage(abc.ABC):
     def leftovers(self) -> list[str]:
         """Names of temporary files on the storage."""
 
+    def wait_until_known(self, name: str) -> None:
+        """Return when a stored file can be asked for: at once, but where a redirector is told of it a moment later.
+
+        A redirector that was asked for the name before remembers that nobody has it, until a site tells it.
+        """
+
 
 def names(folder: Path) -> list[str]:
     """The names of all files in a folder, temporary ones too."""

@@ -161,6 +161,7 @@ class MoverSuite(MoverEnds):
         (here / name).write_bytes(CONTENT)
         mover.store(self.store_request(storage, name, here / name), ignore)
         assert storage.read(name) == CONTENT
+        storage.wait_until_known(name)
         mover.fetch(self.fetch_request(storage, name, back), ignore)
         assert (back / name).read_bytes() == CONTENT
         assert names(back) == [name]
@@ -185,6 +186,7 @@ class MoverSuite(MoverEnds):
         source.write_bytes(CONTENT)
         request = self.store_request(storage, "out.root", source, measure=ChecksumKind.MD5)
         mover.store(request, ignore)
+        storage.wait_until_known("out.root")
         again = mover.store(request, ignore)
         assert (again.how, again.checksum, again.size_bytes) == (
             How.ALREADY_THERE,
