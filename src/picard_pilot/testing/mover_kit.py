@@ -75,6 +75,7 @@ class Storage(abc.ABC):
 
         A redirector that was asked for the name before remembers that nobody has it, until a site tells it.
         """
+        return
 
 
 def names(folder: Path) -> list[str]:
