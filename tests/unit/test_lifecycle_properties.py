@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from lifecycle_story import BAD_EXIT, STAGED, START, STARTED, a_job, exited, good_story, stop, stored
 
 from picard_pilot.diagnosis.faults import fault
+from picard_pilot.lifecycle import before_payload, closing, payload, results
 from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.report import Sender, final_report, update
 from picard_pilot.lifecycle.table import TABLE, NoSuchTransition, entry, step
@@ -177,3 +178,10 @@ def test_every_event_survives_being_written_and_read(event: Event) -> None:
     """JSON and back gives the same event."""
     again = msgspec.json.decode(msgspec.json.encode(event), type=ev.AnyEvent)
     assert again == event
+
+
+def test_no_two_phases_have_a_row_for_the_same_event() -> None:
+    """The later of two would take the place of the other without a word."""
+    phases = (before_payload, payload, results, closing)
+    rows = [row for phase in phases for row in phase.ROWS]
+    assert len(rows) == len(set(rows)) == len(TABLE)

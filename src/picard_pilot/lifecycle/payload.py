@@ -1,0 +1,60 @@
+"""Rows of the transition table: LAUNCHING, RUNNING and STOPPING, while there is a payload.
+
+Pure. How a payload is started and ended is the room of that name.
+"""
+
+import msgspec
+
+from picard_pilot.lifecycle.case import Case
+from picard_pilot.lifecycle.moves import Rows, Step, could_not, enter, entry, move, one_stop
+from picard_pilot.model import events as ev
+from picard_pilot.model import instructions as do
+from picard_pilot.model.states import State
+
+
+def _started(case: Case, event: ev.PayloadStarted, at: float) -> Step:
+    return enter(case, State.RUNNING, at, payload=event)
+
+
+def _started_while_stopping(case: Case, event: ev.PayloadStarted, at: float) -> Step:
+    noted = msgspec.structs.replace(case, payload=event)
+    return noted, entry(noted)
+
+
+def _stop_launching(case: Case, event: ev.StopRequested, at: float) -> Step:
+    # The launch is under way and cannot be taken back; its end arrives as PayloadStarted or LaunchFailed.
+    return move(case, State.STOPPING, at, stop=event.stop), ()
+
+
+def _stop_running(case: Case, event: ev.StopRequested, at: float) -> Step:
+    moved = move(case, State.STOPPING, at, stop=event.stop)
+    return moved, (do.Tell(), do.StopPayload(grace_s=event.stop.grace_s))
+
+
+def _stop_again(case: Case, event: ev.StopRequested, at: float) -> Step:
+    """A second request can shorten the grace, never lengthen it."""
+    stop = one_stop(case.stop, event.stop)
+    return msgspec.structs.replace(case, stop=stop), (do.StopPayload(grace_s=stop.grace_s),)
+
+
+def _exited(case: Case, event: ev.PayloadExited, at: float) -> Step:
+    return enter(case, State.DIAGNOSING, at, exit=event.exit)
+
+
+def _lost(case: Case, event: ev.PayloadLost, at: float) -> Step:
+    return enter(case, State.DIAGNOSING, at, faults=(*case.faults, event.fault))
+
+
+ROWS: Rows = {
+    (State.LAUNCHING, ev.PayloadStarted): _started,
+    (State.LAUNCHING, ev.LaunchFailed): could_not,
+    (State.LAUNCHING, ev.StopRequested): _stop_launching,
+    (State.RUNNING, ev.PayloadExited): _exited,
+    (State.RUNNING, ev.PayloadLost): _lost,
+    (State.RUNNING, ev.StopRequested): _stop_running,
+    (State.STOPPING, ev.PayloadStarted): _started_while_stopping,
+    (State.STOPPING, ev.LaunchFailed): could_not,
+    (State.STOPPING, ev.PayloadExited): _exited,
+    (State.STOPPING, ev.PayloadLost): _lost,
+    (State.STOPPING, ev.StopRequested): _stop_again,
+}
