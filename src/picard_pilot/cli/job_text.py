@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from picard_pilot.cli.moments import duration, shown, size
 from picard_pilot.cli.screen import Screen, clean
+from picard_pilot.wire.progress import progress_of, without_progress
 
 if TYPE_CHECKING:
     from picard_pilot.server.views import JobDetail, JobRow
@@ -80,8 +81,12 @@ def _sentences(job: JobDetail, now: datetime) -> Iterator[str]:
         yield f"Its node: {clean(row.host)}" + (f", batch id {clean(row.batch_id)}" if row.batch_id else "")
     asked = ", ".join(f"{name} {value}" for name, value in job.resources.items() if value is not None)
     yield f"It asked for {row.cores} core{'s' if row.cores != 1 else ''}" + (f", {asked}." if asked else ".")
-    if job.usage:
-        yield "Measured: " + ", ".join(f"{name} {clean(str(value))}" for name, value in job.usage.items())
+    metrics = str(job.usage.get("job_metrics", ""))
+    if (moved := progress_of(row.status, row.sub_status, metrics)) is not None:
+        yield f"Its files: {moved.says()}."
+    measured = {**job.usage, "job_metrics": without_progress(metrics)}
+    if told := ", ".join(f"{name} {clean(str(value))}" for name, value in measured.items() if value != ""):
+        yield f"Measured: {told}"
 
 
 def _fate(row: JobRow, now: datetime) -> str:

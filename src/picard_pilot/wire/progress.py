@@ -9,6 +9,10 @@ from picard_pilot.model.progress import StageProgress
 
 FILES, BYTES, RATE, LEFT = "stageFiles", "stageBytes", "stageRate", "stageLeft"
 
+PILOT_HAS = frozenset({"starting", "running"})
+MOVING_PHASES = frozenset({"stagein", "stageout", "finishing"})
+"""While a pilot has a job, and while it moves files: only then is progress a thing of the present."""
+
 _MOST = 10**18
 """No number of a stage is larger; one that says so is no number."""
 
@@ -49,6 +53,21 @@ def progress_in(pairs: Mapping[str, str]) -> StageProgress | None:
         bytes_total=bytes_total,
         rate_bytes_s=_number(pairs.get(RATE, "")),
         left_s=_number(pairs.get(LEFT, "")),
+    )
+
+
+def progress_of(status: str, phase: str | None, metrics: str) -> StageProgress | None:
+    """How far the job's present stage is, from its last update, which repeats it for as long as the stage goes on;
+    None where nothing is being moved."""
+    if status not in PILOT_HAS or phase not in MOVING_PHASES:
+        return None
+    return progress_in(pairs_in(metrics))
+
+
+def without_progress(metrics: str) -> str:
+    """The `job_metrics` text without the pairs of a stage."""
+    return " ".join(
+        word for word in metrics.split() if word.partition("=")[0] not in (FILES, BYTES, RATE, LEFT)
     )
 
 

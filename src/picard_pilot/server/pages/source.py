@@ -20,7 +20,7 @@ from picard_pilot.server.pages.facts import Attempt, Change, Failure, FileFact, 
 from picard_pilot.server.store import Store
 from picard_pilot.server.views import FileRow, JobDetail, JobError, JobFilter, JobRow, StatusChange, Views
 from picard_pilot.wire.jobspec import PLACEHOLDER
-from picard_pilot.wire.progress import pairs_in, progress_in
+from picard_pilot.wire.progress import progress_of
 from picard_pilot.wire.transfer_notes import notes_in
 
 Histories = Mapping[int, tuple[Change, ...]]
@@ -29,11 +29,6 @@ _HISTORY_SQL = files("picard_pilot.server.pages").joinpath("sql", "history.sql")
 
 #: The component whose number is an exit status and not one of the catalogue's.
 _EXIT_STATUS = "payload"
-
-
-#: While a pilot has a job, and while it moves files: only then is progress a thing of the present.
-PILOT_HAS = frozenset({"starting", "running"})
-MOVING_PHASES = frozenset({"stagein", "stageout", "finishing"})
 
 
 class JobSource:
@@ -142,10 +137,8 @@ def _change(change: StatusChange) -> Change:
 
 
 def _progress(detail: JobDetail) -> StageProgress | None:
-    """From the last update, which repeats it for as long as the stage goes on."""
-    if detail.row.status not in PILOT_HAS or detail.row.sub_status not in MOVING_PHASES:
-        return None
-    return progress_in(pairs_in(str(detail.usage.get("job_metrics", ""))))
+    metrics = str(detail.usage.get("job_metrics", ""))
+    return progress_of(detail.row.status, detail.row.sub_status, metrics)
 
 
 def _files(detail: JobDetail) -> tuple[FileFact, ...]:

@@ -1,0 +1,93 @@
+"""`ppilot job describe`: what it says of a job whose files are on their way."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from picard_pilot.cli.job_text import description
+from picard_pilot.cli.screen import Screen
+from picard_pilot.model.progress import StageProgress
+from picard_pilot.server.views import JobDetail, JobRow
+from picard_pilot.wire.progress import pairs_of
+
+NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
+
+MOVING = StageProgress(
+    files_done=3,
+    files_total=10,
+    bytes_done=1_200_000_000,
+    bytes_total=4_000_000_000,
+    rate_bytes_s=95e6,
+    left_s=30,
+)
+
+METRICS = " ".join(["nEvents=7", *(f"{key}={value}" for key, value in pairs_of(MOVING).items())])
+
+
+def told(status: str, phase: str | None, metrics: str = METRICS) -> str:
+    """The description of a job in this state whose last update carried these metrics."""
+    row = JobRow(
+        job_id=5,
+        attempt_nr=1,
+        max_attempt=1,
+        parent_id=None,
+        first_id=5,
+        name="",
+        queue="Q",
+        label="user",
+        owner="somebody",
+        priority=0,
+        cores=1,
+        status=status,
+        sub_status=phase,
+        kill_requested=False,
+        debug=False,
+        host=None,
+        pilot_id=None,
+        batch_id=None,
+        created_at=NOW,
+        sent_at=NOW,
+        started_at=NOW,
+        ended_at=None,
+        changed_at=NOW,
+        updated_at=NOW,
+        errors=(),
+    )
+    detail = JobDetail(
+        row=row,
+        transformation="/bin/true",
+        parameters="",
+        resources={},
+        usage={"cpu_time": 12, "job_metrics": metrics},
+        files=(),
+        history=(),
+        attempts=(row,),
+        command=None,
+        metadata=None,
+        debug_stdout=None,
+        pilot_log=None,
+        event_id=1,
+    )
+    return description(detail, Screen(), "age", NOW)
+
+
+@pytest.mark.parametrize(("status", "phase"), [("starting", "stagein"), ("running", "stageout")])
+def test_files_that_move_are_told_in_words(status: str, phase: str) -> None:
+    """Files, bytes, rate and time left as a sentence, and not once more as raw pairs."""
+    says = told(status, phase)
+    assert "Its files: 3 of 10 files, 1.2 GB of 4.0 GB, 95 MB/s, 30 s left." in says
+    assert "Measured: cpu_time 12, job_metrics nEvents=7" in says
+    assert "stageFiles" not in says
+
+
+@pytest.mark.parametrize(("status", "phase"), [("running", "running"), ("finished", "finished")])
+def test_a_stage_that_is_over_is_not_told(status: str, phase: str) -> None:
+    """What an earlier update said of it is no longer true."""
+    says = told(status, phase)
+    assert "Its files" not in says and "stageFiles" not in says
+
+
+def test_nothing_but_progress_is_nothing_measured() -> None:
+    """No empty word is left where the pairs stood."""
+    only = METRICS.removeprefix("nEvents=7 ")
+    assert "Measured: cpu_time 12\n" in told("starting", "stagein", only)
