@@ -252,17 +252,6 @@ def test_the_longest_pause_is_a_setting() -> None:
     assert at == [("A", 0), ("A", 10), ("A", 20), ("A", 30)]
 
 
-def test_a_renewed_credential_is_waited_for() -> None:
-    """The one who can renew it is asked between the two tries, once."""
-    asked: list[int] = []
-
-    async def renew() -> None:
-        asked.append(1)
-
-    at, _ = steps("A", {"A": [failure(FailureClass.AUTH, Remedy.RENEW)]}, Pace(dice=Calm(), renew=renew))
-    assert len(at) == 2 and asked == [1]
-
-
 def test_the_nodes_own_trouble_says_nothing_against_the_storage() -> None:
     """The disk is full: the door stays open and the copy stays good."""
     pace = Pace(clock=VirtualClock(), dice=Calm())

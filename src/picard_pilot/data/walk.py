@@ -36,8 +36,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """How the walks of a pilot go on: made once, and with `msgspec.structs.replace` for another end or other limits.
 
     `ends_at` is the moment on the clock's monotonic time after which nothing is begun; None: only the limits'
-    patience counts. `health` is shared by all walks; without one each `Pace` has its own. `renew` is awaited before
-    a try with a renewed credential; without it the credential is just read anew.
+    patience counts. `health` is shared by all walks; without one each `Pace` has its own.
     """
 
     clock: Clock = msgspec.field(default_factory=RealClock)
@@ -45,7 +44,6 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     limits: RetryLimits = STAGEIN
     health: Health | None = None
     ends_at: float | None = None
-    renew: Callable[[], Awaitable[None]] | None = None
 
     def __post_init__(self) -> None:
         if self.health is None:
@@ -189,7 +187,7 @@ class _Walk(Generic[Entry]):
         decision = decide(outcome, waiting.tries, self._pace.limits, self._pace.dice)
         self._learn(waiting.entry, outcome, decision, permit)
         self._tell(waiting, outcome, began_at, decision.says)
-        await self._put_back(waiting, decision)
+        self._put_back(waiting, decision)
         return False
 
     def _tell(self, waiting: _Waiting[Entry], outcome: Outcome, began_at: float, then: str) -> None:
@@ -215,14 +213,12 @@ class _Walk(Generic[Entry]):
             code = f" ({failure.code})" if failure.code else ""
             self._health.remember_bad(entry.surl, f"{failure.kind}{code}")
 
-    async def _put_back(self, waiting: _Waiting[Entry], decision: Decision) -> None:
+    def _put_back(self, waiting: _Waiting[Entry], decision: Decision) -> None:
         self._waiting.remove(waiting)
         if decision.rule.remedy is Remedy.STOP:
             self._waiting.clear()
         elif decision.place is Place.FRONT:
             self._waiting.insert(0, waiting)
-            if decision.rule.remedy is Remedy.RENEW and self._pace.renew is not None:
-                await self._pace.renew()
         elif decision.place is Place.BACK:
             waiting.not_before = self._clock.monotonic() + decision.pause_s
             self._waiting.append(waiting)
