@@ -229,6 +229,18 @@ def test_tape_comes_last_and_never_by_federation() -> None:
     assert shown(sources(file(), site(tape, pr=("TAPE1",), federation=FED))) == ["site TAPE1"]
 
 
+def test_a_tape_that_only_its_name_tells() -> None:
+    """An endpoint of which nobody says the kind: neither before a disk, nor asked for by the federation."""
+    both = catalogue(at("X_DATATAPE", lan=True), at("X_DISK", lan=False))
+    assert shown(sources(file(), site(pr=(), federation=FED), replicas=both)) == [
+        "wan X_DISK",
+        "federation federation",
+        "lan X_DATATAPE",
+    ]
+    only = sources(file(), site(pr=(), federation=FED), replicas=catalogue(at("X_DATATAPE")))
+    assert shown(only) == ["wan X_DATATAPE"]
+
+
 def test_the_federations_volume() -> None:
     """Within the queue's limit, or what the caller says is left; a size that nobody knows is beyond any limit."""
     where = site(pr=("A",), federation=FED)

@@ -11,7 +11,7 @@ from picard_pilot.data.paths import on_tape
 from picard_pilot.model.files import FileSpec
 from picard_pilot.model.job import InputAccess, Job
 from picard_pilot.model.policy import InputPolicy
-from picard_pilot.model.site import Endpoint, Queue
+from picard_pilot.model.site import Queue
 from picard_pilot.model.transfer import Source, SourceKind
 
 LOCAL_TOKEN = "local"
@@ -102,7 +102,7 @@ def _hindrance(file: FileSpec, source: Source, policy: InputPolicy) -> str | Non
         return "the experiment reads its inputs from files only"
     if source.kind is SourceKind.NODE:
         return "it lies on the node anyway"
-    if is_tape(source.endpoint):
+    if on_tape(source.endpoint):
         return f"{source.endpoint.name} is a tape endpoint, which must not be read piecemeal"
     return None
 
@@ -121,11 +121,6 @@ def _not_permitted(source: Source, queue: Queue) -> str | None:
     if scheme not in (NEAR_SCHEMES if near else FAR_SCHEMES):
         return f"payloads cannot read {scheme}:// " + ("" if near else "over long distances ") + "well"
     return None
-
-
-def is_tape(endpoint: Endpoint) -> bool:
-    """Whether an endpoint's kind, or the end of its name, says tape."""
-    return on_tape(endpoint) or endpoint.name.upper().endswith("TAPE")
 
 
 def _wish(job: Job) -> tuple[InputAccess, str] | None:

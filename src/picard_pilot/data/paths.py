@@ -138,8 +138,13 @@ def leaves_storage(surl: str, endpoint: Endpoint | None) -> bool:
 
 
 def on_tape(endpoint: Endpoint) -> bool:
-    """Whether the endpoint's files have to be brought from tape: they are never read where they are."""
-    return endpoint.kind is not None and "TAPE" in endpoint.kind.upper()
+    """Whether the endpoint's files have to be brought from tape: they are never read where they are.
+
+    Its kind tells; of an endpoint that only a catalogue knows, the end of its name.
+    """
+    if endpoint.kind is not None:
+        return "TAPE" in endpoint.kind.upper()
+    return endpoint.name.upper().endswith("TAPE")
 
 
 def _below(prefix: str, path: str) -> str:

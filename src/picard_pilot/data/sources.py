@@ -297,8 +297,7 @@ class _Listing:
         return self._known_on_tape and not self._known_on_disk
 
     def _tape_here(self, name: str) -> bool:
-        endpoint = self._reading.site.endpoints.get(name)
-        return endpoint is not None and on_tape(endpoint)
+        return on_tape(self._reading.site.endpoints.get(name) or Endpoint(name=name))
 
     def left_out(self) -> list[str]:
         """Why some places are not in the list; to be asked last."""
