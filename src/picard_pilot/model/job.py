@@ -48,6 +48,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """`prodSourceLabel`: user, managed, test ..."""
     processing_type: str | None = None
     priority: int | None = None
+    max_attempt: int | None = None
+    """The last attempt that the server will make (`maxAttempt`)."""
+    recover: bool = False
+    """Its user wants its outputs kept when no storage takes them (`--useJobRecovery`)."""
     transformation: str = ""
     """The program: a command (or, for some experiments, an address)."""
     parameters: str = ""

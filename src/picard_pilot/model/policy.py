@@ -37,7 +37,12 @@ class OutputPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecoveryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How often a job that was left on disk is taken up again."""
+    """Whether a job's outputs wait on disk when no storage takes them, and how often it is taken up again."""
+
+    keep: bool | None = None
+    """They always (True) or never (False) wait; None leaves it to the rules of `lifecycle.recovery`."""
+    movable: bool | None = None
+    """False: the job can run at no other site, so its outputs are worth the wait."""
 
     max_attempts: int = 15
     """How many times; then it is reported failed. The number that the first pilot used for years."""

@@ -1,0 +1,124 @@
+"""Who may wait on disk for a storage, and what a later pilot does with a job that it finds: the tables, row by row."""
+
+import msgspec
+import pytest
+from lifecycle_story import START, a_job
+
+from picard_pilot.lifecycle.case import Case
+from picard_pilot.lifecycle.recovery import LONG_CPU_S, OVER_AT_SERVER, Claim, judge, may_wait
+from picard_pilot.model.job import Job
+from picard_pilot.model.orders import Standing
+from picard_pilot.model.policy import RecoveryPolicy
+from picard_pilot.model.states import FINAL, State
+
+USER = Job(job_id=1, attempt_nr=1, label="user")
+PRODUCTION = Job(job_id=1, attempt_nr=1, label="managed")
+
+
+def changed(job: Job, **changes: object) -> Job:
+    return msgspec.structs.replace(job, **changes)
+
+
+@pytest.mark.parametrize(
+    ("job", "cpu_s", "movable", "keep", "why"),
+    [
+        (PRODUCTION, 0.0, True, True, "production"),
+        (changed(PRODUCTION, label="prod_test"), None, True, True, "production"),
+        (USER, 60.0, True, False, "tried again elsewhere"),
+        (USER, None, True, False, "tried again elsewhere"),
+        (changed(USER, label=None), 60.0, True, False, "tried again elsewhere"),
+        (USER, LONG_CPU_S - 1, True, False, "tried again elsewhere"),
+        (USER, LONG_CPU_S, True, True, "computed for 6.0 h"),
+        (changed(USER, attempt_nr=2), 60.0, True, False, "tried again elsewhere"),
+        (changed(USER, attempt_nr=3), 60.0, True, True, "may be its last"),
+        (changed(USER, attempt_nr=2, max_attempt=2), 60.0, True, True, "may be its last"),
+        (changed(USER, attempt_nr=3, max_attempt=9), 60.0, True, True, "may be its last"),
+        (USER, 60.0, False, True, "nowhere else"),
+        (changed(USER, recover=True), 60.0, True, True, "--useJobRecovery"),
+    ],
+)
+def test_who_may_wait(job: Job, cpu_s: float | None, movable: bool, keep: bool, why: str) -> None:
+    """Production always; a user's job when long, at its last attempt, bound to this site, or when its user says so."""
+    found = may_wait(job, cpu_s=cpu_s, policy=RecoveryPolicy(), movable=movable)
+    assert found.keep is keep
+    assert why in found.why
+
+
+@pytest.mark.parametrize("job", [USER, PRODUCTION, changed(USER, recover=True)])
+@pytest.mark.parametrize("keep", [True, False])
+def test_an_experiment_has_the_last_word(job: Job, keep: bool) -> None:
+    """Its policy stands above all rules."""
+    assert may_wait(job, cpu_s=1e6, policy=RecoveryPolicy(keep=keep)).keep is keep
+
+
+def test_an_experiment_may_know_that_a_job_cannot_move() -> None:
+    """Then its outputs wait, as where the queue says so."""
+    assert may_wait(USER, cpu_s=1.0, policy=RecoveryPolicy(movable=False)).keep
+
+
+def case_in(state: State) -> Case:
+    return Case(job=a_job(), queue="Q", state=state, since=START, received_at=START)
+
+
+def standing(status: str, attempt_nr: int | None = None) -> Standing:
+    job = a_job()
+    return Standing(job_id=job.job_id, status=status, attempt_nr=attempt_nr or job.attempt_nr)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state not in FINAL])
+@pytest.mark.parametrize("status", ["sent", "starting", "running", "holding"])
+def test_a_job_that_is_still_ours_goes_on(state: State, status: str) -> None:
+    """In every state."""
+    assert judge(case_in(state), standing(status)).claim is Claim.GO_ON
+
+
+@pytest.mark.parametrize("state", [state for state in State if state not in FINAL])
+def test_another_attempt_is_another_job(state: State) -> None:
+    """Whatever the server's state: the numbers decide first."""
+    found = judge(case_in(state), standing("running", attempt_nr=a_job().attempt_nr + 1))
+    assert found.claim is Claim.DISOWN
+    assert f"attempt {a_job().attempt_nr + 1}" in found.why
+
+
+@pytest.mark.parametrize(
+    "status", ["finished", "failed", "cancelled", "closed", "transferring", "merging", "activated"]
+)
+def test_what_is_over_at_the_server_is_disowned(status: str) -> None:
+    """Its outputs would be registered by nobody."""
+    for state in (State.STAGING_IN, State.RUNNING, State.STAGING_OUT, State.HOLDING):
+        assert judge(case_in(state), standing(status)).claim is Claim.DISOWN
+
+
+@pytest.mark.parametrize("status", ["finished", "failed", "cancelled"])
+def test_a_report_on_its_way_is_told_once_more(status: str) -> None:
+    """The server may be there because it has this very report, whose answer got lost."""
+    assert judge(case_in(State.CLOSING), standing(status)).claim is Claim.GO_ON
+
+
+@pytest.mark.parametrize("word", [None, "not found"])
+def test_a_server_that_never_had_the_job_destroys_nothing(word: str | None) -> None:
+    """It may be the wrong server."""
+    for state in (State.RUNNING, State.STAGING_OUT, State.HOLDING):
+        assert judge(case_in(state), None if word is None else standing(word)).claim is Claim.LEAVE
+
+
+@pytest.mark.parametrize(
+    ("state", "claim"),
+    [
+        (State.RECEIVED, Claim.LEAVE),
+        (State.STAGING_IN, Claim.LEAVE),
+        (State.LAUNCHING, Claim.LEAVE),
+        (State.RUNNING, Claim.GO_ON),
+        (State.STOPPING, Claim.GO_ON),
+        (State.DIAGNOSING, Claim.GO_ON),
+        (State.STAGING_OUT, Claim.LEAVE),
+        (State.ARCHIVING, Claim.LEAVE),
+        (State.HOLDING, Claim.LEAVE),
+        (State.CLOSING, Claim.GO_ON),
+        (State.FINISHED, Claim.GO_ON),
+        (State.FAILED, Claim.GO_ON),
+    ],
+)
+def test_without_the_server_nothing_is_started_or_stored(state: State, claim: Claim) -> None:
+    """What computes goes on, what would start or store something waits."""
+    assert judge(case_in(state), None, asked=False).claim is claim
