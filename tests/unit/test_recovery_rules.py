@@ -80,9 +80,7 @@ def test_another_attempt_is_another_job(state: State) -> None:
     assert f"attempt {a_job().attempt_nr + 1}" in found.why
 
 
-@pytest.mark.parametrize(
-    "status", ["finished", "failed", "cancelled", "closed", "transferring", "merging", "activated"]
-)
+@pytest.mark.parametrize("status", [*sorted(OVER_AT_SERVER), "activated", "defined"])
 def test_what_is_over_at_the_server_is_disowned(status: str) -> None:
     """Its outputs would be registered by nobody."""
     for state in (State.STAGING_IN, State.RUNNING, State.STAGING_OUT, State.HOLDING):

@@ -33,7 +33,8 @@ def may_wait(job: Job, *, cpu_s: float | None, policy: RecoveryPolicy, movable: 
     """The rules of who is worth a wait, the first that applies.
 
     `cpu_s` is what the payload computed, None if not known, which counts as little. `movable` is False where the job
-    can run at no other site. What is not kept fails at once, and is computed again elsewhere sooner than its outputs leave.
+    can run at no other site. What is not kept fails at once: elsewhere it is computed again sooner than its outputs
+    leave here.
     """
     if policy.keep is not None:
         return Keeping(policy.keep, "its experiment says so")
