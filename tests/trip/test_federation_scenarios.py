@@ -39,6 +39,7 @@ def test_the_site_lost_its_copy_and_the_federation_has_it(grid: Grid, federation
         record["event"] for record in grid.journal(job) if record["event"]["event"] == "InputStaged"
     )
     assert "federation" in staged["reason"]
+    assert f"filesWithFAX=1 bytesWithFAX={len(SMALL)}" in grid.job(job)["usage"]["job_metrics"]
 
 
 def test_a_large_file_is_read_directly_and_a_small_one_copied_in_one_job(

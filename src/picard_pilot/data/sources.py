@@ -20,14 +20,11 @@ from picard_pilot.data.paths import (
     usable,
 )
 from picard_pilot.model.files import FileSpec
-from picard_pilot.model.site import Activity, Endpoint, PathRule, Protocol, Site
+from picard_pilot.model.site import FEDERATION, Activity, Endpoint, PathRule, Protocol, Site
 from picard_pilot.model.transfer import FileReplicas, Replica, Source, SourceKind
 
 MAX_ALTERNATIVE_REPLICAS = 3
 """Replicas of other endpoints per file: the first pilot's limit; what three sites cannot give, a fourth rarely can."""
-
-FEDERATION = "federation"
-"""The name under which the queue's redirector shows as an endpoint."""
 
 TAPE = "TAPE"
 """The kind of an endpoint of which only the catalogue has said that it is a tape."""

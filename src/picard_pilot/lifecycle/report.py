@@ -11,6 +11,7 @@ from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.holding import moment
 from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.report import JobStatus, Update, UsageSummary
+from picard_pilot.model.site import FEDERATION
 from picard_pilot.model.states import BEFORE_PAYLOAD, Phase, State
 
 SIGNAL_BASE = 128
@@ -147,6 +148,11 @@ def _metrics(case: Case) -> dict[str, str]:
         metrics["filesNormalStageOut"] = str(len(case.stored) - elsewhere)
         metrics["filesAltStageOut"] = str(elsewhere)
         metrics["altTransferred"] = str(elsewhere)
+    federated = [file.size_bytes or 0 for file in case.staged.values() if file.endpoint == FEDERATION]
+    if federated:
+        # As pilots have called them since the federation was FAX; of a file read directly its size counts.
+        metrics["filesWithFAX"] = str(len(federated))
+        metrics["bytesWithFAX"] = str(sum(federated))
     if case.resumed:
         metrics["resumed"] = str(case.resumed)
     return metrics

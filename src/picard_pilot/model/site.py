@@ -138,6 +138,10 @@ class Federation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_bytes: int | None = None
 
 
+FEDERATION = "federation"
+"""The name under which the queue's redirector shows as an endpoint."""
+
+
 DIRECT_ACCESS_THRESHOLD_BYTES = 2 << 30
 """Up to 2 GiB a file is copied: a copy is read at the disk's speed and survives a storage that goes away."""
 
