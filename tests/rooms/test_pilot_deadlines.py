@@ -10,6 +10,7 @@ from pilot_kit import ToldDispatcher, parts_for
 from picard_pilot.model import events as ev
 from picard_pilot.model.job import Job
 from picard_pilot.model.orders import Acquired
+from picard_pilot.pilot.stepping import Stepper
 from picard_pilot.pilot.supervisor import Supervisor
 from picard_pilot.pilot.work import JobWork
 from picard_pilot.testing.clock import VirtualClock
@@ -46,24 +47,27 @@ def test_a_moment_that_passes_while_the_pilot_looks_is_not_waited_for_in_vain(
     assert asyncio.run(scenario()) == 82
 
 
-class Interrupted(Supervisor):
-    """Gets SIGTERM when a job's setup has ended and the pilot has not yet heard of it."""
-
-    def _post(self, work: JobWork, generation: int, event: ev.Event) -> None:
-        super()._post(work, generation, event)
-        if isinstance(event, ev.Prepared):
-            self._on_signal(signal.SIGTERM)
-
-
-def test_a_signal_between_two_steps_of_a_job_stops_it(tmp_path: Path) -> None:
-    """No task works for the job at that moment; its payload is not started all the same."""
+def test_a_signal_between_two_steps_of_a_job_stops_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM comes when the job's setup has ended and the pilot has not yet heard of it: no task works for the job at
+    that moment; its payload is not started all the same."""
+    post = Stepper.post
 
     async def scenario() -> tuple[int, ToldDispatcher]:
         dispatcher = ToldDispatcher(clock := VirtualClock())
         job = Job(job_id=9, attempt_nr=1, transformation="/bin/true")
         dispatcher.jobs.append(Acquired(jobs=(job,)))
+        pilot = Supervisor(parts_for(clock, dispatcher, tmp_path))
+
+        def post_and_end(stepper: Stepper, work: JobWork, generation: int, event: ev.Event) -> None:
+            post(stepper, work, generation, event)
+            if isinstance(event, ev.Prepared):
+                pilot._on_signal(signal.SIGTERM)
+
+        monkeypatch.setattr(Stepper, "post", post_and_end)
         async with asyncio.timeout(60):
-            return await Interrupted(parts_for(clock, dispatcher, tmp_path)).run([]), dispatcher
+            return await pilot.run([]), dispatcher
 
     code, dispatcher = asyncio.run(scenario())
     assert code == 128 + signal.SIGTERM
