@@ -1,6 +1,7 @@
 """Walking a list of sources or destinations on a virtual clock: which is tried when, and why the walk ends."""
 
 import asyncio
+import errno
 import random
 from collections.abc import Sequence
 
@@ -323,6 +324,9 @@ def test_remedies_follow_from_class_side_and_repeatability() -> None:
     """A mover that says no remedy is understood all the same; there is a rule for everything."""
     assert remedy_of(failure(FailureClass.SPACE, side=Side.NODE)) is Remedy.STOP
     assert remedy_of(failure(FailureClass.TRANSFER, side=Side.NODE, after_s=0)) is Remedy.BENCH
+    assert remedy_of(failure(FailureClass.TRANSFER, side=Side.NODE)) is Remedy.NEXT
+    dying_disk = failure(FailureClass.TRANSFER, side=Side.NODE, after_s=0)
+    assert remedy_of(msgspec.structs.replace(dying_disk, errno=errno.EIO)) is Remedy.STOP
     assert remedy_of(failure(FailureClass.CHECKSUM, after_s=0)) is Remedy.REPEAT
     assert remedy_of(failure(FailureClass.CONTACT, after_s=5)) is Remedy.BENCH
     assert remedy_of(failure(FailureClass.CONTACT)) is Remedy.NEXT

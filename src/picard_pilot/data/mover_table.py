@@ -15,6 +15,7 @@ from picard_pilot.model.transfer import (
     FileFacts,
     Opened,
     OpenRequest,
+    Remedy,
     Removed,
     RemoveRequest,
     Replicas,
@@ -116,5 +117,7 @@ class Movers:
 
 def _cannot(says: str, fault: str) -> TransferError:
     return TransferError(
-        TransferFailure(kind=FailureClass.SPECIFICATION, says=says, side=Side.NODE, fault=fault)
+        TransferFailure(
+            kind=FailureClass.SPECIFICATION, says=says, side=Side.NODE, remedy=Remedy.MISTAKE, fault=fault
+        )
     )

@@ -3,6 +3,7 @@
 Pure decisions over values; which code means which remedy is `movers.codes`, obeying the decision is `data.walk`.
 """
 
+import errno
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -119,8 +120,10 @@ def remedy_of(failure: TransferFailure) -> Remedy:
     """The failure's own remedy, else the one that follows from its class, its side and whether it may be repeated."""
     if failure.remedy is not None:
         return failure.remedy
-    if failure.side is Side.NODE and failure.retry_after_s is None:
-        return Remedy.STOP
+    if failure.side is Side.NODE and (failure.retry_after_s is None or failure.errno == errno.EIO):
+        # Without an error number it was a mover or its library that broke down: another storage may spare it that.
+        program = failure.kind is FailureClass.TRANSFER and failure.errno is None
+        return Remedy.NEXT if program else Remedy.STOP
     if failure.kind is FailureClass.CHECKSUM:
         return Remedy.REPEAT
     if failure.retry_after_s is None:
