@@ -121,18 +121,31 @@ def test_progress_and_ways_without_scripts(
     expect(first.locator(".way")).to_contain_text("copied: another replica, near")
     expect(first.locator(".tries li")).to_have_text("FAR_DISK: missing: no <b>such</b> file")
     second = page.locator("table.files tbody tr").nth(1)
-    expect(second.locator(".way")).to_have_text("read where it is: larger than 2 GiB")
+    expect(second.locator(".way")).to_have_text("SITE_DISK read where it is: larger than 2 GiB")
     expect(page.locator("table.files tbody tr").nth(2).locator(".way")).to_have_text("–")
     page.screenshot(path=tmp_path / "ways.png", full_page=True)
 
 
-def test_a_narrow_screen_has_no_sideways_scroll(browser: Browser, site: Served, watch: Watch) -> None:
-    """Only the table of files scrolls, within its own frame."""
-    job_id = _staging(site)
-    page = _page(browser, site, watch, viewport={"width": 320, "height": 640})
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_no_screen_has_a_sideways_scroll(browser: Browser, site: Served, watch: Watch, width: int) -> None:
+    """Not even for names and addresses of 250 characters: why a file came from where is beside it, in sight."""
+    long = "mc23_13p6TeV." + "x" * 237
+    job_id = site.do(site.story.add("long", files=({"role": "input", "lfn": long}, *FILES)))
+    assert isinstance(job_id, int)
+    site.do(site.story.travel(job_id, until="stagein", job_metrics=_metrics(3)))
+    tried = FileNote(lfn=long, endpoint="E" * 60, how="missing", ok=False, why="root://" + "a" * 233)
+    came = FileNote(lfn=long, endpoint="F" * 60, how="copy", ok=True, why="b" * 240)
+    site.do(_note(site, job_id, tried, came))
+    page = _page(browser, site, watch, viewport={"width": width, "height": 800})
     page.goto(f"{site.url}/jobs/{job_id}")
     expect(page.locator("progress")).to_be_visible()
+    expect(page.locator(".tries li")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    cells = page.locator("table.files :is(th, td)")
+    right = "boxes => Math.max(...boxes.map(box => box.getBoundingClientRect().left + box.scrollWidth))"
+    edge = "box => box.getBoundingClientRect().right + 1"
+    # The heads stand out of sight on a phone, where every row is a block of its own.
+    assert cells.evaluate_all(right) <= page.locator("section", has=page.locator(".files")).evaluate(edge)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import pytest
 
@@ -238,10 +239,13 @@ def test_a_long_cause_is_cut_between_words() -> None:
 
 @pytest.mark.parametrize(
     ("facts", "said"),
-    [(("ready", "input", None), "listed"),
-     (("failed", "log", "file:///x"), "stored"), (("unknown", "output", None), "not stored"),
-     (("absent", "output", None), "absent, as allowed"), (("failed", "input", None), "failed")],
+    [({"status": "ready", "role": "input"}, "listed"), ({"status": "failed", "role": "input"}, "failed"),
+     ({"status": "ready", "role": "input", "how": "copy", "failed_tries": ("A: missing",)}, "staged"),
+     ({"status": "ready", "role": "input", "failed_tries": ("A: missing",)}, "not staged"),
+     ({"status": "failed", "role": "log", "surl": "file:///x"}, "stored"),
+     ({"status": "unknown", "role": "output"}, "not stored"),
+     ({"status": "absent", "role": "output"}, "absent, as allowed")],
 )  # fmt: skip
-def test_files_are_told_by_what_is_known_of_them(facts: tuple[str, str, str | None], said: str) -> None:
-    """A log that was stored is stored, also when its job failed."""
-    assert words.file_state(*facts) == said
+def test_files_are_told_by_what_is_known_of_them(facts: dict[str, Any], said: str) -> None:
+    """A log that was stored is stored, also when its job failed, and an input nobody had is not staged."""
+    assert words.file_state(FileFact(lfn="f", **facts)) == said

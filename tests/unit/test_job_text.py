@@ -6,9 +6,11 @@ import pytest
 
 from picard_pilot.cli.job_text import description
 from picard_pilot.cli.screen import Screen
+from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
-from picard_pilot.server.views import JobDetail, JobRow
+from picard_pilot.server.views import FileRow, JobDetail, JobError, JobRow
 from picard_pilot.wire.progress import pairs_of
+from picard_pilot.wire.transfer_notes import compose
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
@@ -24,7 +26,15 @@ MOVING = StageProgress(
 METRICS = " ".join(["nEvents=7", *(f"{key}={value}" for key, value in pairs_of(MOVING).items())])
 
 
-def told(status: str, phase: str | None, metrics: str = METRICS) -> str:
+def told(
+    status: str,
+    phase: str | None,
+    metrics: str = METRICS,
+    *,
+    errors: tuple[JobError, ...] = (),
+    files: tuple[FileRow, ...] = (),
+    notes: tuple[FileNote, ...] = (),
+) -> str:
     """The description of a job in this state whose last update carried these metrics."""
     row = JobRow(
         job_id=5,
@@ -51,7 +61,7 @@ def told(status: str, phase: str | None, metrics: str = METRICS) -> str:
         ended_at=None,
         changed_at=NOW,
         updated_at=NOW,
-        errors=(),
+        errors=errors,
     )
     detail = JobDetail(
         row=row,
@@ -59,13 +69,14 @@ def told(status: str, phase: str | None, metrics: str = METRICS) -> str:
         parameters="",
         resources={},
         usage={"cpu_time": 12, "job_metrics": metrics},
-        files=(),
+        files=files,
         history=(),
         attempts=(row,),
         command=None,
         metadata=None,
         debug_stdout=None,
         pilot_log=None,
+        transfer_notes=(compose("stagein", notes),) if notes else (),
         event_id=1,
     )
     return description(detail, Screen(), "age", NOW)
@@ -91,3 +102,62 @@ def test_nothing_but_progress_is_nothing_measured() -> None:
     """No empty word is left where the pairs stood."""
     only = METRICS.removeprefix("nEvents=7 ")
     assert "Measured: cpu_time 12\n" in told("starting", "stagein", only)
+
+
+def an_input(lfn: str) -> FileRow:
+    """An input of six bytes, which the server calls ready whatever became of it."""
+    return FileRow(
+        lfn=lfn,
+        role="input",
+        scope="s",
+        guid=None,
+        dataset=None,
+        size_bytes=6,
+        checksum="ad:036a00e1",
+        endpoint=None,
+        surl=None,
+        may_be_absent=False,
+        status="ready",
+    )
+
+
+def test_each_file_says_where_it_came_from_why_and_what_was_tried() -> None:
+    """As on the job's page: an input that nobody had is not staged, whatever the server calls it."""
+    lost, missing = (
+        FileNote(lfn=lfn, endpoint="FAR_DISK", how="missing", ok=False, why="no such file")
+        for lfn in ("lost", "found")
+    )
+    found = FileNote(lfn="found", endpoint="NEAR_DISK", how="copy", ok=True, why="another replica, near")
+    says = told(
+        "running", "running", files=(an_input("lost"), an_input("found")), notes=(lost, missing, found)
+    )
+    assert says.splitlines()[-6:] == [
+        "files",
+        "  input   lost  not staged, 6 B, ad:036a00e1",
+        "          in vain, FAR_DISK: missing: no such file",
+        "  input   found  staged, 6 B, ad:036a00e1",
+        "          NEAR_DISK, copied: another replica, near",
+        "          in vain, FAR_DISK: missing: no such file",
+    ]
+
+
+def test_the_same_failure_again_only_counts() -> None:
+    """A copy that is bad by every door is one line, not four."""
+    bad = FileNote(lfn="bad", endpoint="FAR_DISK", how="checksum", ok=False, why="other bytes")
+    says = told("failed", "failed", files=(an_input("bad"),), notes=(bad, bad, bad, bad))
+    assert says.splitlines()[-1] == "          in vain, FAR_DISK: checksum: other bytes (4 times)"
+
+
+def test_an_error_says_who_can_act_and_what_to_do() -> None:
+    """What the catalogue knows about its number; a number of others stands alone."""
+    errors = (
+        JobError(component="pilot", code=1331, diag="input x cannot be had"),
+        JobError(component="payload", code=7, diag=None),
+    )
+    lines = told("failed", "failed", errors=errors).splitlines()
+    assert lines[1:5] == [
+        "  pilot 1331 MISSINGINPUTFILE: input x cannot be had",
+        "    who can act: storage",
+        "    what to do:  Check the input's name and its replicas in the catalogue.",
+        "  payload 7",
+    ]

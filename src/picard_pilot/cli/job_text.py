@@ -11,7 +11,7 @@ from picard_pilot.cli.screen import Screen, clean
 from picard_pilot.wire.progress import progress_of, without_progress
 
 if TYPE_CHECKING:
-    from picard_pilot.server.views import JobDetail, JobRow
+    from picard_pilot.server.views import JobDetail, JobError, JobRow
 
 _MARKS: dict[str, tuple[str, str]] = {
     "activated": ("·", "grey"),
@@ -29,6 +29,9 @@ _MARKS: dict[str, tuple[str, str]] = {
 
 STATES = tuple(_MARKS)
 """The words for where a job can be on the server."""
+
+INDENT = " " * 10
+"""Before what is said of a file, below its name."""
 
 STATE_WIDTH = max(map(len, _MARKS))
 
@@ -70,7 +73,7 @@ def _sentences(job: JobDetail, now: datetime) -> Iterator[str]:
     name = f" ({clean(row.name)})" if row.name else ""
     yield f"Job {row.job_id}{name} of {clean(row.owner)} at {clean(row.queue)} {_fate(row, now)}."
     for error in row.errors:
-        yield f"  {error.component} {error.code}" + (f": {clean(error.diag)}" if error.diag else "")
+        yield from _error(error)
     if row.kill_requested and row.ended_at is None:
         yield "It is to be killed; its pilot is told with the next answer."
     if row.max_attempt > 1 or row.parent_id is not None:
@@ -87,6 +90,19 @@ def _sentences(job: JobDetail, now: datetime) -> Iterator[str]:
     measured = {**job.usage, "job_metrics": without_progress(metrics)}
     if told := ", ".join(f"{name} {clean(str(value))}" for name, value in measured.items() if value != ""):
         yield f"Measured: {told}"
+
+
+def _error(error: JobError) -> Iterator[str]:
+    """What went wrong, who can act, and what to do, as on the job's page."""
+    from picard_pilot.server.pages.source import failure_of
+
+    known = failure_of(error)
+    name = f" {known.name}" if known.name else ""
+    yield f"  {error.component} {error.code}{name}" + (f": {clean(error.diag)}" if error.diag else "")
+    if known.blame:
+        yield f"    who can act: {known.blame}"
+    if known.next_step:
+        yield f"    what to do:  {known.next_step}"
 
 
 def _fate(row: JobRow, now: datetime) -> str:
@@ -115,11 +131,21 @@ def _history(job: JobDetail, screen: Screen, clock: str, now: datetime) -> Itera
 
 
 def _files(job: JobDetail) -> Iterator[str]:
+    from picard_pilot.server.pages.source import files_of
+    from picard_pilot.server.pages.words import file_state, way
+
     if not job.files:
         return
     yield ""
     yield "files"
-    for file in job.files:
-        place = clean(file.surl or file.endpoint or "-")
-        facts = f"{size(file.size_bytes)}  {file.checksum or '-'}  {file.status}"
-        yield f"  {file.role:<6} {clean(file.lfn)}  {facts}  {place}"
+    for file in files_of(job):
+        facts = f"{file_state(file)}, {size(file.size_bytes)}, {file.checksum or 'no checksum'}"
+        yield f"  {file.role:<6}  {clean(file.lfn)}  {facts}"
+        if file.surl:
+            yield f"{INDENT}{clean(file.surl)}"
+        if file.how:
+            yield f"{INDENT}{clean(file.endpoint or '-')}, {way(file.how)}: {clean(file.why or '-')}"
+        elif file.endpoint and not file.surl:
+            yield f"{INDENT}{clean(file.endpoint)}"
+        for tried in file.failed_tries:
+            yield f"{INDENT}in vain, {clean(tried)}"

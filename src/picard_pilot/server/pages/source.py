@@ -6,7 +6,7 @@ The only place here that knows the store; what facts look like on a page is not 
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from importlib.resources import files
@@ -58,7 +58,7 @@ class JobSource:
         return msgspec.structs.replace(
             _facts(detail.row, histories[job_id]),
             command=_command(detail),
-            files=_files(detail),
+            files=files_of(detail),
             attempts=tuple(_attempt(row, histories) for row in detail.attempts),
             pilot_log=detail.pilot_log,
             progress=_progress(detail),
@@ -107,12 +107,13 @@ def _facts(row: JobRow, history: tuple[Change, ...]) -> JobFacts:
         heard_s=None if row.sent_at is None else _seconds(row.updated_at),
         asked_to_stop=row.kill_requested,
         payload_exit=exits[0] if exits else None,
-        failures=tuple(_failure(error) for error in row.errors if error.component != _EXIT_STATUS),
+        failures=tuple(failure_of(error) for error in row.errors if error.component != _EXIT_STATUS),
         history=history,
     )
 
 
-def _failure(error: JobError) -> Failure:
+def failure_of(error: JobError) -> Failure:
+    """An error with what the catalogue knows about its number: its name, who can act, and what to do."""
     row = BY_NUMBER.get(error.code) if error.component == "pilot" else None
     return Failure(
         component=error.component,
@@ -141,7 +142,8 @@ def _progress(detail: JobDetail) -> StageProgress | None:
     return progress_of(detail.row.status, detail.row.sub_status, metrics)
 
 
-def _files(detail: JobDetail) -> tuple[FileFact, ...]:
+def files_of(detail: JobDetail) -> tuple[FileFact, ...]:
+    """The job's files, each with where it came from or went as its pilots told it."""
     tries: dict[str, list[FileNote]] = defaultdict(list)
     for text in detail.transfer_notes:
         for note in notes_in(text):
@@ -163,8 +165,14 @@ def _file(row: FileRow, tries: Sequence[FileNote]) -> FileFact:
         guid=row.guid,
         how=worked.how if worked is not None else None,
         why=worked.why if worked is not None else None,
-        failed_tries=tuple(f"{note.endpoint}: {note.how}: {note.why}" for note in tries if not note.ok),
+        failed_tries=_in_vain(tries),
     )
+
+
+def _in_vain(tries: Sequence[FileNote]) -> tuple[str, ...]:
+    """A sentence for each try that failed; the same one again only counts."""
+    said = Counter(f"{note.endpoint}: {note.how}: {note.why}" for note in tries if not note.ok)
+    return tuple(text if times == 1 else f"{text} ({times} times)" for text, times in said.items())
 
 
 def _attempt(row: JobRow, histories: Histories) -> Attempt:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from picard_pilot.server.pages.facts import FileFact
+
 UNKNOWN = "unknown"
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
@@ -77,18 +79,20 @@ def count(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
-def file_state(status: str | None, role: str, surl: str | None) -> str:
+def file_state(file: FileFact) -> str:
     """The state of a file in words that fit what the file is to its job.
 
     The server calls the log of a failed job failed although it was stored, and an input ready that nobody looked
     for yet: people are told what is known of the file itself.
     """
-    if role == "input":
-        return {"ready": "listed", "unknown": "listed"}.get(status or "", status or UNKNOWN)
-    if surl:
+    if file.role == "input":
+        if file.how or file.failed_tries:
+            return "staged" if file.how else "not staged"
+        return {"ready": "listed", "unknown": "listed"}.get(file.status or "", file.status or UNKNOWN)
+    if file.surl:
         return "stored"
     return {"unknown": "not stored", "ready": "stored", "absent": "absent, as allowed"}.get(
-        status or "", "not stored"
+        file.status or "", "not stored"
     )
 
 
