@@ -63,7 +63,10 @@ def parts_for(clock: VirtualClock, dispatcher: ToldDispatcher, directory: Path, 
     """Parts of a pilot of which only clock, dispatcher and settings matter."""
     unused: Any = None
     return Parts(
-        settings=settings_for(queue="Q", command_poll_s=0.0, **settings),
+        settings=settings_for(
+            # What one test finds out about its storages is no business of others.
+            **{"queue": "Q", "command_poll_s": 0.0, "node_directory": str(directory / "node"), **settings}
+        ),
         environ={},
         workdir=directory,
         owner=Owner(pilot="p1", host="h", boot_id="b", pid=1, start_ticks=1),
