@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from picard_pilot.journal.file import Journal, JournalDamaged, JournalFull, read
-from picard_pilot.journal.lease import LEASE_S, LeaseHeld, Owner, release, take
 from picard_pilot.journal.record import DamagedRecord, from_line, to_line
 from picard_pilot.lifecycle.fold import fold
 from picard_pilot.model import events as ev
@@ -205,44 +204,3 @@ def test_a_full_disk_is_said_and_the_file_stays_whole(tmp_path: Path) -> None:
         assert len(read(tmp_path / "j")) == count + 1
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
-
-
-def owner(pid: int, host: str = "h", boot: str = "b") -> Owner:
-    return Owner(pilot=f"p{pid}", host=host, boot_id=boot, pid=pid, start_ticks=pid * 10)
-
-
-def test_a_living_pilot_keeps_its_lease(tmp_path: Path) -> None:
-    """The refusal names who has it; the owner itself may renew."""
-    take(tmp_path, owner(1), 0.0, lambda pid, ticks: True)
-    take(tmp_path, owner(1), 5.0, lambda pid, ticks: True)
-    with pytest.raises(LeaseHeld, match="pilot p1"):
-        take(tmp_path, owner(2), 10.0, lambda pid, ticks: (pid, ticks) == (1, 10))
-
-
-@pytest.mark.parametrize(
-    ("alive", "boot", "host", "now"),
-    [(False, "b", "h", 1.0), (True, "rebooted", "h", 1.0), (True, "b", "other", LEASE_S + 1)],
-)
-def test_a_dead_pilot_s_lease_is_free(tmp_path: Path, alive: bool, boot: str, host: str, now: float) -> None:
-    """Dead process, rebooted node, or the expiry of a pilot on another host."""
-    take(tmp_path, owner(1), 0.0, lambda pid, ticks: True)
-    lease = take(tmp_path, owner(2, host, boot), now, lambda pid, ticks: alive)
-    assert lease.owner.pid == 2
-
-
-def test_another_host_s_lease_holds_until_it_expires(tmp_path: Path) -> None:
-    """Nobody here can know whether that process lives."""
-    take(tmp_path, owner(1), 0.0, lambda pid, ticks: True)
-    with pytest.raises(LeaseHeld):
-        take(tmp_path, owner(2, "other"), LEASE_S - 1, lambda pid, ticks: False)
-
-
-def test_a_released_lease_is_free_and_only_its_owner_releases_it(tmp_path: Path) -> None:
-    """Releasing is safe to repeat."""
-    take(tmp_path, owner(1), 0.0, lambda pid, ticks: True)
-    release(tmp_path, owner(2))
-    with pytest.raises(LeaseHeld):
-        take(tmp_path, owner(2), 1.0, lambda pid, ticks: True)
-    release(tmp_path, owner(1))
-    release(tmp_path, owner(1))
-    take(tmp_path, owner(2), 1.0, lambda pid, ticks: True)

@@ -74,9 +74,9 @@ DEEDS: dict[str, tuple[str, str, int]] = {
     "no reserve": ("os.unlink('picard/reserve')", "finished", 0),
     "a lease that is a pipe": ("os.unlink('picard/lease.json'); os.mkfifo('picard/lease.json')", "finished", 0),
     "a lease of somebody else": ("open('picard/lease.json', 'w').write('{\"owner\": \"me\"}')", "finished", 0),
-    "a lock that is a pipe": (
-        "[os.unlink(f'picard/{name}') for name in os.listdir('picard') if name.endswith('.lock')];"
-        "os.mkfifo('picard/.lease.json.lock')", "finished", 0,
+    "leases without end": (
+        "[open(f'picard/lease.{10 ** n}.json', 'w').close() for n in range(200)];"
+        "os.unlink('picard/.lease.spare'); os.mkfifo('picard/.lease.spare')", "finished", 0,
     ),
     "a status that is a pipe": ("os.unlink('picard/status.json'); os.mkfifo('picard/status.json')", "finished", 0),
     "a status that is a directory": ("os.unlink('picard/status.json'); os.mkdir('picard/status.json')", "finished", 0),

@@ -88,7 +88,7 @@ In a job's directory:
   pilotlog.txt                      the part of the pilot's log that is about this job
   picard/journal.jsonl              everything that happened to the job: what a later pilot goes on from
   picard/status.json                where the job is, at a glance
-  picard/lease.json                 which pilot has the job
+  picard/lease.json                 which pilot has the job (lease.1.json: the next one, ...)
 
 Settings files: `ppilot config path`. A server's data: `ppilot server status`."""
 

@@ -110,6 +110,7 @@ async def build(
             boot_id=proc.boot_id(),
             pid=me.pid,
             start_ticks=me.start_ticks,
+            pid_namespace=proc.pid_namespace(),
         ),
         node=node,
         site=site,

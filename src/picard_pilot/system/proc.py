@@ -33,6 +33,14 @@ def boot_id() -> str:
     return tree.read_small("/proc/sys/kernel/random/boot_id").decode().strip()
 
 
+def pid_namespace() -> int | None:
+    """The number of this process' pid name space; None where the kernel does not tell."""
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return None
+
+
 def identify(pid: int) -> ProcessId | None:
     """A living process with its start time; None if it is gone or a zombie."""
     fields = tree.stat_fields(pid)
