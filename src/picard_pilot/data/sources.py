@@ -22,6 +22,7 @@ from picard_pilot.data.paths import (
 from picard_pilot.model.files import FileSpec
 from picard_pilot.model.site import FEDERATION, Activity, Endpoint, PathRule, Protocol, Site
 from picard_pilot.model.transfer import FileReplicas, Replica, Source, SourceKind
+from picard_pilot.system.unsaid import password_of
 
 MAX_ALTERNATIVE_REPLICAS = 3
 """Replicas of other endpoints per file: the first pilot's limit; what three sites cannot give, a fourth rarely can."""
@@ -185,6 +186,9 @@ class _Listing:
 
     def _is_elsewhere_or_ours(self, replica: Replica) -> bool:
         """Whether the catalogue's address may be followed; said among what was left out where it may not."""
+        if password_of(replica.surl) is not None:
+            self._left_out.append(f"{replica.rse}: its address holds a password, which every log would show")
+            return False
         if not leaves_storage(replica.surl, self._reading.site.endpoints.get(replica.rse)):
             return True
         self._left_out.append(f"{replica.rse}: {replica.surl!r} is no file of a storage that this site knows")

@@ -36,7 +36,7 @@ from picard_pilot.movers.measure import compare
 from picard_pilot.movers.open_file import OpenFile
 from picard_pilot.movers.part_folder import PartFolder, part_surl
 from picard_pilot.movers.program import Life, Overrun, program_environment, run_program
-from picard_pilot.movers.program_end import failure_of, must_not_be_cut, only_name, printed
+from picard_pilot.movers.program_end import failure_of, must_not_be_cut, only_name, printed, unsaid_of
 from picard_pilot.movers.store_kit import another_file_stands, must_be_stored
 from picard_pilot.movers.troubles import Blaming
 
@@ -274,7 +274,7 @@ class CommandMover(SiteMover):
         folder = Path(call.path).parent if call.verb is Verb.FETCH and call.path else Path("/")
         with program_environment(context, self.variables(call)) as environment:
             ended = run_program(argv, environment=environment, folder=folder, on_look=life.look)
-        ended = printed(ended, [call])
+        ended = printed(ended, unsaid_of([call]))
         log_noise(argv[0], call, ended)
         return self.read(call, ended)
 

@@ -38,13 +38,16 @@ from picard_pilot.movers.external_answers import (
 )
 from picard_pilot.movers.external_turns import Turns
 from picard_pilot.movers.program import Life, Overrun, program_environment, run_program
-from picard_pilot.movers.program_end import HIDDEN, failure_of, on_a_full_node, printed
+from picard_pilot.movers.program_end import failure_of, on_a_full_node, printed, unsaid_of
 
 API = 1
 """The version of the protocol; it comes with every request."""
 
 DESCRIBE = "describe"
 """What a program is asked first: which verbs it knows."""
+
+CODE_CHARACTERS = 100
+"""Of a program's own word for a failure, which is kept with the copy that it is about."""
 
 ALWAYS_KNOWN = frozenset({Verb.FETCH, Verb.STORE})
 """The verbs of a program that does not answer that question."""
@@ -117,7 +120,8 @@ class ExternalMover(CommandMover):
         fd = os.memfd_create("answers")
         try:
             program = self.argv(call)[0]
-            answers = Answers(fd, asked)
+            unsaid = unsaid_of([one.call for one in asked])
+            answers = Answers(fd, asked, unsaid)
 
             def look(launcher: int | None) -> None:
                 answers.look()
@@ -138,7 +142,7 @@ class ExternalMover(CommandMover):
                     stdin=b"".join(msgspec.json.encode(one.question) + b"\n" for one in asked),
                     stdout=Path(f"/proc/self/fd/{fd}"),
                 )
-            ended = printed(ended, [one.call for one in asked])
+            ended = printed(ended, unsaid)
             log_noise(program, call, ended)
             answers.end()
             for one in asked:
@@ -147,11 +151,8 @@ class ExternalMover(CommandMover):
                 elif one.final is None:
                     one.error = one.lie(program, "it ended with exit code 0 without an answer")
         except BrokenProtocol as error:
-            what = str(error)
-            if context.access.token:
-                what = what.replace(context.access.token, HIDDEN)
             for one in asked:
-                one.error = one.lie(program, what)
+                one.error = one.lie(program, str(error))
         except Overrun:
             for one in asked:
                 one.error = one.error or one.cut_short()
@@ -201,15 +202,15 @@ def _question(call: Call, number: int) -> Question:
 
 def _as_told(call: Call, failed: Failed) -> TransferError:
     """The program's own classification, with the file's name in the sentence."""
-    token = call.request.context.access.token
-    said = failed.says.replace(token, HIDDEN) if token else failed.says
+    unsaid = unsaid_of([call])
+    said = unsaid.text(failed.says)
     says = said if call.lfn in said else f"the {call.verb} of {call.lfn} failed: {said}"
     failure = TransferFailure(
         kind=failed.kind,
         says=says,
         side=failed.side,
         remedy=failed.remedy,
-        code=failed.code,
+        code=failed.code and unsaid.text(failed.code)[:CODE_CHARACTERS],
         surl=call.surl,
         errno=failed.errno,
         retry_after_s=failed.retry_after_s,

@@ -14,6 +14,7 @@ from picard_pilot.movers.base import Progress
 from picard_pilot.movers.call import Call
 from picard_pilot.movers.program import Life
 from picard_pilot.system.typed import ready
+from picard_pilot.system.unsaid import Unsaid
 
 LINE_BYTES = 64 << 10
 """The longest line that a program may write: far more than any answer needs."""
@@ -21,7 +22,7 @@ LINE_BYTES = 64 << 10
 READ_BYTES = 256 << 10
 """Of the program's output, read at once."""
 
-EXCERPT_BYTES = 120
+EXCERPT_CHARACTERS = 120
 """Of a line that breaks the protocol, for people."""
 
 
@@ -142,8 +143,9 @@ class Asked:
 class Answers:
     """Follows the output of one program, from a descriptor on the file that it goes to."""
 
-    def __init__(self, fd: int, asked: Sequence[Asked]) -> None:
+    def __init__(self, fd: int, asked: Sequence[Asked], unsaid: Unsaid) -> None:
         self._fd = fd
+        self._unsaid = unsaid
         self._asked = {one.question.number: one for one in asked}
         self._offset = 0
         self._rest = b""
@@ -156,7 +158,7 @@ class Answers:
             for line in lines:
                 self._take(line)
             if len(self._rest) > LINE_BYTES:
-                raise _broken("it wrote a line that does not end", self._rest)
+                raise self._broken("it wrote a line that does not end", self._rest)
 
     def end(self) -> None:
         """The program has ended: its last line may lack its end. Raises BrokenProtocol."""
@@ -167,23 +169,24 @@ class Answers:
         if not line.strip():
             return
         if len(line) > LINE_BYTES:
-            raise _broken(f"it wrote a line of {len(line)} bytes", line)
+            raise self._broken(f"it wrote a line of {len(line)} bytes", line)
         try:
             said = _DECODER.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise _broken(f"it wrote what is no answer ({error})", line) from None
+            raise self._broken(f"it wrote what is no answer ({error})", line) from None
         asked = self._asked.get(said.number)
         if asked is None:
             numbers = ", ".join(str(number) for number in self._asked)
-            raise _broken(f"it answered number {said.number} where {numbers} was asked", line)
+            raise self._broken(f"it answered number {said.number} where {numbers} was asked", line)
         if asked.final is not None:
-            raise _broken("it went on after its answer", line)
+            raise self._broken("it went on after its answer", line)
         if isinstance(said, Passed):
             asked.progress(max(0, said.passed_bytes - asked.passed_bytes))
             asked.passed_bytes = max(asked.passed_bytes, said.passed_bytes)
         else:
             asked.final = said
 
-
-def _broken(what: str, line: bytes) -> BrokenProtocol:
-    return BrokenProtocol(f"{what}: {line[:EXCERPT_BYTES].decode('utf-8', 'backslashreplace')!r}")
+    def _broken(self, what: str, line: bytes) -> BrokenProtocol:
+        # First the secrets, then the cut: a piece of one is no longer known as such.
+        shown = self._unsaid.text(line[:LINE_BYTES].decode("utf-8", "backslashreplace"))
+        return BrokenProtocol(f"{self._unsaid.text(what)}: {shown[:EXCERPT_CHARACTERS]!r}")

@@ -16,11 +16,10 @@ from picard_pilot.model.transfer import FailureClass, Remedy, Side, TransferErro
 from picard_pilot.movers.call import Call, Meaning, Verb
 from picard_pilot.movers.program import OUTPUT_LIMIT_BYTES
 from picard_pilot.system import disk
+from picard_pilot.system.unsaid import Unsaid
 
 CANNOT_START = (126, 127)
 """What a shell returns where it finds no program, or one that it cannot run."""
-
-HIDDEN = "<token>"
 
 LINE_CHARACTERS = 400
 """Of a program's last line, for people."""
@@ -148,20 +147,17 @@ def last_line(ended: CommandResult) -> str:
     return ""
 
 
-def printed(ended: CommandResult, calls: Sequence[Call]) -> CommandResult:
-    """The same end without what is secret in what the program printed: the token, and what stands behind the question
-    mark of an address, which may be a signature."""
-    said = ended.stdout_tail + ended.stderr_tail
-    secrets = {call.request.context.access.token: HIDDEN for call in calls}
-    secrets |= {call.surl.partition("?")[2]: "..." for call in calls if "=" in call.surl.partition("?")[2]}
-    for secret, shown in secrets.items():
-        if secret and secret in said:
-            ended = msgspec.structs.replace(
-                ended,
-                stdout_tail=ended.stdout_tail.replace(secret, shown),
-                stderr_tail=ended.stderr_tail.replace(secret, shown),
-            )
-    return ended
+def unsaid_of(calls: Sequence[Call]) -> Unsaid:
+    """What a program knows from these calls and must not be quoted with."""
+    surls = [surl for call in calls for surl in (call.surl, call.new_surl or "")]
+    return Unsaid(surls, calls[0].request.context.access.token)
+
+
+def printed(ended: CommandResult, unsaid: Unsaid) -> CommandResult:
+    """The same end without what is secret in what the program printed."""
+    return msgspec.structs.replace(
+        ended, stdout_tail=unsaid.text(ended.stdout_tail), stderr_tail=unsaid.text(ended.stderr_tail)
+    )
 
 
 def only_name(surl: str) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from picard_pilot.model.site import Origin
 from picard_pilot.site.errors import SiteError
+from picard_pilot.system.redact import Redactor
 
 
 class BadValue(ValueError):
@@ -97,7 +98,7 @@ def read_fields(
 
 def bad_value(place: str, key: str, found: object, wanted: str) -> SiteError:
     """The error for one bad value: file and key, what is there, what should be."""
-    shown = repr(found)
+    shown = Redactor().text(repr(found))
     return SiteError(
         "QUEUEDATANOTOK",
         f"{place}: the value of {key} cannot be used",

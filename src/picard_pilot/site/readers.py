@@ -10,6 +10,7 @@ from picard_pilot.model.files import ChecksumKind
 from picard_pilot.model.policy import AltStageOut
 from picard_pilot.model.site import PathRule, Protocol
 from picard_pilot.site.facts import BadValue, Reader
+from picard_pilot.system.unsaid import password_of
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
@@ -142,6 +143,8 @@ def prefix(value: object) -> str:
         raise BadValue("an address such as file:///srv/storage or https://host:port/path")
     if ".." in rest.split("/"):
         raise BadValue("an address without .. in it")
+    if password_of(address) is not None:
+        raise BadValue("an address without a password: logs, journals and reports show addresses")
     if scheme.lower() == "file" and not rest.startswith("/"):
         raise BadValue("an address of this machine: file:/// and an absolute path")
     return address

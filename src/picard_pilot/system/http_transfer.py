@@ -337,9 +337,7 @@ class HttpTransfers:
     def _clean(self, text: str, trip: "Trip") -> str:
         """The first line that says something, for people."""
         plain = _TAGS.sub(" ", text).strip().partition("\n")[0]
-        for secret in trip.secrets():
-            plain = plain.replace(secret, "[redacted]")
-        plain = self._redactor.text(_QUERY.sub(r"\1", plain))
+        plain = self._redactor.text(_QUERY.sub(r"\1", trip.unsaid().text(plain)))
         return "".join(" " if not each.isprintable() else each for each in " ".join(plain.split()))[
             :SAID_CHARACTERS
         ]

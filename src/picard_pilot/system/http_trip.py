@@ -5,7 +5,7 @@ What sends it is `http_transfer`.
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,12 +14,12 @@ from picard_pilot.system.http import Trouble
 from picard_pilot.system.http_pool import origin_of
 from picard_pilot.system.http_proxies import is_loopback
 from picard_pilot.system.http_wire import Waiting, number_of
+from picard_pilot.system.unsaid import Unsaid
 
 READ_LIMIT_S = 30.0
 """Without one byte for so long a server hangs: half of what the pilot waits before it kills the whole worker."""
 RESUMES_LIMIT = 5
 """How often one download goes on after a cut; each time bytes must have come, or it is the last."""
-_SHORTEST_SECRET = 8
 
 
 class TransferTrouble(Exception):
@@ -120,12 +120,9 @@ class Trip:
         self.url = url
         self._urls.append(url)
 
-    def secrets(self) -> list[str]:
-        """What an error page might quote back, longest first."""
-        found = {self.access.token} if self.access.token else set()
-        for url in self._urls:
-            found |= secrets_of(url)
-        return sorted(found, key=len, reverse=True)
+    def unsaid(self) -> Unsaid:
+        """What an error page might quote back."""
+        return Unsaid(self._urls, self.access.token)
 
     @property
     def goes_alone(self) -> bool:
@@ -197,8 +194,3 @@ class Incoming:
         tag = answer.headers.get("etag", "")
         # A weak tag means "as good as the same", which is not enough to glue halves together.
         return tag if tag.startswith('"') else answer.headers.get("last-modified")
-
-
-def secrets_of(url: str) -> set[str]:
-    values = [part.rpartition("=")[2] for part in url.partition("?")[2].split("&")]
-    return {form for value in values for form in (value, unquote(value)) if len(form) >= _SHORTEST_SECRET}
