@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from picard_pilot.server.pages import sentences, timeline, words
+from picard_pilot.server.pages import render, sentences, timeline, words
 from picard_pilot.server.pages.facts import Attempt, Change, Failure, FileFact, JobFacts
 
 
@@ -249,3 +249,25 @@ def test_a_long_cause_is_cut_between_words() -> None:
 def test_files_are_told_by_what_is_known_of_them(facts: dict[str, Any], said: str) -> None:
     """A log that was stored is stored, also when its job failed, and an input nobody had is not staged."""
     assert words.file_state(FileFact(lfn="f", **facts)) == said
+
+
+def test_a_held_job_says_why_it_waits() -> None:
+    """In the list as well as on its page, and not as something that is over: it is only late."""
+    failure = Failure(
+        component="pilot", code=1137, says="outputs are safe in n1:/w until noon", blame="storage"
+    )
+    held = job(status="holding", phase="holding", failures=(failure,))
+    page = render.Page(now_s=2000)
+    assert 'why-held">outputs are safe in n1:/w until noon<' in render.jobs(
+        [held], {"holding": 1}, page, whole=False
+    )
+    shown = render.job(held, page, whole=False)
+    assert "Why it waits" in shown and "What went wrong" not in shown
+    assert "What went wrong" in render.job(job(status="failed", failures=(failure,)), page, whole=False)
+
+
+def test_a_good_report_that_the_server_checks_has_no_reason_beside_it() -> None:
+    """Every job is `holding` for a moment; only one that has a reason tells it."""
+    rows = [job(status="holding", phase="finished")]
+    listed = render.jobs(rows, {"holding": 1}, render.Page(now_s=2000), whole=False)
+    assert "job-3" in listed and 'class="why' not in listed

@@ -84,7 +84,7 @@ def _row(job: JobFacts, page: Page) -> dict[str, Any]:
         "badge": words.badge(job.status, job.phase),
         "strip": Markup(timeline.strip(found, page.now_s, title=f"Job {job.job_id}")),
         "why": words.shorten(sentences.cause(job) or "", sentences.HEADLINE_CHARACTERS)
-        if job.status == "failed"
+        if job.status in ("failed", "holding")
         else None,
         "where": job.node or (f"queue {job.queue}" if job.queue else "–"),
         "took": _took(job, page.now_s),
@@ -136,6 +136,7 @@ def job(job: JobFacts, page: Page, *, whole: bool = True) -> str:
         "details": sentences.details(job, page.now_s),
         "moving": _moving(job),
         "failures": job.failures if job.status != "finished" else (),
+        "failures_title": "What went wrong" if job.status in words.FINAL else "Why it waits",
         "gantt": Markup(timeline.gantt(drawn, page.now_s, title=f"Timeline of job {job.job_id}")),
         "left_out": words.duration(left_out_s) if left_out_s is not None else None,
         "spans": [
