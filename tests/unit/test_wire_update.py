@@ -114,3 +114,18 @@ def test_the_note_of_a_stage_is_a_text_in_the_log_field() -> None:
     said = update_values(update)["pilot_log"]
     assert said == "transfers of stagein\nok | a | DISK | copy | 5 | 1.000 | near"
     assert update_values(msgspec.structs.replace(update, pilot_log="an extract"))["pilot_log"] == "an extract"
+
+
+def test_what_a_payload_uses_travels_under_the_server_s_names() -> None:
+    """Memory in kB, I/O in bytes; what was never measured is not sent."""
+    usage = UsageSummary(max_pss_kb=11, avg_swap_kb=0, total_read_bytes=2**40, rate_wchar=13)
+    update = Update(job_id=7, attempt_nr=3, status=JobStatus.RUNNING, phase=Phase.RUNNING, usage=usage)
+    values = prepare(v1.UPDATE_JOB, update_values(update))
+    assert check(v1.UPDATE_JOB, values)
+    measured = {
+        name: value for name, value in values.items() if name.startswith(("max_", "avg_", "tot_", "rate_"))
+    }
+    assert measured == {"max_pss": 11, "avg_swap": 0, "tot_rbytes": 2**40, "rate_wchar": 13}
+    assert {f"{kind}_{name}" for kind in ("max", "avg") for name in ("rss", "vmem", "swap", "pss")} | {
+        f"{kind}_{name}" for kind in ("tot", "rate") for name in ("rchar", "wchar", "rbytes", "wbytes")
+    } <= set(update_values(update))

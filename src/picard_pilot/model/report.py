@@ -24,10 +24,26 @@ class JobStatus(StrEnum):
 
 
 class UsageSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Resources a payload has used so far; unknown is None."""
+    """Resources a payload has used so far; unknown is None. Memory is that of the whole tree: RSS counts a page once
+    for each process that shares it, PSS once. `rate_` is per second of the payload's wall time."""
 
     cpu_time_s: int | None = None
     max_rss_kb: int | None = None
+    max_vmem_kb: int | None = None
+    max_swap_kb: int | None = None
+    max_pss_kb: int | None = None
+    avg_rss_kb: int | None = None
+    avg_vmem_kb: int | None = None
+    avg_swap_kb: int | None = None
+    avg_pss_kb: int | None = None
+    total_rchar: int | None = None
+    total_wchar: int | None = None
+    total_read_bytes: int | None = None
+    total_write_bytes: int | None = None
+    rate_rchar: int | None = None
+    rate_wchar: int | None = None
+    rate_read_bytes: int | None = None
+    rate_write_bytes: int | None = None
     stdout_bytes: int | None = None
     stderr_bytes: int | None = None
 

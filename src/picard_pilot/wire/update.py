@@ -5,10 +5,13 @@ Cutting, cleaning and dropping of nulls is `wire.encode`; the output report's fo
 
 from datetime import UTC, datetime
 
-from picard_pilot.model.report import Update
+from picard_pilot.model.report import Update, UsageSummary
 from picard_pilot.wire import report
 from picard_pilot.wire.progress import pairs_of
 from picard_pilot.wire.transfer_notes import compose
+
+_IO_NAMES = {"rchar": "rchar", "wchar": "wchar", "read_bytes": "rbytes", "write_bytes": "wbytes"}
+"""The kernel's names of the counts, and the server's."""
 
 
 def update_values(update: Update) -> dict[str, object]:
@@ -29,7 +32,7 @@ def update_values(update: Update) -> dict[str, object]:
         "core_count": update.core_count,
         "cpu_consumption_time": usage.cpu_time_s,
         "cpu_consumption_unit": None if usage.cpu_time_s is None else "s",
-        "max_rss": usage.max_rss_kb,
+        **_usage_values(usage),
         "n_events": update.n_events,
         "n_input_files": update.n_input_files,
         "job_metrics": _metrics(update),
@@ -44,6 +47,18 @@ def update_values(update: Update) -> dict[str, object]:
     }
     if update.final:
         values["job_output_report"] = report.build(update.outputs)
+    return values
+
+
+def _usage_values(usage: UsageSummary) -> dict[str, object]:
+    """Memory in kB, I/O in bytes and bytes per second, under the server's names."""
+    values: dict[str, object] = {}
+    for name in ("rss", "vmem", "swap", "pss"):
+        values[f"max_{name}"] = getattr(usage, f"max_{name}_kb")
+        values[f"avg_{name}"] = getattr(usage, f"avg_{name}_kb")
+    for ours, name in _IO_NAMES.items():
+        values[f"tot_{name}"] = getattr(usage, f"total_{ours}")
+        values[f"rate_{name}"] = getattr(usage, f"rate_{ours}")
     return values
 
 

@@ -1,0 +1,243 @@
+"""The limits of one job: measure, value with its unit, who set it and how; and what a broken one says. Pure.
+
+Whether one is broken is `judging`; what that does to the job is `table`, through the event StopRequested.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+from picard_pilot.model.job import Job
+from picard_pilot.model.site import Queue
+
+MB = 1_000_000
+MIB = 1 << 20
+GB = 1_000_000_000
+
+
+class Measure(StrEnum):
+    """What is limited."""
+
+    MEMORY = "memory"
+    PROCESSES = "processes"
+    DIRECTORY = "work directory"
+    FREE_SPACE = "free disk space"
+    OUTPUT_FILE = "one output file"
+    OUTPUT_TEXT = "stdout or stderr"
+    WALL_TIME = "wall time"
+    QUIET_TIME = "time without a sign of life"
+    SPINNING_TIME = "time with CPU use alone"
+
+
+class Unit(StrEnum):
+    """In what a measure counts."""
+
+    BYTES = "bytes"
+    SECONDS = "s"
+    COUNT = "processes"
+
+
+UNIT_OF: dict[Measure, Unit] = {
+    Measure.MEMORY: Unit.BYTES,
+    Measure.PROCESSES: Unit.COUNT,
+    Measure.DIRECTORY: Unit.BYTES,
+    Measure.FREE_SPACE: Unit.BYTES,
+    Measure.OUTPUT_FILE: Unit.BYTES,
+    Measure.OUTPUT_TEXT: Unit.BYTES,
+    Measure.WALL_TIME: Unit.SECONDS,
+    Measure.QUIET_TIME: Unit.SECONDS,
+    Measure.SPINNING_TIME: Unit.SECONDS,
+}
+
+
+class From(StrEnum):
+    """Who set a limit."""
+
+    JOB = "job"
+    QUEUE = "queue"
+    DEFAULT = "default"
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit: at most so much (of free space: at least), who set it and how it came to its value."""
+
+    measure: Measure
+    value: float
+    origin: From
+    detail: str
+    """`maxrss 4000 MB x 2` for instance."""
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of `value`."""
+        return UNIT_OF[self.measure]
+
+    def says(self) -> str:
+        """For people: `8.0 GB (queue: maxrss 4000 MB x 2)`."""
+        return f"{amount(self.value, self.unit)} ({self.origin}: {self.detail})"
+
+
+class Breach(msgspec.Struct, frozen=True, kw_only=True):
+    """A broken limit: how much was measured, at which limit, and what it rests on."""
+
+    limit: Limit
+    value: float
+    error: str
+    """The catalogue's name of the fault."""
+    evidence: tuple[str, ...]
+    at: float
+
+    def says(self) -> str:
+        """One sentence with measure, value, limit and the limit's origin."""
+        word = "below" if self.limit.measure is Measure.FREE_SPACE else "above"
+        measured = amount(self.value, self.limit.unit)
+        return f"{self.limit.measure}: {measured} is {word} the limit of {self.limit.says()}"
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds where neither job nor queue says anything; None: no such limit."""
+
+    memory_factor: float = 2.0
+    """Requests are estimates; pilots have ended jobs at twice the queue's maxrss for fifteen years."""
+    directory_factor: float = 1.1
+    """A tenth above maxwdir, as ever."""
+    free_space_bytes: int | None = 1 * GB
+    """Below it log, report and other jobs of the node are in danger."""
+    output_file_bytes: int | None = 500 * GB
+    """The largest file that the grid's storages are asked to take."""
+    output_text_bytes: int | None = 2 << 30
+    """The limit of pilots for stdout since ever."""
+    quiet_s: float | None = 2 * 3600.0
+    """No CPU, I/O or file for two hours."""
+    spinning_s: float | None = 12 * 3600.0
+    """CPU alone may be honest work for long; the limit of the first pilot for production."""
+    processes_base: int | None = 500
+    processes_per_core: int = 100
+    """A job has a few per core. Where accounts are limited, it is to 4096 processes of all jobs of the node."""
+
+
+DEFAULTS = Defaults()
+
+
+def limits_for(job: Job, queue: Queue, defaults: Defaults = DEFAULTS) -> tuple[Limit, ...]:
+    """The limits of one job. A limit that nobody sets is not among them: unknown is not zero."""
+    found = (
+        _memory(job, queue, defaults),
+        _directory(job, queue, defaults),
+        _wall_time(job, queue),
+        *_activity(job, defaults),
+        _processes(job, defaults),
+        _default(Measure.OUTPUT_FILE, defaults.output_file_bytes, "largest file that storages take"),
+        _default(Measure.OUTPUT_TEXT, defaults.output_text_bytes, "output limit"),
+        _default(Measure.FREE_SPACE, defaults.free_space_bytes, "reserve of the node"),
+    )
+    return tuple(limit for limit in found if limit is not None)
+
+
+def limit_on(limits: Sequence[Limit], measure: Measure) -> Limit | None:
+    """The limit on a measure, if there is one."""
+    return next((limit for limit in limits if limit.measure is measure), None)
+
+
+def amount(value: float, unit: Unit) -> str:
+    """A measured value for people."""
+    if unit is Unit.BYTES:
+        for size, name in ((GB, "GB"), (MB, "MB"), (1000, "kB")):
+            if abs(value) >= size:
+                return f"{value / size:.1f} {name}"
+        return f"{value:.0f} bytes"
+    if unit is Unit.SECONDS:
+        return f"{value:.0f} s" if value < 7200 else f"{value / 3600:.1f} h"
+    return f"{value:.0f}"
+
+
+# ---- where limits come from -------------------------------------------------------------------------------
+
+
+def _memory(job: Job, queue: Queue, defaults: Defaults) -> Limit | None:
+    """The queue's maxrss, for a job of fewer cores its part of it, else what the job asked for; with the grace."""
+    grace = _percent(queue, "pilot_rss_grace")
+    factor = defaults.memory_factor if grace is None else 1 + grace / 100
+    mb, share = queue.limits.maxrss_mb, _share(job, queue)
+    if mb is not None:
+        part = "" if share == 1 else f" x {job.requirements.cores}/{queue.limits.corecount} cores"
+        detail = f"maxrss {mb} MB{part} x {factor:g}"
+        return Limit(
+            measure=Measure.MEMORY, value=mb * MIB * share * factor, origin=From.QUEUE, detail=detail
+        )
+    mb = job.requirements.memory_mb
+    if mb is None:
+        return None
+    detail = f"minRamCount {mb} MB x {factor:g}"
+    return Limit(measure=Measure.MEMORY, value=mb * MIB * factor, origin=From.JOB, detail=detail)
+
+
+def _directory(job: Job, queue: Queue, defaults: Defaults) -> Limit | None:
+    mb, share = queue.limits.maxwdir_mb, _share(job, queue)
+    if mb is None:
+        return None
+    part = "" if share == 1 else f" x {job.requirements.cores}/{queue.limits.corecount} cores"
+    detail = f"maxwdir {mb} MB{part} x {defaults.directory_factor:g}"
+    value = mb * MIB * share * defaults.directory_factor
+    return Limit(measure=Measure.DIRECTORY, value=value, origin=From.QUEUE, detail=detail)
+
+
+def _wall_time(job: Job, queue: Queue) -> Limit | None:
+    """The queue's maxtime; the job's estimate counts only where the queue says with which grace."""
+    found = []
+    if queue.limits.maxtime_s is not None:
+        detail = f"maxtime {queue.limits.maxtime_s} s"
+        found.append((float(queue.limits.maxtime_s), From.QUEUE, detail))
+    grace, asked = _percent(queue, "pilot_walltime_grace"), job.requirements.walltime_s
+    if grace and asked is not None:
+        detail = f"maxWalltime {asked} s + {grace:g} % (pilot_walltime_grace)"
+        found.append((asked * (1 + grace / 100), From.JOB, detail))
+    if not found:
+        return None
+    value, origin, detail = min(found)
+    return Limit(measure=Measure.WALL_TIME, value=value, origin=origin, detail=detail)
+
+
+def _activity(job: Job, defaults: Defaults) -> tuple[Limit | None, ...]:
+    """None for a job that does not want to be watched for loops (`loopingCheck`)."""
+    raw = job.extra.get("loopingCheck")
+    if raw is not None and bytes(raw).strip(b'"').lower() in (b"false", b"f", b"0"):
+        return ()
+    return (
+        _default(Measure.QUIET_TIME, defaults.quiet_s, "looping limit"),
+        _default(Measure.SPINNING_TIME, defaults.spinning_s, "looping limit with CPU use"),
+    )
+
+
+def _processes(job: Job, defaults: Defaults) -> Limit | None:
+    if defaults.processes_base is None:
+        return None
+    cores = max(1, job.requirements.cores)
+    value = defaults.processes_base + defaults.processes_per_core * cores
+    detail = f"{defaults.processes_base} + {defaults.processes_per_core} x {cores} cores"
+    return _default(Measure.PROCESSES, value, detail)
+
+
+def _default(measure: Measure, value: float | None, detail: str) -> Limit | None:
+    if value is None:
+        return None
+    return Limit(measure=measure, value=value, origin=From.DEFAULT, detail=detail)
+
+
+def _share(job: Job, queue: Queue) -> float:
+    """The part of the queue's slot that a job of fewer cores may use."""
+    slot, cores = queue.limits.corecount, job.requirements.cores
+    return cores / slot if slot is not None and 0 < cores < slot else 1.0
+
+
+def _percent(queue: Queue, name: str) -> float | None:
+    """A number of the queue's `params`; None where there is none that makes sense."""
+    value = queue.params.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if 0 <= number < 1e6 else None
