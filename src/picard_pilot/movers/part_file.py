@@ -22,12 +22,14 @@ def part_name(name: str) -> str:
 class PartFile:
     """Open for writing as a context; without a commit it is removed at the end.
 
-    All methods raise OSError as the system gives it.
+    All methods raise OSError as the system gives it. Paths are plain text in here: a `Path` takes as long as the
+    creation of a small file.
     """
 
-    def __init__(self, target: Path) -> None:
-        self._target = target
-        self.path = target.with_name(part_name(target.name))
+    def __init__(self, target: Path | str) -> None:
+        self._target = os.fspath(target)
+        folder, name = os.path.split(self._target)
+        self.path = os.path.join(folder, part_name(name))  # noqa: PTH118
         self.fd = -1
         self._stands = False
 
@@ -41,7 +43,7 @@ class PartFile:
     def __exit__(self, *_: object) -> None:
         self._close()
         if self._stands:
-            self.path.unlink(missing_ok=True)
+            Path(self.path).unlink(missing_ok=True)
 
     def _close(self) -> None:
         """Network file systems report the failure of an earlier write only here: so before any commit."""
@@ -65,7 +67,7 @@ class PartFile:
     def replace_target(self) -> None:
         """Commit: the target is this file from now on, whatever stood there before."""
         self._close()
-        os.replace(self.path, self._target)  # noqa: PTH105 - Path's own takes as long again as the rename
+        os.replace(self.path, self._target)  # noqa: PTH105
         self._stands = False
 
     def become_target(self) -> None:
@@ -76,10 +78,10 @@ class PartFile:
         """
         self._close()
         try:
-            self._target.hardlink_to(self.path)
+            os.link(self.path, self._target)
         except FileExistsError:
             raise
         except OSError:
             if os.path.lexists(self._target):
                 raise FileExistsError(f"{self._target} exists") from None
-            self.path.rename(self._target)
+            os.rename(self.path, self._target)  # noqa: PTH104

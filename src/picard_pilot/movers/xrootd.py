@@ -93,7 +93,7 @@ class XrootdMover(SiteMover):
             size_bytes = self._open(source, address)
             if request.size_bytes is not None and size_bytes != request.size_bytes:
                 raise _other_size(request.lfn, address, size_bytes, request.size_bytes)
-            with PartFile(Path(request.target)) as part:
+            with PartFile(request.target) as part:
                 source.read(size_bytes, measuring(part.write, running.update, progress=progress))
                 found = running.result()
                 compare(
