@@ -108,10 +108,10 @@ class Night:
         assert case is not None
         return JobWork(case, jobdir.bundle_of(self.directory / "PanDA_Pilot-5"), journal)
 
-    def run(self, work: JobWork, alternative: bool = False) -> tuple[float, int]:
-        """When the pilot left, in seconds, and with which code."""
+    def run(self, work: JobWork, alternative: bool = False, **facts: Any) -> tuple[float, int]:
+        """When the pilot left, in seconds, and with which code; `facts` are further ones of the queue."""
         parts = parts_for(self.clock, self.dispatcher, self.directory, queue_patience_s=0.0, **self._settings)
-        queue = Queue(name="Q", panda_resource="Q", endpoints={"pw": ("A",)})
+        queue = Queue(name="Q", panda_resource="Q", endpoints={"pw": ("A",)}, **facts)
         if alternative:
             queue = msgspec.structs.replace(queue, endpoints={"pw": ("A",), "write_alternative": ("B",)})
         endpoints = {

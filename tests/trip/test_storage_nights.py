@@ -236,6 +236,7 @@ def test_a_log_has_an_alternative_too(grid: Grid) -> None:
     events = grid.events(job_id)
     assert events[events.index("OutputsStored") + 1 :] == [
         "OutputDiverted",
+        "OutputStored",
         "OutputPlaceCleared",
         "LogStored",
         "ReportAccepted",

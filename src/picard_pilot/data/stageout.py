@@ -77,10 +77,10 @@ class StageOutResult(msgspec.Struct, frozen=True, kw_only=True):
 class Listeners(msgspec.Struct, frozen=True, kw_only=True):
     """Who hears what happens during a stage-out.
 
-    `on_event` is awaited for each event of the journal: OutputStored after the file stands complete under its name,
-    OutputDiverted before a byte goes elsewhere, OutputRegistering before a catalogue is told (both must be in the
-    journal when that returns), OutputPlaceCleared afterwards. `on_attempt` gets each try of each file, `on_progress`
-    the bytes passed so far in the present one.
+    `on_event` is awaited for each event of the journal, which must hold it when that returns: OutputStored after the
+    file stands complete under its name and before a copy elsewhere is removed, OutputDiverted before a byte goes
+    elsewhere, OutputRegistering before a catalogue is told, OutputPlaceCleared afterwards. `on_attempt` gets each try
+    of each file, `on_progress` the bytes passed so far in the present one.
     """
 
     on_event: OnEvent

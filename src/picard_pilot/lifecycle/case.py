@@ -38,7 +38,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """For outputs that were tried at more than one place: where a copy may stand that is not the one that counts, or
     is not yet known to be, by LFN."""
     settled: dict[str, FilePlace] = {}
-    """Outputs that a catalogue may already know, with the only place where they may count, by LFN."""
+    """Outputs that a catalogue may already know, and a log whose other copies are being removed, with the only place
+    where each may count, by LFN."""
     held: OutputsHeld | None = None
     """The latest reason to keep outputs on disk; None if there never was one."""
     held_since: float | None = None

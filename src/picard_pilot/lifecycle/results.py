@@ -9,6 +9,7 @@ from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.moves import Handler, Rows, Step, close, enter, finish_up, ignore, one_stop, stay
 from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
+from picard_pilot.model.files import FilePlace
 from picard_pilot.model.states import State
 
 
@@ -33,7 +34,11 @@ def _stop_counts(case: Case) -> bool:
 
 
 def _output_stored(case: Case, event: ev.OutputStored, at: float) -> Step:
-    return stay(case, stored={**case.stored, event.file.lfn: event.file})
+    file = event.file
+    if case.job.log is not None and file.lfn == case.job.log.lfn:
+        # Its other places are about to be cleared, and LogStored comes after that.
+        return stay(case, settled={**case.settled, file.lfn: FilePlace(file.surl, file.endpoint)})
+    return stay(case, stored={**case.stored, file.lfn: file})
 
 
 def _output_diverted(case: Case, event: ev.OutputDiverted, at: float) -> Step:
@@ -92,6 +97,7 @@ def log_stored_early(case: Case, event: ev.LogStored, at: float) -> Step:
 
 
 ABOUT_PLACES: dict[type[ev.Event], Handler] = {
+    ev.OutputStored: _output_stored,
     ev.OutputDiverted: _output_diverted,
     ev.OutputRegistering: _output_registering,
     ev.OutputPlaceCleared: _output_place_cleared,
@@ -101,7 +107,6 @@ ABOUT_PLACES: dict[type[ev.Event], Handler] = {
 ROWS: Rows = {
     (State.DIAGNOSING, ev.Diagnosed): _diagnosed,
     (State.DIAGNOSING, ev.StopRequested): stop_late,
-    (State.STAGING_OUT, ev.OutputStored): _output_stored,
     (State.STAGING_OUT, ev.OutputsStored): _outputs_stored,
     (State.STAGING_OUT, ev.OutputsHeld): _outputs_held,
     (State.STAGING_OUT, ev.StageOutFailed): _stage_out_failed,

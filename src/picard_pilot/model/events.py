@@ -155,7 +155,10 @@ class OutputPlaceCleared(Event, frozen=True, kw_only=True):
 
 
 class OutputStored(Event, frozen=True, kw_only=True):
-    """One output is where the report will say it is."""
+    """One output is where the report will say it is; written before copies of it elsewhere are removed.
+
+    For the log it stands only where there may be such copies: LogStored follows when they are gone.
+    """
 
     file: StoredFile
     seconds: float

@@ -84,7 +84,7 @@ class Performer:
             case do.StageOut():
                 return await self._staging.stage_out(work, generation)
             case do.AwaitBreak(until=until):
-                await self._parts.clock.sleep(until - self._parts.clock.now_utc())
+                await self._parts.clock.sleep(until - work.now(self._parts.clock))
                 return ev.BreakOver()
             case do.LastWord():
                 await self._last_word(work)

@@ -3,6 +3,7 @@
 How a file travels is `data`; what an experiment allows is its policy hooks.
 """
 
+import asyncio
 import logging
 import random
 from collections.abc import Callable, Collection, Mapping
@@ -57,8 +58,8 @@ class Staging:
         tell: Callable[[JobWork], None],
         ends_at: float | None = None,
     ) -> None:
-        """`hooks` calls the experiment; `post` takes the event of each single file, and `record` those that must be
-        in the journal before anything else is done; `tell` lets the server know of progress. `ends_at` is the
+        """`hooks` calls the experiment; `post` takes the event of each staged input, and `record` those that must
+        be in the journal before anything else is done; `tell` lets the server know of progress. `ends_at` is the
         pilot's last moment on its monotonic clock."""
         self._parts = parts
         self._hooks = hooks
@@ -115,7 +116,7 @@ class Staging:
         """Store the outputs that are not stored yet; where nobody takes them now, they may wait."""
 
         async def happened(event: StageOutEvent) -> None:
-            self._note(work, generation, event)
+            self._write_down(work, generation, event)
 
         directory = Path(work.bundle.directory)
         async with self._moving(work, _sizes(directory, work.case.job.outputs), work.case.stored) as moving:
@@ -144,7 +145,7 @@ class Staging:
         cannot help, is not wanted, or has lasted too long."""
         if not result.can_wait or not self._parts.settings.hold_outputs:
             return None
-        case, now = work.case, self._parts.clock.now_utc()
+        case, now = work.case, work.now(self._parts.clock)
         if case.failed:
             return None  # the server would not register them
         since = now if case.held_since is None else case.held_since
@@ -166,10 +167,12 @@ class Staging:
             ),
         )
 
-    def _note(self, work: JobWork, generation: int, event: StageOutEvent) -> None:
-        """By `post` alone a storage or a catalogue could be asked before the journal knows."""
-        first = isinstance(event, (ev.OutputDiverted, ev.OutputRegistering))
-        (self._record if first else self._post)(work, generation, event)
+    def _write_down(self, work: JobWork, generation: int, event: StageOutEvent) -> None:
+        """Before anything else is done: no storage is asked for a further copy, no catalogue told and no copy removed
+        on the strength of what the journal does not know. Where it cannot be written, the stage ends here."""
+        self._record(work, generation, event)
+        if work.generation != generation:
+            raise asyncio.CancelledError
 
     async def store_log(self, work: JobWork, generation: int) -> ev.Event:
         """Make the log archive in the private directory and store it."""
@@ -204,8 +207,9 @@ class Staging:
         async def happened(event: StageOutEvent) -> None:
             if isinstance(event, ev.OutputStored):
                 kept.append(event)
-            else:
-                self._note(work, generation, event)
+                if event.file.lfn not in work.case.touched:
+                    return  # there is no other copy, and LogStored follows at once
+            self._write_down(work, generation, event)
 
         async with self._moving(work, _sizes(folder, (file,)), ()) as moving:
             result = await stage_out(

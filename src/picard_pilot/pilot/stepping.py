@@ -132,6 +132,7 @@ class Stepper:
             )
             self._drain(Leaving.NO_DIRECTORY)
         work.cancel_all()
+        self.wake()  # it may have been a task that recorded it, and nothing more will come from that
         return None
 
     def _tell_people(self, work: JobWork, before: Case) -> None:

@@ -22,6 +22,7 @@ from picard_pilot.model.file_note import StageNote
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.payload import jobdir
 from picard_pilot.system import disk
+from picard_pilot.system.clock import Clock
 
 if TYPE_CHECKING:
     from picard_pilot.pilot.moving import Moving
@@ -63,6 +64,7 @@ class JobWork:
         """The stage that moves files now, if any."""
         self.notes: list[StageNote] = []
         """What is to be told, one with each update: where the files of a stage came from or went."""
+        self._clocks_apart_s: float | None = None
 
     @property
     def job_id(self) -> int:
@@ -73,6 +75,13 @@ class JobWork:
     def progress(self) -> StageProgress | None:
         """How far the stage is that moves files now; None while none does."""
         return None if self.moving is None else self.moving.progress()
+
+    def now(self, clock: Clock) -> float:
+        """UTC seconds, for how long the job's outputs wait: the wall clock counts when it is asked for the first time,
+        the monotonic one from then on. A wall clock that somebody sets makes no wait longer and ends none."""
+        if self._clocks_apart_s is None:
+            self._clocks_apart_s = self.journal.next_time() - clock.monotonic()
+        return self._clocks_apart_s + clock.monotonic()
 
     def record(self, event: Event) -> tuple[do.Instruction, ...]:
         """Write the event to the journal, then move the case. Returns what is to be done now.
