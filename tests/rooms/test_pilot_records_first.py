@@ -87,7 +87,7 @@ class Watched:
 def test_what_cannot_be_written_down_is_not_done(
     tmp_path: Path, kind: type[ev.Event], asked: list[str], error: Exception
 ) -> None:
-    """No byte to the alternative, no word to the catalogue, no copy removed; the job waits for a later pilot, and this one leaves."""
+    """No byte to the alternative, no word to the catalogue, no copy removed; this pilot leaves at once."""
     night = Night(tmp_path, lambda name, now: name == "B")
     watched = Watched(night)
     work = night.work(600)
