@@ -63,8 +63,13 @@ def _site_rows(call: Call) -> list[dict[str, object]]:
     files = (*settings.storage_files, *settings.site_files)
     if not settings.queue or not files:
         return []
+    from picard_pilot.movers import SPEAKERS
+    from picard_pilot.site.doubts import doubts
     from picard_pilot.site.load import explain, load_site
 
+    site = load_site(settings.queue, files)
+    for note in (*site.notes, *doubts(site, SPEAKERS)):
+        call.screen.warn(note)
     return [
         {
             "key": row.key,
@@ -76,7 +81,7 @@ def _site_rows(call: Call) -> list[dict[str, object]]:
             "help": "a fact of the site",
             "reason": None,
         }
-        for row in explain(load_site(settings.queue, files))
+        for row in explain(site)
     ]
 
 

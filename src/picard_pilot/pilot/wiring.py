@@ -21,6 +21,7 @@ from picard_pilot.model.command import ProcessId
 from picard_pilot.model.fault import Fault
 from picard_pilot.model.site import Site
 from picard_pilot.model.version import VERSION
+from picard_pilot.movers import SPEAKERS
 from picard_pilot.panda.client import PandaClient
 from picard_pilot.panda.credentials import Credential, discover
 from picard_pilot.pilot.access import StorageCredentials
@@ -35,6 +36,7 @@ from picard_pilot.settings.environment import (
     storage_environment,
 )
 from picard_pilot.settings.settings import Settings
+from picard_pilot.site.doubts import doubts
 from picard_pilot.site.load import load_site, require_usable, source_for
 from picard_pilot.system import disk, proc
 from picard_pilot.system.clock import Clock, RealClock
@@ -137,7 +139,7 @@ def _site(settings: Settings) -> Site:
     sources = [source_for(Path(name)) for name in (*settings.storage_files, *settings.site_files)]
     site = load_site(settings.queue or "", sources)
     require_usable(site)
-    for note in site.notes:
+    for note in (*site.notes, *doubts(site, SPEAKERS)):
         log.warning("%s", note)
     return site
 

@@ -198,12 +198,13 @@ def _unknown_queue(name: str, opened: Sequence[SiteSource]) -> SiteError:
             "Name a file that describes the queue: --site-file FILE (TOML, or CRIC's JSON)",
         )
     files = ", ".join(str(source.path) for source in opened)
-    near = nearest(name, tuple(queue for source in opened for queue in source.queue_names()))
+    known = tuple(queue for source in opened for queue in source.queue_names())
+    near = nearest(name, known)
+    nothing = "no queue there has a like name" if known else "no queue is described there"
     return SiteError(
         "QUEUEDATA",
         f"Nothing is known about the queue {name!r}",
-        f"read: {files}"
-        + (f"; did you mean {', '.join(near)}?" if near else "; no queue there has a like name"),
+        f"read: {files}" + (f"; did you mean {', '.join(near)}?" if near else f"; {nothing}"),
         "Check the queue's name, or name the file that describes it with --site-file",
     )
 
