@@ -235,7 +235,7 @@ def test_the_scripts_are_valid(shell: str, tmp_path: Path) -> None:
         ("ppilot se", {"server"}),
         ("ppilot job ki", {"kill"}),
         ("ppilot job list --lim", {"--limit"}),
-        ("ppilot plugin list --kind ", {"experiment", "mover"}),
+        ("ppilot plugin list --kind ", {"experiment", "mover", "isolation"}),
         ("ppilot completion z", {"zsh"}),
     ],
 )

@@ -1,6 +1,7 @@
-"""`ppilot plugin`: which experiments and movers there are, what they override, and whether they keep the rules.
+"""`ppilot plugin`: which plug-ins there are, what they override, and whether they keep the rules.
 
-Finding and loading them is `plugins.loader`; the rules are `testing.experiment_suite` and `testing.mover_check`.
+Finding and loading them is `plugins.loader`; the rules are `testing.experiment_suite`, `testing.mover_check` and
+`testing.isolation_check`.
 """
 
 import argparse
@@ -18,7 +19,7 @@ _KINDS = tuple(FAMILIES)
 
 
 def _configure_list(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kind", choices=_KINDS, help="only experiments, or only movers")
+    parser.add_argument("--kind", choices=_KINDS, help="only plug-ins of this kind")
 
 
 def _list(call: Call) -> int:
@@ -40,7 +41,7 @@ def _list(call: Call) -> int:
 
 def _configure_one(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="a name of `ppilot plugin list`, or module:Class")
-    parser.add_argument("--kind", choices=_KINDS, help="look for an experiment, or for a mover, only")
+    parser.add_argument("--kind", choices=_KINDS, help="look for a plug-in of this kind only")
 
 
 def _show(call: Call) -> int:
@@ -75,6 +76,7 @@ def _configure_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--storage", metavar="ADDRESS", help="for a mover: a folder of its storage that can be spared"
     )
+    parser.add_argument("--image", metavar="PATH", help="for a way to confine: the image to run in")
     parser.add_argument("--all", action="store_true", help="also list the checks that hold")
 
 
@@ -102,6 +104,10 @@ def _findings(call: Call) -> tuple["Finding", ...]:
         from picard_pilot.testing.experiment_suite import HOOK_LIMIT_S, examine
 
         return examine(load(kind, call.args.name), call.args.limit or HOOK_LIMIT_S)
+    if kind == "isolation":
+        from picard_pilot.testing import isolation_check
+
+        return isolation_check.examine(load(kind, call.args.name), call.args.image)
     if not call.args.storage:
         raise CommandTrouble(
             Exit.USAGE,
@@ -131,7 +137,7 @@ def _kind_of(call: Call) -> str:
 
 VERBS = {
     "list": Verb(
-        help="list the experiments and movers that are installed",
+        help="list the plug-ins that are installed: experiments, movers, ways to confine",
         examples=("ppilot plugin list", "ppilot plugin list --kind experiment --json"),
         configure=_configure_list,
         act=_list,
@@ -146,11 +152,12 @@ VERBS = {
         see_also="ppilot plugin check",
     ),
     "check": Verb(
-        help="run the conformance suite on an experiment, or a mover on a folder of its storage",
+        help="check a plug-in: an experiment, a mover on a folder of its storage, a way to confine on this node",
         examples=(
             "ppilot plugin check generic",
             "ppilot plugin check my_package.physics:MyExperiment --all",
             "ppilot plugin check external:/site/mover --storage mounted://scratch",
+            "ppilot plugin check bubblewrap --all",
         ),
         configure=_configure_check,
         act=_check,

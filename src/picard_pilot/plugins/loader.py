@@ -1,6 +1,6 @@
 """Loading a plug-in by name: from the table of its room, an import path, or another package's entry point.
 
-What a plug-in must offer is in the base of its room (`experiments.base`, `movers.base`); calling it is not here.
+What a plug-in must offer is in the base of its room (such as `movers.base`); calling it is not here.
 """
 
 import importlib
@@ -33,6 +33,12 @@ FAMILIES: dict[str, Family] = {
     "mover": Family(
         "picard_pilot.movers", "picard_pilot.movers.base:SiteMover", "picard_pilot.movers", "a mover"
     ),
+    "isolation": Family(
+        "picard_pilot.isolation",
+        "picard_pilot.isolation.base:Isolation",
+        "picard_pilot.isolation",
+        "an isolation",
+    ),
 }
 
 
@@ -48,7 +54,7 @@ class Found(NamedTuple):
 
 
 def load(kind: str, name: str) -> type[Any]:
-    """The class of the plug-in `name` of this kind (`experiment` or `mover`).
+    """The class of the plug-in `name` of this kind (`experiment`, `mover` or `isolation`).
 
     Names of the room's table come first (some take a place, as in `lsm:/site/bin`), then `module:Class`, then entry
     points. Raises PluginError.

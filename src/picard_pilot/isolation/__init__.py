@@ -1,0 +1,22 @@
+"""Ways to confine a payload, one file each. ADD A WAY TO CONFINE A PAYLOAD HERE: a row below.
+
+Those of other packages are found by the entry point group `picard_pilot.isolation`.
+"""
+
+KNOWN: dict[str, tuple[str, str]] = {
+    "none": (
+        "picard_pilot.isolation.none:NoIsolation",
+        "It is part of Picard and needs nothing else: install picard-pilot again.",
+    ),
+    "bubblewrap": (
+        "picard_pilot.isolation.bubblewrap:Bubblewrap",
+        "It is part of Picard and needs bwrap on the node: install picard-pilot again.",
+    ),
+}
+"""Name: import path, and what to do where the import fails."""
+
+ORDER = ("none", "bubblewrap")
+"""The ways that may be used unless a setting says otherwise: of those that give what is required, the simplest.
+
+The ones that switch identity are not among them: they are off until a site names them.
+"""

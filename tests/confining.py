@@ -1,0 +1,38 @@
+"""What the tests of isolation need of a machine, each asked of the machine itself and not of what is tested."""
+
+import ctypes
+import os
+import shutil
+import sys
+from pathlib import Path
+
+INSTALL = "scripts/setup_isolation.sh installs it"
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNS = 0x10000000, 0x20000000, 0x20000
+
+
+def lacks_program(*names: str) -> str | None:
+    """Why a test cannot run for want of a program; None where all are here."""
+    missing = [name for name in names if shutil.which(name) is None]
+    return f"there is no {missing[0]} here; {INSTALL}" if missing else None
+
+
+def lacks_namespaces() -> str | None:
+    """Why no namespaces can be made here, as in a container whose runtime forbids it; None where they can."""
+    child = os.fork()
+    if child == 0:
+        made = ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS)
+        os._exit(0 if made == 0 else 1)
+    refused = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return "the kernel of this machine lets nobody make user namespaces" if refused else None
+
+
+def lacks_bubblewrap() -> str | None:
+    """Why bubblewrap cannot run here."""
+    return lacks_program("bwrap") or lacks_namespaces()
+
+
+def apptainer() -> Path | None:
+    """Apptainer: the machine's, or the one in a tree of its own that scripts/setup_isolation.sh makes."""
+    found = shutil.which("apptainer")
+    own = Path(sys.prefix, "apptainer", "bin", "apptainer")
+    return Path(found) if found else own if own.exists() else None
