@@ -6,7 +6,7 @@ import secrets
 import msgspec
 import pytest
 
-from picard_pilot.data.traces import trace_of, without_query
+from picard_pilot.data.traces import trace_of, without_secrets
 from picard_pilot.data.walk import Attempt
 from picard_pilot.model.files import Checksum, ChecksumKind, FileRole, FileSpec
 from picard_pilot.model.job import Job
@@ -156,6 +156,6 @@ def test_what_is_unknown_is_an_empty_text_where_a_text_is_wanted() -> None:
 
 def test_addresses_without_what_may_be_secret() -> None:
     """User, password, query and fragment."""
-    assert without_query(SURL) == "https://door.example:1443/a/in.root"
-    assert without_query("root://door:1094//a/b?authz=x#y") == "root://door:1094//a/b"
-    assert without_query("file:///a/b") == "file:///a/b"
+    assert without_secrets(SURL) == "https://door.example:1443/a/in.root"
+    assert without_secrets("root://door:1094//a/b?authz=x#y") == "root://door:1094//a/b"
+    assert without_secrets("file:///a/b") == "file:///a/b"

@@ -12,6 +12,7 @@ from picard_pilot.data.choice import choose, may_be_direct, payload_address
 from picard_pilot.data.policy import remedy_of
 from picard_pilot.data.room import Room
 from picard_pilot.data.worker import TransferWorker
+from picard_pilot.model.address import without_query
 from picard_pilot.model.events import InputStaged
 from picard_pilot.model.files import FileSpec
 from picard_pilot.model.job import Job
@@ -226,11 +227,6 @@ def context(job: Job, site: Site, endpoint: Endpoint, activity: str) -> Transfer
         job_id=job.job_id,
         environment=queue.environment,
     )
-
-
-def without_query(surl: str) -> str:
-    """The address without what follows a question mark, where signatures and tokens stand."""
-    return surl.partition("?")[0]
 
 
 def _no_room(file: FileSpec, source: Source, left_bytes: int | None) -> TransferFailure:

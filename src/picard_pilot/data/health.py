@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from picard_pilot.model.address import without_query
 from picard_pilot.system.backoff import Backoff, Dice
 from picard_pilot.system.clock import Clock
 
@@ -136,7 +137,7 @@ def with_bad_copy(known: Known, surl: str, reason: str, now: float) -> Known:
 
 def bad_reason(known: Known, surl: str) -> str | None:
     """Why a copy is known as bad; None: nothing is known against it."""
-    found = known.bad.get(_bare(surl)) if known.bad else None
+    found = known.bad.get(without_query(surl)) if known.bad else None
     return found.reason if found else None
 
 
@@ -181,7 +182,7 @@ class Health:
 
     def worked(self, permit: Permit, surl: str | None = None) -> None:
         """The storage answered; where `surl` is given, with that copy."""
-        copy = None if surl is None else _bare(surl)
+        copy = None if surl is None else without_query(surl)
         self._note(lambda known: after_success(known, permit.door, copy))
 
     def failed(self, permit: Permit) -> None:
@@ -196,7 +197,7 @@ class Health:
     def remember_bad(self, surl: str, reason: str) -> None:
         """This copy is not what its catalogue says. Address and reason may be written to a file."""
         now = self._clock.now_utc()
-        self._note(lambda known: with_bad_copy(known, _bare(surl), reason, now))
+        self._note(lambda known: with_bad_copy(known, without_query(surl), reason, now))
 
     def bad(self, surl: str) -> str | None:
         """Why this copy is known as bad; None: nothing is known against it."""
@@ -215,8 +216,3 @@ class Health:
         if known is not self._known:
             self._known = tidied(known, self._clock.now_utc())
         return answer
-
-
-def _bare(surl: str) -> str:
-    """The address without what follows a question mark, where signatures and tokens stand."""
-    return surl.partition("?")[0]

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from picard_pilot.model.address import without_query
 from picard_pilot.model.files import FileSpec
 from picard_pilot.model.site import Endpoint, PathRule, Site
 from picard_pilot.model.trouble import nearest
@@ -87,7 +88,7 @@ def listed_ways(
             ways.append(_below(prefix, path))
         elif endpoint.paths is not PathRule.CATALOGUE and (endpoint.paths is PathRule.FLAT or file.scope):
             ways.append(address(file, endpoint, prefix))
-    own = {surl.partition("?")[0]: surl for surl in listed}
+    own = {without_query(surl): surl for surl in listed}
     return list(dict.fromkeys((*(own.get(way, way) for way in ways), *listed)))
 
 
@@ -157,7 +158,7 @@ def _path_of(surl: str, endpoint: Endpoint) -> str | None:
     for way in endpoint.protocols:
         start = way.prefix.rstrip("/") + "/"
         if surl.startswith(start):
-            path = surl[len(start) :].partition("?")[0].lstrip("/")
+            path = without_query(surl[len(start) :]).lstrip("/")
             return unquote(path) if _coded(surl) else path
     return None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from picard_pilot.data.bringing import Bringer, OnProgress, context, without_query
+from picard_pilot.data.bringing import Bringer, OnProgress, context
 from picard_pilot.data.choice import choose, may_be_direct
 from picard_pilot.data.crew import for_each
 from picard_pilot.data.lookup import Lookup, completed
@@ -24,6 +24,7 @@ from picard_pilot.data.verdicts import stagein_fault
 from picard_pilot.data.walk import Attempt, Pace, many, walk
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.diagnosis.faults import fault
+from picard_pilot.model.address import without_query
 from picard_pilot.model.events import InputStaged
 from picard_pilot.model.fault import Fault
 from picard_pilot.model.files import ChecksumKind, FileSpec

@@ -83,7 +83,7 @@ def trace_of(
         "transferStart": attempt.began_at,
         "validateStart": None if failure else ended_at,
         "timeEnd": ended_at,
-        "url": without_query(attempt.entry.surl),
+        "url": without_secrets(attempt.entry.surl),
         "suspicious": failure is not None and failure.side is Side.STORAGE and failure.kind in SUSPICIOUS,
         "hostname": host,
         "ip": ip,
@@ -94,7 +94,7 @@ def trace_of(
     }
 
 
-def without_query(surl: str) -> str:
+def without_secrets(surl: str) -> str:
     """An address without what may be secret in it: query, fragment, user and password."""
     try:
         parts = urlsplit(surl)
@@ -106,7 +106,7 @@ def without_query(surl: str) -> str:
 def _reason(attempt: Attempt) -> str:
     match attempt.outcome:
         case TransferFailure(says=says):
-            return _ADDRESS.sub(lambda found: without_query(found[0]), says)[:REASON_CHARACTERS]
+            return _ADDRESS.sub(lambda found: without_secrets(found[0]), says)[:REASON_CHARACTERS]
         case Opened():
             return "opened where it is: the payload reads it there"
         case _:

@@ -18,6 +18,7 @@ import msgspec
 
 from picard_pilot.data.mover_table import Movers
 from picard_pilot.data.worker_protocol import READS_AT_ONCE, STORES_AT_ONCE, Answer, Ask, Passed, Reply
+from picard_pilot.model.address import hide_query, without_query
 from picard_pilot.model.transfer import (
     AnyRequest,
     AnyResult,
@@ -172,23 +173,16 @@ def _with_place(failure: TransferFailure, request: AnyRequest) -> TransferFailur
     surl = failure.surl or request.surl
     return msgspec.structs.replace(
         failure,
-        says=_without_query(failure.says, request)[:SAYS_LIMIT_CHARACTERS],
+        says=hide_query(failure.says, request.surl or "")[:SAYS_LIMIT_CHARACTERS],
         endpoint=failure.endpoint or (endpoint.name if endpoint else None),
-        surl=surl.partition("?")[0] if surl else None,
+        surl=without_query(surl) if surl else None,
     )
-
-
-def _without_query(text: str, request: AnyRequest) -> str:
-    """Programs and libraries repeat an address as it was given; what stands behind its question mark may be a
-    signature."""
-    query = (request.surl or "").partition("?")[2]
-    return text.replace(query, "...") if "=" in query else text
 
 
 def _broken_mover(error: BaseException, request: AnyRequest) -> TransferFailure:
     import traceback
 
-    sys.stderr.write(_without_query("".join(traceback.format_exception(error)), request))
+    sys.stderr.write(hide_query("".join(traceback.format_exception(error)), request.surl or ""))
     where = traceback.extract_tb(error.__traceback__)[-1]
     said = f"the mover raised {type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
     return TransferFailure(
