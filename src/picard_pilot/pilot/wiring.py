@@ -21,7 +21,6 @@ from picard_pilot.model.command import ProcessId
 from picard_pilot.model.fault import Fault
 from picard_pilot.model.site import Site
 from picard_pilot.model.version import VERSION
-from picard_pilot.movers import SPEAKERS
 from picard_pilot.panda.client import PandaClient
 from picard_pilot.panda.credentials import Credential, discover
 from picard_pilot.pilot.access import StorageCredentials
@@ -139,7 +138,7 @@ def _site(settings: Settings) -> Site:
     sources = [source_for(Path(name)) for name in (*settings.storage_files, *settings.site_files)]
     site = load_site(settings.queue or "", sources)
     require_usable(site)
-    for note in (*site.notes, *doubts(site, SPEAKERS)):
+    for note in (*site.notes, *doubts(site)):
         log.warning("%s", note)
     return site
 

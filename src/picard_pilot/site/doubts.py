@@ -12,10 +12,11 @@ from picard_pilot.model.trouble import nearest
 WRITTEN_BY_HAND = "toml"
 
 
-def doubts(site: Site, schemes: Collection[str]) -> tuple[str, ...]:
+def doubts(site: Site, schemes: Collection[str] = ()) -> tuple[str, ...]:
     """Misspelt keys and activities, and endpoints of the queue without an address that a mover speaks.
 
-    `schemes` are those that movers speak without being named; where the queue names movers, any may be spoken.
+    `schemes` are those that movers speak without being named (none: nobody asks); where the queue names movers, any
+    may be spoken.
     """
     queue = site.queue
     used = dict.fromkeys(name for names in queue.endpoints.values() for name in names)
