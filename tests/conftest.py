@@ -23,16 +23,22 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerInfo]:
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerInfo]:
     """The embedded server that all trips of this test process share."""
     with running_server(tmp_path_factory.mktemp("server")) as info:
         yield info
 
 
 @pytest.fixture
-def grid(server: ServerInfo, tmp_path: Path) -> Iterator[Grid]:
+def server(shared_server: ServerInfo) -> ServerInfo:
+    """The same, under the name by which tests of rooms have a server of their own."""
+    return shared_server
+
+
+@pytest.fixture
+def grid(shared_server: ServerInfo, tmp_path: Path) -> Iterator[Grid]:
     """Storage, queue and pilots of one test."""
-    made = Grid(tmp_path, server, queue=f"TEST{next(_numbers)}")
+    made = Grid(tmp_path, shared_server, queue=f"TEST{next(_numbers)}")
     yield made
     made.close()
 

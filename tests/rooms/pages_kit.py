@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,6 +17,11 @@ from starlette.applications import Starlette
 from picard_pilot.server.auth import SESSION_COOKIE
 from picard_pilot.server.pages.routes import routes
 from picard_pilot.server.store import Store, Transaction, open_store
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+    from browser_kit import Watch
 
 #: A moment for all stories to begin, in milliseconds: 2026-11-22 12:00:00 UTC.
 NOON_MS = 1_795_348_800_000
@@ -256,3 +262,15 @@ async def showcase(story: Story) -> None:
     await story.travel(moving, until="stagein")
     story.after(900)
     await story.add("waiting for its turn")
+
+
+def signed_in(browser: Browser, site: Served, watch: Watch, **options: object) -> Page:
+    """A new page of a new visitor who has logged in."""
+    from browser_kit import PATIENCE_MS
+
+    context = browser.new_context(**options)  # type: ignore[arg-type]
+    watch.context(context)
+    context.add_cookies([{"name": SESSION_COOKIE, "value": site.door.session, "url": site.url}])
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    return page

@@ -1,7 +1,6 @@
 """Downloads by http over real sockets: resumed, redirected, cut."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,23 +11,6 @@ from picard_pilot.system.http_transfer import HttpTransfers
 from picard_pilot.system.http_trip import TransferTrouble, Trip
 from picard_pilot.testing.faulty_server import FaultyServer, Raw
 from picard_pilot.testing.faulty_storage import FaultyStorage
-
-
-@pytest.fixture
-def transfers() -> Iterator[HttpTransfers]:
-    """Transfers that do not wait long."""
-    made = HttpTransfers(user_agent="test", read_limit_s=PATIENT_S)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> Iterator[FaultyStorage]:
-    """A storage with one file."""
-    with FaultyStorage(tmp_path) as made:
-        made.put("file", DATA)
-        yield made
-
 
 # down
 

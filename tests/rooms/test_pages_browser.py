@@ -3,48 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pages_kit import Served, served, showcase
-from playwright.sync_api import Browser, Page, Route, expect
+from pages_kit import Served, served, showcase, signed_in
+from playwright.sync_api import Browser, Route, expect
 
-from browser_kit import PATIENCE_MS, Watch, chromium, needs_browser, watching
-from picard_pilot.server.auth import SESSION_COOKIE
+from browser_kit import Watch, needs_browser
 
 pytestmark = needs_browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests here."""
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Served]:
-    """An empty server."""
-    with served(tmp_path) as site:
-        yield site
-
-
-@pytest.fixture
-def watch() -> Iterator[Watch]:
-    """Fails the test for an error on the console (a broken policy is one), in a script, or a foreign request."""
-    with watching() as watch:
-        yield watch
-
-
-def signed_in(browser: Browser, site: Served, watch: Watch, **options: object) -> Page:
-    """A new page of a new visitor who has logged in."""
-    context = browser.new_context(**options)  # type: ignore[arg-type]
-    watch.context(context)
-    context.add_cookies([{"name": SESSION_COOKIE, "value": site.door.session, "url": site.url}])
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    return page
 
 
 def test_a_job_goes_through_its_phases_live(browser: Browser, site: Served, watch: Watch) -> None:

@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pages_kit import Served, served
-from playwright.sync_api import Browser, Page, expect
+from pages_kit import Served, signed_in
+from playwright.sync_api import Browser, expect
 
-from browser_kit import PATIENCE_MS, Watch, chromium, needs_browser, watching
+from browser_kit import Watch, needs_browser
 from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
-from picard_pilot.server.auth import SESSION_COOKIE
 from picard_pilot.wire.progress import pairs_of
 from picard_pilot.wire.transfer_notes import compose
 
 pytestmark = needs_browser
 
 FILES = tuple({"role": "input", "lfn": f"in{number}.root", "size_bytes": 400_000_000} for number in range(10))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests here."""
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Served]:
-    """An empty server."""
-    with served(tmp_path) as site:
-        yield site
-
-
-@pytest.fixture
-def watch() -> Iterator[Watch]:
-    """Fails the test for an error on the console (a broken policy is one), in a script, or a foreign request."""
-    with watching() as watch:
-        yield watch
-
-
-def _page(browser: Browser, site: Served, watch: Watch, **options: object) -> Page:
-    context = browser.new_context(**options)  # type: ignore[arg-type]
-    watch.context(context)
-    context.add_cookies([{"name": SESSION_COOKIE, "value": site.door.session, "url": site.url}])
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    return page
 
 
 def _metrics(files_done: int) -> str:
@@ -83,7 +51,7 @@ def _staging(site: Served) -> int:
 def test_progress_moves_without_a_reload(browser: Browser, site: Served, watch: Watch) -> None:
     """The sentence and the bar follow the heartbeats, and are gone with the phase."""
     job_id = _staging(site)
-    page = _page(browser, site, watch)
+    page = signed_in(browser, site, watch)
     page.goto(f"{site.url}/jobs/{job_id}")
     said, bar = page.locator(".moving"), page.locator("progress")
     expect(said).to_have_text("3 of 10 files, 1.2 GB of 4.0 GB, 95 MB/s, 30 s left")
@@ -111,7 +79,7 @@ def test_progress_and_ways_without_scripts(
             FileNote(lfn="in1.root", endpoint="SITE_DISK", how="direct", why="larger than 2 GiB", **way),
         )
     )  # fmt: skip
-    page = _page(browser, site, watch, java_script_enabled=False)
+    page = signed_in(browser, site, watch, java_script_enabled=False)
     page.goto(f"{site.url}/jobs/{job_id}")
     expect(page.locator(".moving")).to_contain_text("3 of 10 files")
     expect(page.locator("progress")).to_be_visible()
@@ -136,7 +104,7 @@ def test_no_screen_has_a_sideways_scroll(browser: Browser, site: Served, watch: 
     tried = FileNote(lfn=long, endpoint="E" * 60, how="missing", ok=False, why="root://" + "a" * 233)
     came = FileNote(lfn=long, endpoint="F" * 60, how="copy", ok=True, why="b" * 240)
     site.do(_note(site, job_id, tried, came))
-    page = _page(browser, site, watch, viewport={"width": width, "height": 800})
+    page = signed_in(browser, site, watch, viewport={"width": width, "height": 800})
     page.goto(f"{site.url}/jobs/{job_id}")
     expect(page.locator("progress")).to_be_visible()
     expect(page.locator(".tries li")).to_be_visible()
@@ -158,7 +126,7 @@ def test_what_a_strange_pilot_tells_breaks_no_page(
     job_id = site.do(site.story.add("strange", files=FILES))
     assert isinstance(job_id, int)
     site.do(site.story.travel(job_id, until="stagein", job_metrics=metrics))
-    page = _page(browser, site, watch)
+    page = signed_in(browser, site, watch)
     page.goto(f"{site.url}/jobs/{job_id}")
     expect(page.locator("h1")).to_contain_text("is bringing its input")
     bar = page.locator("progress")

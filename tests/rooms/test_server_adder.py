@@ -1,7 +1,6 @@
 """From the final report to the final state and the next attempt, and the watcher's ends; over real TLS."""
 
 import json
-import uuid
 
 import pytest
 
@@ -14,26 +13,6 @@ SPEC = {
     "scopeOut": "user",
     "scopeLog": "user",
 }
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """One server; every test has its own queue."""
-    with local_server(tmp_path_factory.mktemp("server")) as running:
-        yield running
-
-
-@pytest.fixture
-def pilot(server):
-    """A pilot's client."""
-    with server.client("pilot") as client:
-        yield client
-
-
-@pytest.fixture
-def queue():
-    """A queue nobody else uses."""
-    return uuid.uuid4().hex
 
 
 def report(job):

@@ -1,38 +1,8 @@
 """Killing jobs, telling their pilots something, switching debug mode; over real TLS."""
 
-import uuid
-
 import pytest
 
-from picard_pilot.testing.server import local_server
 from picard_pilot.wire import v1
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """One server; every test has its own queue."""
-    with local_server(tmp_path_factory.mktemp("server")) as running:
-        yield running
-
-
-@pytest.fixture
-def pilot(server):
-    """A pilot's client."""
-    with server.client("pilot") as client:
-        yield client
-
-
-@pytest.fixture
-def user(server):
-    """A user's client."""
-    with server.client("user") as client:
-        yield client
-
-
-@pytest.fixture
-def queue():
-    """A queue nobody else uses."""
-    return uuid.uuid4().hex
 
 
 def given(client, queue, **spec):

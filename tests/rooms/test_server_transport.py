@@ -18,20 +18,6 @@ ALIVE = "/api/v1/system/is_alive"
 ACQUIRE = "/api/v1/pilot/acquire_jobs"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """One server for the calls of this file; none of them depends on another."""
-    with local_server(tmp_path_factory.mktemp("server")) as running:
-        yield running
-
-
-@pytest.fixture
-def pilot(server):
-    """A pilot's client."""
-    with server.client("pilot") as client:
-        yield client
-
-
 def test_the_server_is_alive_without_credentials(pilot):
     """The one call that anyone may make."""
     status, body = pilot.raw("GET", ALIVE, headers={"Accept": "application/json"})

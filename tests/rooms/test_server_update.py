@@ -5,24 +5,9 @@ import uuid
 
 import pytest
 
-from picard_pilot.testing.server import local_server
 from picard_pilot.wire import v1
 
 DATABASE_ERROR = {"success": True, "message": "Database error", "data": {"StatusCode": 30}}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """One server; every test has its own job. The adder looks only when a test says so or a report comes."""
-    with local_server(tmp_path_factory.mktemp("server")) as running:
-        yield running
-
-
-@pytest.fixture
-def pilot(server):
-    """A pilot's client."""
-    with server.client("pilot") as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Our own calls for pages and tools under /ui/v1."""
 
 import json
-import uuid
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -9,28 +8,7 @@ import pytest
 import urllib3
 
 from picard_pilot.server.views import JobDetail, JobList
-from picard_pilot.testing.server import local_server
 from picard_pilot.wire import v1
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """One server; every test has its own queue."""
-    with local_server(tmp_path_factory.mktemp("server")) as running:
-        yield running
-
-
-@pytest.fixture
-def pilot(server):
-    """A pilot's client."""
-    with server.client("pilot") as client:
-        yield client
-
-
-@pytest.fixture
-def queue():
-    """A queue nobody else uses."""
-    return uuid.uuid4().hex
 
 
 def listed(pilot, query):
