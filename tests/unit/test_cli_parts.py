@@ -105,6 +105,12 @@ def _spec(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]:
     return spec
 
 
+@pytest.mark.parametrize("flag", ["--recover", "--useJobRecovery"])
+def test_a_job_whose_outputs_are_to_be_kept(capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    """Under either name."""
+    assert _spec(capsys, "-q", "Q", flag, "--", "true")["useJobRecovery"] == "True"
+
+
 def test_a_job_from_flags_is_one_that_the_server_takes(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

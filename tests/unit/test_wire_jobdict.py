@@ -332,6 +332,28 @@ def test_how_a_job_wants_its_inputs(parameters, wanted):
 
 
 @pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        ({}, False),
+        ({"jobPars": "--useJobRecovery"}, True),
+        ({"jobPars": "run '--useJobRecovery' -x"}, True),
+        ({"jobPars": "--useJobRecoveryNot x--useJobRecovery"}, False),
+        ({"useJobRecovery": "True"}, True),
+        ({"useJobRecovery": "False"}, False),
+    ],
+)
+def test_whether_a_user_wants_the_outputs_kept(fields, wanted):
+    """By the word that frameworks know among the parameters, or by a field of its own."""
+    assert job_from_dict({**MINIMAL, **fields}).recover is wanted
+
+
+@pytest.mark.parametrize(("value", "wanted"), [(None, None), (0, None), (3, 3), ("2", 2)])
+def test_how_many_attempts_a_server_will_make(value, wanted):
+    """Where it says so."""
+    assert job_from_dict({**MINIMAL, "maxAttempt": value}).max_attempt == wanted
+
+
+@pytest.mark.parametrize(
     ("word", "wanted"),
     [("on", AltStageOut.ON), ("OFF", AltStageOut.OFF), ("force", AltStageOut.FORCE), ("NULL", None)],
 )

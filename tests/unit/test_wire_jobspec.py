@@ -78,7 +78,7 @@ def test_an_attempt_has_its_own_number():
 def test_every_field_of_a_spec_is_carried():
     """What may be submitted reaches the pilot."""
     texts = dict.fromkeys(jobspec.SPEC_FIELDS - {"debug", "loopingCheck", "inFiles", "outFiles"}, "1")
-    texts["altStageOut"] = "on"
+    texts |= {"altStageOut": "on", "useJobRecovery": "True"}
     submission = jobspec.accept({**texts, "inFiles": "i", "outFiles": "o", "checksum": "0" * 8})
 
     raw = msgspec.json.decode(submission.dictionary)

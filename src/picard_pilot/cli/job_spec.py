@@ -49,6 +49,7 @@ def from_flags(args: argparse.Namespace, queue: str | None, words: list[str]) ->
         "container_name": args.image,
         "maxAttempt": None if args.retries is None else args.retries + 1,
         "debug": "True" if args.spec_debug else None,
+        "useJobRecovery": "True" if args.spec_recover else None,
     }
     if inputs:
         spec |= {

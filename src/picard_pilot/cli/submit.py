@@ -56,6 +56,13 @@ def _configure(parser: Parser) -> None:
     job.add_argument("--label", metavar="LABEL", dest="spec_label", help="kind of job (prodSourceLabel)")
     job.add_argument("--retries", type=int, metavar="N", help="attempts after a failed one [default 0]")
     job.add_argument(
+        "--recover",
+        "--useJobRecovery",
+        action="store_true",
+        dest="spec_recover",
+        help="keep its outputs on the node when no storage takes them, until one does or the server gives it up",
+    )
+    job.add_argument(
         "--debug",
         action="store_true",
         dest="spec_debug",

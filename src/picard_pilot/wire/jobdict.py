@@ -25,7 +25,7 @@ CONSUMED_FIELDS = frozenset(
         *("swRelease", "homepackage", "cmtConfig", "debug", "inFiles", "GUID", "fsize", "checksum"),
         *("scopeIn", "realDatasetsIn", "ddmEndPointIn", "prodDBlockToken", "outFiles", "scopeOut"),
         *("realDatasets", "ddmEndPointOut", "destinationDBlockToken", "logFile", "logGUID", "scopeLog"),
-        *("allowNoOutput", "altStageOut"),
+        *("allowNoOutput", "altStageOut", "maxAttempt", "useJobRecovery"),
     }
 )
 """Fields that `job_from_dict` reads; every other one goes into `Job.extra` as it came."""
@@ -97,6 +97,8 @@ def job_from_dict(raw: Mapping[str, object]) -> Job:
         label=jobfields.word(raw, "prodSourceLabel"),
         processing_type=jobfields.word(raw, "processingType"),
         priority=jobfields.integer(raw, "currentPriority", at_least=-jobfields.MAX_INTEGER),
+        max_attempt=jobfields.limit(raw, "maxAttempt"),
+        recover=jobfields.flag(raw, "useJobRecovery") or jobfields.wants_recovery(parameters),
         transformation=transformation,
         parameters=parameters,
         requirements=_requirements(raw),

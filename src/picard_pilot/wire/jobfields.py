@@ -130,8 +130,14 @@ def input_access(parameters: str) -> InputAccess | None:
     return InputAccess(modes[-1]) if modes else None
 
 
+def wants_recovery(parameters: str) -> bool:
+    """Whether a line of parameters asks for its outputs to be kept when no storage takes them."""
+    return _RECOVERY.search(parameters) is not None
+
+
 _ACCESS_MODE = re.compile(r"""(?<![^\s"'])--accessmode[=\s]["']?(direct|copy)(?![^\s"'])""")
 _LOCAL_IO = re.compile(r"""(?<![^\s"'])--useLocalIO(?![^\s"'])""")
+_RECOVERY = re.compile(r"""(?<![^\s"'])--useJobRecovery(?![^\s"'])""")
 """As words of a line that is quoted in one way or another."""
 
 

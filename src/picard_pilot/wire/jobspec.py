@@ -55,7 +55,7 @@ _ONLY_IF_SET = frozenset(
         *("container_name", "allowNoOutput", "altStageOut", "writeToFile", "preprocess", "postprocess"),
         *("containerOptions", "loopingCheck", "eventService", "eventServiceMerge", "cloneJob", "isHPO"),
         *("onSiteMerging", "usePrefetcher", "inFilePosEvtNum", "noExecStrCnv", "putLogToOS", "useVP"),
-        *("ioIntensity", "ioIntensityUnit", "prodDBlockTokenForOutput", "debug"),
+        *("ioIntensity", "ioIntensityUnit", "prodDBlockTokenForOutput", "debug", "useJobRecovery"),
     }
 )
 """Fields that a dictionary has only for jobs that set them."""
