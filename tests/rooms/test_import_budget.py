@@ -34,7 +34,7 @@ NEVER: dict[str, str] = {
 """What neither a pilot nor its transfer worker imports as long as it lives."""
 
 OF_THE_WORKER: dict[str, str] = {
-    "picard_pilot.movers.base": "movers and their libraries live in the worker's process; the package itself is a table"
+    "picard_pilot.movers": "movers and their libraries live in the worker's process"
 }
 """What a pilot leaves to its transfer worker."""
 
