@@ -86,7 +86,8 @@ def _places(
         obstacles.append(found)
         return []
     try:
-        surls = [address(file, found.endpoint, prefix) for prefix in found.prefixes]
+        prefixes = site.queue.preferred(found.prefixes, activity)
+        surls = [address(file, found.endpoint, prefix) for prefix in prefixes]
     except NoPlan as obstacle:
         obstacles.append(obstacle)
         return []

@@ -138,7 +138,10 @@ class _Reading:
         """The endpoint with its addresses for reading, or why it is of no use."""
         found = self._usable.get(name)
         if found is None:
-            found = self._usable[name] = usable(self.site, name, Activity.READ)
+            found = usable(self.site, name, Activity.READ)
+            if isinstance(found, Usable):
+                found = found._replace(prefixes=self.queue.preferred(found.prefixes, Activity.READ))
+            self._usable[name] = found
         return found
 
 

@@ -172,6 +172,9 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Names of endpoints per activity, in the order in which to use them (CRIC's `astorages`)."""
     movers: dict[str, tuple[str, ...]] = {}
     """Names of movers per activity, preferred first (CRIC's `acopytools`)."""
+    schemes: dict[str, tuple[str, ...]] = {}
+    """Schemes of addresses per activity (`root`, `davs` ...), preferred first (CRIC's `acopytools_schemas`); those that
+    are not named come after them, as the endpoint has them."""
     environment: dict[str, str] = {}
     allow_symlink: bool = False
     """Inputs on a mounted storage may be linked instead of copied."""
@@ -204,6 +207,13 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def movers_for(self, activity: str) -> tuple[str, ...]:
         """The movers that the queue prefers for the activity; none: whichever speaks the endpoint's protocol."""
         return _first_named(self.movers, activity)[1]
+
+    def preferred(self, prefixes: tuple[str, ...], activity: str) -> tuple[str, ...]:
+        """An endpoint's addresses in the order in which this queue wants their schemes for the activity."""
+        place = {name: number for number, name in enumerate(_first_named(self.schemes, activity)[1])}
+        return tuple(
+            sorted(prefixes, key=lambda prefix: place.get(prefix.partition("://")[0].lower(), len(place)))
+        )
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,9 @@ MOVER_NAMES = {
 }
 """CRIC's names of copy tools that are called otherwise here; all others keep their name."""
 
+SCHEMES = {"webdav": ("davs", "https")}
+"""CRIC's names of protocols that are no scheme of an address."""
+
 QUEUE_MARKS = ("nickname", "panda_resource", "astorages", "acopytools")
 ENDPOINT_MARKS = ("arprotocols", "rprotocols", "is_deterministic")
 """Keys by which an entry of a file shows what it describes."""
@@ -40,6 +43,25 @@ def _movers(value: object) -> dict[str, tuple[str, ...]] | None:
         activity: tuple(MOVER_NAMES.get(name, name) for name in names)
         for activity, names in read.names_by_activity(value).items()
     }
+
+
+def _schemes(value: object) -> dict[str, tuple[str, ...]] | None:
+    """Per activity a list of schemes, or a table of copy tools with a list each: then one after the other."""
+    if not value:
+        return None
+    wanted = "a table from activity to a list of schemes, or to a table from copy tool to such a list"
+    if not isinstance(value, Mapping):
+        raise BadValue(wanted)
+    found: dict[str, tuple[str, ...]] = {}
+    for activity, said in value.items():
+        if not said:
+            continue
+        lists = read.names_by_activity(said if isinstance(said, Mapping) else {str(activity): said})
+        names = (
+            scheme for names in lists.values() for name in names for scheme in SCHEMES.get(name, (name,))
+        )
+        found[str(activity)] = tuple(dict.fromkeys(scheme.lower() for scheme in names))
+    return found
 
 
 def _endpoints(value: object) -> dict[str, tuple[str, ...]] | None:
@@ -62,6 +84,7 @@ QUEUE_FIELDS = (
     FactField("timefloor", "limits.timefloor_min", read.lenient_limit),
     FactField("astorages", "endpoints", _endpoints),
     FactField("acopytools", "movers", _movers),
+    FactField("acopytools_schemas", "schemes", _schemes),
     FactField("environ", "environment", read.variables_line),
     FactField("allow_lan", "allow_lan", read.lenient_flag),
     FactField("allow_wan", "allow_wan", read.lenient_flag),

@@ -26,6 +26,7 @@ QUEUE_FIELDS = (
     FactField("experiment", "experiment", read.text),
     FactField("endpoints", "endpoints", read.names_by_activity),
     FactField("movers", "movers", read.names_by_activity),
+    FactField("schemes", "schemes", read.names_by_activity),
     FactField("environment", "environment", read.variables),
     FactField("allow_symlink", "allow_symlink", read.flag),
     FactField("allow_lan", "allow_lan", read.flag),
