@@ -177,7 +177,7 @@ def test_a_kernel_that_lists_no_children_is_asked_otherwise(monkeypatch: pytest.
         with subprocess.Popen(["/bin/sh", "-c", "sleep 1000; :", mark]) as child:
             until(lambda: tree.children(child.pid), "the shell to have a child")
             expected = sorted(tree.descendants(child.pid))
-            monkeypatch.setattr(tree, "_KERNEL_LISTS_CHILDREN", False)
+            monkeypatch.setattr(tree, "KERNEL_LISTS_CHILDREN", False)
             assert sorted(tree.descendants(child.pid)) == expected
             for each in proc.descendants(child.pid):
                 proc.send_signal(each, signal.SIGKILL)

@@ -38,13 +38,13 @@ def start_ticks(pid: int) -> int:
     return int(fields[19]) if fields else 0
 
 
-_KERNEL_LISTS_CHILDREN = posix.access("/proc/thread-self/children", posix.R_OK)
+KERNEL_LISTS_CHILDREN = posix.access("/proc/thread-self/children", posix.R_OK)
 """CONFIG_PROC_CHILDREN, which every distribution sets but not every sandbox imitates."""
 
 
 def children(pid: int) -> list[int]:
     """The children of all threads of a process. May miss some while others end; ask again."""
-    if not _KERNEL_LISTS_CHILDREN:
+    if not KERNEL_LISTS_CHILDREN:
         return _children_by_parent(pid)
     try:
         tasks = posix.listdir(f"/proc/{pid}/task")
@@ -68,13 +68,25 @@ def descendants(root: int) -> Tree:
     return found
 
 
-def signal_descendants(number: int) -> set[int]:
+def namespaces(pid: int) -> int:
+    """In how many process spaces, one within the other, a process is, as far as we can see; 0 if it is gone."""
+    for line in read_small(f"/proc/{pid}/status").splitlines():
+        if line.startswith(b"NSpid:"):
+            return len(line.split()) - 1
+    return 0
+
+
+def signal_descendants(number: int, *, inner_only: bool = False) -> set[int]:
     """Send a signal to all descendants of the calling process; returns the pids seen.
 
-    A stopped process would not notice SIGTERM, so it gets SIGCONT after it.
+    With `inner_only` only those in a process space within our own get it: not the program that made that space, which
+    would take the payload with it at once. A stopped process would not notice SIGTERM, so it gets SIGCONT after it.
     """
     me = posix.getpid()
     tree = descendants(me)
+    if inner_only:
+        ours = namespaces(me)
+        tree = [(pid, parent) for pid, parent in tree if namespaces(pid) > ours]
     for pid, parent in tree:
         _send(pid, parent, me, number)
     return {pid for pid, _ in tree}

@@ -1,0 +1,67 @@
+"""Watching one job: look, remember, judge, again; a broken limit comes out as a value.
+
+What a breach does to the job is for the caller; how samples are taken is `sampler`.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from picard_pilot.lifecycle.judging import History, judge, kernel_kills, remember
+from picard_pilot.lifecycle.limits import Breach, Limit, Measure
+from picard_pilot.model.usage import CgroupSample, Sample
+from picard_pilot.system.clock import Clock
+from picard_pilot.watch.summary import Summary
+
+
+class Looks(Protocol):
+    """Whoever takes samples: `sampler.Sampler`, or a test."""
+
+    @property
+    def pause_s(self) -> float:
+        """How long to wait until the next look."""
+
+    async def look(self) -> Sample:
+        """The job now."""
+
+
+class Watcher:
+    """One job's watcher. `history`, `summary` and `kernel_kills` may be read at any time."""
+
+    def __init__(
+        self, looks: Looks, limits: Sequence[Limit], clock: Clock, *, cores: int, summary: Summary
+    ) -> None:
+        """`cores` are those of the job; `summary` goes on with what was seen before."""
+        self._looks = looks
+        self._limits = tuple(limits)
+        self._clock = clock
+        self._cores = cores
+        self._first_group: CgroupSample | None = None
+        self.history = History()
+        self.summary = summary
+
+    async def breaches(self) -> AsyncIterator[Breach]:
+        """Look until cancelled. Each limit is reported once; others may break while the job is being stopped."""
+        told: set[Measure] = set()
+        while True:
+            sample = await self._looks.look()
+            self.add(sample)
+            while (breach := judge(self.history, self._open(told))) is not None:
+                told.add(breach.limit.measure)
+                yield breach
+            await self._clock.sleep(self._looks.pause_s)
+
+    def add(self, sample: Sample) -> None:
+        """Remember a sample; `breaches` does it with each of its own."""
+        self.history = remember(self.history, sample, self._limits, cores=self._cores)
+        self.summary.add(sample)
+        if self._first_group is None:
+            self._first_group = sample.cgroup
+
+    @property
+    def kernel_kills(self) -> int | None:
+        """Processes that the kernel ended for lack of memory since the first sample; None if that is not known."""
+        last = self.history.last
+        return kernel_kills(self._first_group, None if last is None else last.cgroup)
+
+    def _open(self, told: set[Measure]) -> tuple[Limit, ...]:
+        return tuple(limit for limit in self._limits if limit.measure not in told)

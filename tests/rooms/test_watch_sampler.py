@@ -1,0 +1,326 @@
+"""Looking at a real payload again and again: what is read at once, what rarely; nothing that hangs holds it."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from process_kit import DEADLINE_S, go, until_async
+from watch_kit import bundle_in, program, running
+
+from picard_pilot.lifecycle.judging import History, judge, remember
+from picard_pilot.lifecycle.limits import From, Limit, Measure
+from picard_pilot.model.states import Phase
+from picard_pilot.model.usage import Sample
+from picard_pilot.payload.launch import LaunchHandle
+from picard_pilot.system.daemon_threads import DaemonThreads
+from picard_pilot.testing.clock import VirtualClock
+from picard_pilot.watch import directory, pss, tree
+from picard_pilot.watch.reading import CORE_SHARE, URGENT_CREDIT_S, URGENT_PAUSE_S, Reading
+from picard_pilot.watch.sampler import PROGRESS_FILE, Sampler, Subject
+
+MB = 1 << 20
+
+
+class Job:
+    """A job's directory, a sampler on it and a virtual clock; `subject` may be changed."""
+
+    def __init__(self, folder: Path, *limits: Limit, outputs: tuple[str, ...] = ()) -> None:
+        self.bundle = bundle_in(folder)
+        self.clock = VirtualClock()
+        self.subject = Subject(phase=Phase.STAGEIN)
+        self.sampler = Sampler(self.bundle, outputs, lambda: self.subject, limits, self.clock)
+
+    def runs(self, handle: LaunchHandle) -> None:
+        """The payload has started."""
+        self.subject = Subject(phase=Phase.RUNNING, launcher=handle.launcher)
+
+    async def after(self, seconds: float) -> Sample:
+        """The look after so much time."""
+        await self.clock.advance(seconds)
+        return await self.sampler.look()
+
+
+@asynccontextmanager
+async def job(folder: Path, *limits: Limit, **options: Any) -> AsyncIterator[Job]:
+    """A job whose sampler is closed at the end."""
+    made = Job(folder, *limits, **options)
+    try:
+        yield made
+    finally:
+        made.sampler.close()
+
+
+def memory_limit(size_bytes: float) -> Limit:
+    """A limit of the queue."""
+    return Limit(measure=Measure.MEMORY, value=size_bytes, origin=From.QUEUE, detail="by the test")
+
+
+async def fresh(here: Job, condition: Any, seconds: float = 60.0) -> Sample:
+    """The first of the next looks at which the condition holds; on a busy machine a dear reading ends late."""
+    give_up_at = time.monotonic() + 2 * DEADLINE_S
+    while True:
+        sample = await here.after(seconds)
+        if condition(sample):
+            return sample
+        assert time.monotonic() < give_up_at, f"waited in vain; the last look: {sample}"
+        await asyncio.sleep(0.01)
+
+
+def test_before_the_payload_there_is_its_directory_and_no_zero(tmp_path: Path) -> None:
+    """Stage-in is watched, too: bytes moved, files, free space."""
+
+    async def story() -> None:
+        async with job(tmp_path / "job") as here:
+            here.subject = Subject(phase=Phase.STAGEIN, moved_bytes=17)
+            sample = await fresh(here, lambda each: each.directory is not None)
+            assert (sample.phase, sample.moved_bytes) == (Phase.STAGEIN, 17)
+            assert (sample.tree, sample.pss, sample.wall_s, sample.stdout_bytes) == (None, None, None, None)
+            assert sample.free_bytes is not None
+            assert sample.free_bytes > 0
+
+    go(story())
+
+
+def test_a_running_payload_is_seen_whole(tmp_path: Path) -> None:
+    """Processes, memory, wall time, output, outputs, its word."""
+
+    async def story() -> None:
+        folder = tmp_path / "job"
+        async with job(folder, outputs=("out.root", "late.root")) as here:
+            script = "echo hello; echo 123456 >out.root; touch payload.progress; : >ready; exec sleep 1000"
+            async with running(folder, script) as handle:
+                here.runs(handle)
+                await until_async((folder / "ready").exists, "the payload to be ready")
+                sample = await fresh(here, lambda each: each.pss is not None and each.directory is not None)
+                assert sample.tree is not None
+                assert sample.tree.processes == 1
+                assert sample.wall_s is not None
+                assert 0 <= sample.wall_s < 10 * DEADLINE_S
+                assert sample.outputs == {"out.root": 7}
+                assert (sample.stdout_bytes, sample.stderr_bytes) == (6, 0)
+                assert sample.declared == (folder / PROGRESS_FILE).stat().st_mtime_ns
+            gone = await here.after(5)
+            assert (gone.tree, gone.wall_s) == (None, None)
+
+    go(story())
+
+
+def test_pss_is_read_each_minute_and_shown_in_between(tmp_path: Path) -> None:
+    """With the time at which it was read."""
+
+    async def story() -> None:
+        folder = tmp_path / "job"
+        async with job(folder) as here, running(folder, "exec sleep 1000") as handle:
+            here.runs(handle)
+            await here.clock.advance(1000)
+            first = await fresh(here, lambda each: each.pss is not None, 5.0)
+            assert first.pss is not None
+            again = await here.after(5)
+            assert again.pss == first.pss
+            later = await fresh(here, lambda each: each.pss != first.pss, 5.0)
+            assert later.pss is not None
+            assert later.pss.at >= first.pss.at + 60
+
+    go(story())
+
+
+GROW = """
+import pathlib, signal, time
+while not pathlib.Path("grow").exists():
+    time.sleep(0.01)
+data = bytearray(b"x") * (120 << 20)
+pathlib.Path("grown").touch()
+signal.pause()
+"""
+
+
+def test_near_the_limit_pss_is_read_at_once_and_a_breach_is_found(tmp_path: Path, monkeypatch: Any) -> None:
+    """Not a minute later; and one reading is not enough."""
+    monkeypatch.setattr("picard_pilot.watch.sampler.SLOW_PATIENCE_S", DEADLINE_S)
+
+    async def story() -> None:
+        folder = tmp_path / "job"
+        limit = memory_limit(100 * MB)
+        async with job(folder, limit) as here, program(bundle_folder(folder), GROW) as handle:
+            here.runs(handle)
+            await here.clock.advance(1000)
+            calm = await fresh(here, lambda each: each.pss is not None)
+            assert calm.pss is not None
+            (folder / "grow").touch()
+            await until_async((folder / "grown").exists, "the payload to grow")
+            history = remember(History(), calm, (limit,), cores=1)
+            seconds = 0.0
+            while (breach := judge(history, (limit,))) is None:
+                assert seconds < 55, "the next reading would have been the regular one"
+                seconds += URGENT_PAUSE_S
+                sample = await here.after(URGENT_PAUSE_S)
+                history = remember(history, sample, (limit,), cores=1)
+            assert breach.value > 120 * MB
+            assert breach.error == "PAYLOADEXCEEDMAXMEM"
+
+    go(story())
+
+
+def bundle_folder(folder: Path) -> Path:
+    """A folder that is there before the payload starts in it."""
+    bundle_in(folder)
+    return folder
+
+
+def test_a_file_system_that_hangs_holds_nothing_else(tmp_path: Path, monkeypatch: Any) -> None:
+    """Nor does a process whose memory map is held: what is not known in time is unknown, and asked for once."""
+    released, asked = threading.Event(), []
+
+    def hang(*_: object, **__: object) -> None:
+        asked.append(1)
+        released.wait(DEADLINE_S)
+
+    monkeypatch.setattr(directory, "measure", hang)
+    monkeypatch.setattr(pss, "read", hang)
+    monkeypatch.setattr("picard_pilot.watch.sampler.SLOW_PATIENCE_S", 0.0)
+
+    async def story() -> None:
+        folder = tmp_path / "job"
+        async with job(folder) as here, running(folder, "exec sleep 1000") as handle:
+            here.runs(handle)
+            for _ in range(5):
+                sample = await here.after(100)
+                assert sample.tree is not None
+                assert sample.free_bytes is not None
+                assert (sample.pss, sample.directory) == (None, None)
+            assert len(asked) == 2
+            released.set()
+
+    go(story())
+
+
+def test_a_look_at_processes_that_hangs_is_unknown(tmp_path: Path, monkeypatch: Any) -> None:
+    """The next one that ends is known again."""
+    released = threading.Event()
+    real = tree.look
+
+    def hang(launcher: Any) -> Any:
+        released.wait(DEADLINE_S)
+        return real(launcher)
+
+    monkeypatch.setattr(tree, "look", hang)
+    monkeypatch.setattr("picard_pilot.watch.sampler.QUICK_PATIENCE_S", 0.05)
+
+    async def story() -> None:
+        folder = tmp_path / "job"
+        async with job(folder) as here, running(folder, "exec sleep 1000") as handle:
+            here.runs(handle)
+            assert (await here.after(5)).tree is None
+            assert (await here.after(5)).tree is None
+            released.set()
+            await fresh(here, lambda each: each.tree is not None, 5.0)
+
+    go(story())
+
+
+def test_another_payload_begins_with_nothing_of_the_one_before(tmp_path: Path) -> None:
+    """Its times and its memory are its own."""
+
+    async def story() -> None:
+        folder = tmp_path / "job"
+        async with job(folder) as here:
+            burn = "while :; do :; done"
+            async with running(folder, burn) as first:
+                here.runs(first)
+                await fresh(here, lambda each: each.tree.cpu_s >= 1.0 and each.pss is not None)
+            async with running(bundle_folder(tmp_path / "other"), "exec sleep 1000") as second:
+                here.runs(second)
+                sample = await here.after(1)
+                assert sample.tree is not None
+                assert sample.tree.cpu_s < 1.0
+
+    go(story())
+
+
+# ---- one kind of reading ----------------------------------------------------------------------------------
+
+
+def spend(cpu_s: float) -> float:
+    """Use so much CPU time of this thread."""
+    begun = time.thread_time()
+    while (used := time.thread_time() - begun) < cpu_s:
+        pass
+    return used
+
+
+@asynccontextmanager
+async def reading(period_s: float) -> AsyncIterator[Reading[float]]:
+    """A reading with a pool of its own."""
+    threads = DaemonThreads("watch-test", 1)
+    try:
+        yield Reading(threads, period_s=period_s, patience_s=DEADLINE_S)
+    finally:
+        threads.close()
+
+
+def test_a_dear_reading_is_taken_less_often(tmp_path: Path) -> None:
+    """So that it costs no more than its share of a core; a cheap one keeps its period."""
+
+    async def story() -> None:
+        async with reading(5.0) as cheap:
+            await cheap.take(0.0, lambda: 1.0)
+            assert cheap.pause_s == 5.0
+            assert not cheap.due(4.9)
+            assert cheap.due(5.0)
+        async with reading(5.0) as dear:
+            assert dear.due(0.0)
+            assert await dear.take(0.0, lambda: spend(0.02)) is not None
+            assert dear.pause_s >= 0.02 / CORE_SHARE
+            assert not dear.due(19.9)
+            assert dear.due(dear.pause_s)
+
+    go(story())
+
+
+def test_urgent_readings_come_sooner_and_cannot_cost_more_in_the_long_run() -> None:
+    """A day of urgency costs the share of a day, the credit and one reading."""
+
+    async def story() -> None:
+        async with reading(60.0) as dear:
+            now, cost = 0.0, 0.05
+            await dear.take(now, lambda: spend(cost))
+            assert not dear.due(1.0, urgent=True)
+            assert dear.due(URGENT_PAUSE_S, urgent=True)
+            assert not dear.due(URGENT_PAUSE_S)
+            while now < 400:
+                now += URGENT_PAUSE_S
+                if dear.due(now, urgent=True):
+                    await dear.take(now, lambda: spend(cost))
+            assert dear.spent_s > 2 * cost
+            assert dear.spent_s <= now * CORE_SHARE + URGENT_CREDIT_S + 2 * cost
+
+    go(story())
+
+
+def test_a_reading_that_ends_late_is_taken_up_by_the_next() -> None:
+    """And no second one is begun beside it."""
+
+    async def story() -> None:
+        released, count = threading.Event(), []
+        threads = DaemonThreads("watch-test", 2)
+        slow: Reading[int] = Reading(threads, period_s=5.0, patience_s=0.0)
+
+        def read() -> int:
+            count.append(1)
+            released.wait(DEADLINE_S)
+            return 42
+
+        assert await slow.take(0.0, read) is None
+        assert await slow.take(100.0, read) is None
+        assert not slow.collect(200.0)
+        released.set()
+        await until_async(lambda: slow.collect(300.0), "the reading to end")
+        assert slow.last == 42
+        assert len(count) == 1
+        threads.close()
+
+    go(story())
