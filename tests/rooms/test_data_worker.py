@@ -254,9 +254,12 @@ def test_a_crash_is_tried_once_more(tmp_path: Path) -> None:
         async with worker(tmp_path) as client:
             slow = asyncio.create_task(client.transfer(request(tmp_path, "slow", "Slow")))
             await until(lambda: client.pid is not None)
+            first = client.pid
             good(await client.transfer(request(tmp_path, "crash", "Crashing", scope="once")))
+            assert (tmp_path / "node" / "crash.crashed").exists()
+            assert client.pid not in (None, first)
             (tmp_path / "node" / "slow.release").touch()
-            good(await slow)
+            assert good(await slow).size_bytes == (tmp_path / "node" / "slow").stat().st_size
 
     run(work())
 

@@ -318,11 +318,15 @@ def test_a_launch_nobody_waits_for_leaves_no_zombie(tmp_path: Path) -> None:
     """The launching process reaps its launchers whenever they end."""
     spec = payload(tmp_path, "exit 0")
 
-    async def scenario() -> None:
+    async def scenario() -> int:
         handle = await launcher.launch(spec)
         await until_async(lambda: not tree.stat_fields(handle.launcher.pid), "the launcher to be reaped")
+        return handle.launcher.pid
 
-    go(scenario())
+    pid = go(scenario())
+    assert runs(tmp_path) == 1
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
 
 
 def test_cancelled_waiting_changes_nothing(tmp_path: Path) -> None:

@@ -47,18 +47,27 @@ def test_a_disk_that_fails_under_a_journal_keeps_the_job_for_a_later_pilot(
 
 
 def test_views_that_cannot_be_written_cost_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file system that has become read-only refuses to remove, too, what is not there."""
+    """A file system that has become read-only refuses to remove, too, what is not there: it is said, and no more."""
+    refused: list[str] = []
 
-    def refuse(*_: Any, **__: Any) -> None:
+    def refuse(path: Path, *_: Any, **__: Any) -> None:
+        refused.append(path.name)
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    for name in ("write_bytes", "unlink"):
-        monkeypatch.setattr(Path, name, refuse)
     work = work_for(tmp_path, VirtualClock())
+    Path(work.bundle.private).mkdir(parents=True, exist_ok=True)
+    for name in ("replace", "unlink"):
+        monkeypatch.setattr(Path, name, refuse)
     write_status(work.case, work.bundle, "p1")
     write_pilot_heartbeat(tmp_path, None)
+    ours = [f".{name}.{os.getpid()}" for name in ("status.json", "pilot_heartbeat.json")]
+    assert refused == [ours[0], ours[0], ours[1], ours[1]]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{name} could not be written: {os.strerror(errno.EROFS)}"
+        for name in ("status.json", "pilot_heartbeat.json")
+    ]
 
 
 def test_a_work_directory_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
