@@ -153,6 +153,7 @@ def _wait(call: Call, client: Client, job_ids: list[int]) -> list[JobRow]:
                     f"it is {last.status}" + (f", in the phase {last.sub_status}" if last.sub_status else ""),
                     f"It goes on; look at it with `ppilot job describe {last.job_id}`",
                 )
+            # The protocol of PanDA has no call that waits for a job's end, so there is nothing to await.
             time.sleep(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
         ends.append(last)
