@@ -278,6 +278,8 @@ class _Run:
             self._fail("MISSINGOUTPUTFILE", f"the payload did not write its output {file.lfn}")
 
     def _nobody_took_it(self, file: FileSpec, attempts: list[Attempt]) -> None:
+        # What there was no time for is no try, and nobody has heard of it yet.
+        self.decisions += [f"{file.lfn} to {attempt.says()}" for attempt in attempts if not attempt.number]
         failures = [attempt.outcome for attempt in attempts if isinstance(attempt.outcome, TransferFailure)]
         kind = attempts[-1].entry.endpoint.checksum
         found = fault(
