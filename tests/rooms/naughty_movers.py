@@ -77,6 +77,17 @@ class Noisy(_Naughty):
         return super().fetch(request, progress)
 
 
+class Printing(_Naughty):
+    """Talks more than any buffer holds, in words that are no text."""
+
+    def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
+        """Print, then do the work."""
+        for _ in range(10_000):
+            print("chatter on stdout \udcff")
+            print("chatter on stderr \udcff", file=sys.stderr)
+        return super().fetch(request, progress)
+
+
 class Slow(_Naughty):
     """Shows a sign of life now and then, for ever or until a file appears."""
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
+from picard_pilot.data import worker_log
 from picard_pilot.data.mover_table import Movers
 from picard_pilot.data.worker_protocol import READS_AT_ONCE, STORES_AT_ONCE, Answer, Ask, Passed, Reply
 from picard_pilot.model.address import hide_query, without_query
@@ -203,6 +204,7 @@ def main(arguments: list[str]) -> int:
     """Serve on the inherited socket: the arguments are its descriptor and the pilot's pid."""
     descriptor, parent_pid = int(arguments[0]), int(arguments[1])
     die_with_parent(parent_pid)
+    worker_log.never_fail()
     # A signal to the pilot's process group is the pilot's to answer: it may still want outputs stored.
     for number in (
         signal.SIGINT,

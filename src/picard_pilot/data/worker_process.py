@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
+from picard_pilot.data.worker_log import OpenLog
 from picard_pilot.data.worker_protocol import Ask, Reply
 from picard_pilot.data.worker_tree import programs_of, wait_until_gone
 from picard_pilot.model.command import ProcessId
-from picard_pilot.system.files import open_regular
 
 KILL_WAIT_S = 5.0
 """After SIGKILL a process is gone in milliseconds, unless it hangs in the kernel, where no wait helps."""
@@ -46,7 +46,7 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             theirs.set_inheritable(True)
-            with _log(log_path) as log:
+            with OpenLog(log_path) as log:
                 self._process = subprocess.Popen(
                     # -P: the working directory is no place to import from; a payload could have written there.
                     [sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), str(os.getpid())],
@@ -137,20 +137,3 @@ class _Lines(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._process.lost()
-
-
-class _log:
-    """The file that takes what the worker prints, as a context; nothing keeps it where there is no path."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-
-    def __enter__(self) -> int:
-        if self._path is None:
-            self._fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        else:
-            self._fd = open_regular(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        return self._fd
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
