@@ -71,9 +71,11 @@ def nobody() -> StorageAccess:
 
 
 class _Flight:
-    """One request from the moment a slot is free for it until its result is known."""
+    """One request from the moment a slot is free for it until its result is known; None: it is overdue."""
 
-    def __init__(self, ask: Ask, result: "asyncio.Future[AnyResult]", now: float, limit_s: float) -> None:
+    def __init__(
+        self, ask: Ask, result: "asyncio.Future[AnyResult | None]", now: float, limit_s: float
+    ) -> None:
         self.ask = ask
         self.result = result
         self.deadline = now + limit_s
@@ -83,6 +85,15 @@ class _Flight:
         self.crashes = 0
         self.sent_to: WorkerProcess | None = None
         self.on_progress: Callable[[int], None] | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the worker has done with it."""
+        return self.result.done() and not self.result.cancelled() and self.result.result() is not None
+
+    def ends_at(self, stall_s: float) -> float:
+        """When it will have taken too long, or moved no byte for too long."""
+        return min(self.deadline, self.last_sign + stall_s)
 
 
 class TransferWorker:
@@ -112,6 +123,7 @@ class TransferWorker:
         self._starting = asyncio.Lock()
         self._ending = asyncio.Lock()
         self._warming: asyncio.Task[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "TransferWorker":
@@ -187,7 +199,7 @@ class TransferWorker:
                 result = await self._watched(flight)
             except asyncio.CancelledError:
                 self._flights.pop(ask.number, None)
-                if not flight.result.done():
+                if not flight.is_answered:
                     await self._kill_for(flight)
                 raise
             finally:
@@ -201,31 +213,43 @@ class TransferWorker:
         trouble = await self._send(flight)
         if trouble is not None:
             return trouble
-        loop = asyncio.get_running_loop()
-        while True:
-            until = min(flight.deadline, flight.last_sign + self._limits.stall_s)
-            await asyncio.wait([flight.result], timeout=max(0.0, until - loop.time()))
-            if flight.result.done():
-                return flight.result.result()
-            now = loop.time()
-            if now >= flight.deadline:
-                why = f"took longer than its {flight.limit_s:.0f} s"
-            elif now >= flight.last_sign + self._limits.stall_s:
-                why = f"moved no byte for {self._limits.stall_s:.0f} s"
-            else:
+        self._watch(flight)
+        result = await flight.result
+        if result is not None:
+            return result
+        if asyncio.get_running_loop().time() >= flight.deadline:
+            why = f"took longer than its {flight.limit_s:.0f} s"
+        else:
+            why = f"moved no byte for {self._limits.stall_s:.0f} s"
+        says = f"{why} and was ended after {flight.passed_bytes} bytes"
+        await self._kill_for(flight)
+        return _failure(flight, FailureClass.TIMEOUT, says, Side.STORAGE)
+
+    def _watch(self, flight: _Flight) -> None:
+        """Look at the flights when this one may be overdue. One alarm serves all, at the earliest of their ends."""
+        at = flight.ends_at(self._limits.stall_s)
+        if self._alarm is not None:
+            if self._alarm.when() <= at:
+                return
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_at(at, self._look)
+
+    def _look(self) -> None:
+        """Give up what is overdue, and watch the rest. What was not sent yet has its alarm to come."""
+        self._alarm = None
+        now = asyncio.get_running_loop().time()
+        for flight in tuple(self._flights.values()):
+            if flight.result.done() or flight.sent_to is None:
                 continue
-            del self._flights[flight.ask.number]
-            await self._kill_for(flight)
-            return _failure(
-                flight,
-                FailureClass.TIMEOUT,
-                f"{why} and was ended after {flight.passed_bytes} bytes",
-                Side.STORAGE,
-            )
+            if now < flight.ends_at(self._limits.stall_s):
+                self._watch(flight)
+            else:
+                del self._flights[flight.ask.number]
+                flight.result.set_result(None)
 
     async def _send(self, flight: _Flight) -> TransferFailure | None:
         try:
-            process = await self._started()
+            process = self._process or await self._started()
         except OSError as error:
             return _failure(flight, FailureClass.TRANSFER, f"had no worker: {error}", Side.NODE)
         # While a worker was being started, its transfer may have been given up.

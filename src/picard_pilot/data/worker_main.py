@@ -5,14 +5,13 @@ no retry, no choice of source. It imports little, since it lives as long as the 
 """
 
 import os
-import queue
 import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import msgspec
 
@@ -57,38 +56,47 @@ Result = TypeVar("Result", bound=msgspec.Struct)
 
 
 class Worker:
-    """The requests that came in, the threads that serve them, and the socket for what they have to say."""
+    """A few threads that take requests from the pilot's socket in turn. Whoever has read one serves it himself: to hand
+    it to another would cost a small file a good part of its time."""
 
     def __init__(self, pilot: socket.socket) -> None:
         self._pilot = pilot
+        self._lines = pilot.makefile("rb")
+        self._decoder = msgspec.json.Decoder(Ask)
         self._sending = threading.Lock()
-        self._requests: queue.SimpleQueue[Ask] = queue.SimpleQueue()
+        self._listening = threading.Lock()
         self._movers = Movers()
-        self._threads = 0
         self._counting = threading.Lock()
+        self._threads = 1
         self._busy = 0
-        """Requests that came in and are not answered yet."""
+        """Threads that have a request."""
 
-    def serve(self) -> None:
+    def serve(self) -> NoReturn:
         """Take requests until the pilot closes the socket, by intent or by its death."""
-        decoder = msgspec.json.Decoder(Ask)
-        with self._pilot.makefile("rb") as lines:
-            for line in lines:
+        try:
+            while True:
+                ask = self._next()
+                result = self._perform(ask)
                 with self._counting:
-                    self._busy += 1
-                    needed = min(self._busy, MOST_THREADS)
-                self._requests.put(decoder.decode(line))
-                if self._threads < needed:
-                    self._threads += 1
-                    threading.Thread(target=self._work, name=f"transfer-{self._threads}", daemon=True).start()
+                    self._busy -= 1
+                self._say(Answer(number=ask.number, result=result))
+        except BaseException:  # noqa: BLE001 - a thread that dies alone would leave its request without an answer
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
 
-    def _work(self) -> None:
-        while True:
-            ask = self._requests.get()
-            result = self._perform(ask)
-            with self._counting:
-                self._busy -= 1
-            self._say(Answer(number=ask.number, result=result))
+    def _next(self) -> Ask:
+        """The next request; where all threads have one now, another thread waits for those to come."""
+        with self._listening:
+            line = self._lines.readline()
+        if not line:
+            os._exit(0)  # not waiting for threads: what they do is no longer wanted
+        with self._counting:
+            self._busy += 1
+            more = self._busy == self._threads < MOST_THREADS
+            self._threads += more
+        if more:
+            threading.Thread(target=self.serve, name=f"transfer-{self._threads}", daemon=True).start()
+        return self._decoder.decode(line)
 
     def _perform(self, ask: Ask) -> AnyResult:
         """Run the mover behind the plug-in border: whatever it raises becomes a failure of this one request."""
@@ -218,7 +226,6 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=descriptor) as pilot:
         Worker(pilot).serve()
-        os._exit(0)  # not waiting for threads: what they do is no longer wanted
 
 
 if __name__ == "__main__":
