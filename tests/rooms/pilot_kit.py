@@ -51,6 +51,11 @@ class ToldDispatcher:
             return DOWN
         return self.jobs.popleft() if self.jobs else NoJobs(message="No jobs in PanDA")
 
+    async def status(self, job_ids: tuple[int, ...]) -> tuple[Standing, ...] | ServerTrouble:
+        if self.down:
+            return DOWN
+        return tuple(Standing(job_id=job_id, status="running") for job_id in job_ids)
+
     async def orders_for(self, job_ids: tuple[int, ...]) -> tuple[Standing, ...] | ServerTrouble:
         return ()
 

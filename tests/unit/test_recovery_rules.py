@@ -2,14 +2,20 @@
 
 import msgspec
 import pytest
-from lifecycle_story import START, a_job
+from lifecycle_story import START, a_job, good_story
 
+from picard_pilot.diagnosis.faults import fault
 from picard_pilot.lifecycle.case import Case
-from picard_pilot.lifecycle.recovery import LONG_CPU_S, OVER_AT_SERVER, Claim, judge, may_wait
+from picard_pilot.lifecycle.recovery import DAY_S, LONG_CPU_S, OVER_AT_SERVER, Claim, judge, may_wait
+from picard_pilot.lifecycle.table import step
+from picard_pilot.model import events as ev
+from picard_pilot.model import instructions as do
+from picard_pilot.model.events import Event
 from picard_pilot.model.job import Job
 from picard_pilot.model.orders import Standing
 from picard_pilot.model.policy import RecoveryPolicy
-from picard_pilot.model.states import FINAL, State
+from picard_pilot.model.states import FINAL, HAS_PAYLOAD, State
+from picard_pilot.model.stop import Stop, StopKind
 
 USER = Job(job_id=1, attempt_nr=1, label="user")
 PRODUCTION = Job(job_id=1, attempt_nr=1, label="managed")
@@ -120,3 +126,41 @@ def test_a_server_that_never_had_the_job_destroys_nothing(word: str | None) -> N
 def test_without_the_server_nothing_is_started_or_stored(state: State, claim: Claim) -> None:
     """What computes goes on, what would start or store something waits."""
     assert judge(case_in(state), None, asked=False).claim is claim
+
+
+@pytest.mark.parametrize(("days", "claim"), [(6.9, Claim.LEAVE), (7.1, Claim.DISOWN)])
+def test_what_nobody_knows_does_not_lie_for_ever(days: float, claim: Claim) -> None:
+    """After the age limit its room is given back; without the server's word nothing is."""
+    aged = {"age_s": days * DAY_S, "age_limit_s": 7 * DAY_S}
+    assert judge(case_in(State.HOLDING), None, **aged).claim is claim
+    assert judge(case_in(State.HOLDING), None, asked=False, **aged).claim is Claim.LEAVE
+
+
+EVENTS_TO = {
+    State.RECEIVED: 1,
+    State.STAGING_OUT: [type(event) for event in good_story()].index(ev.Diagnosed) + 1,
+    State.RUNNING: [type(event) for event in good_story()].index(ev.PayloadStarted) + 1,
+    State.LAUNCHING: [type(event) for event in good_story()].index(ev.PayloadStarted),
+    State.CLOSING: [type(event) for event in good_story()].index(ev.ReportAccepted),
+}
+FOREIGN = Stop(
+    kind=StopKind.DISOWNED, fault=fault("PANDAKILL", "it is failed at the server", rule="t"), grace_s=0.0
+)
+
+
+@pytest.mark.parametrize("state", EVENTS_TO)
+@pytest.mark.parametrize("held", [False, True])
+def test_a_disowned_job_leaves_without_a_word(state: State, held: bool) -> None:
+    """Its payload is ended first if there may be one; then nothing is left to do but to remove its directory."""
+    events: list[Event] = [*good_story()[: EVENTS_TO[state]]]
+    if held:
+        events.append(ev.Suspended(reason="the pilot had to leave"))
+    case: Case | None = None
+    for second, event in enumerate((*events, ev.Resumed(pilot="p2", stop=FOREIGN))):
+        case, then = step(case, event, START + second)
+    assert case is not None
+    if state in HAS_PAYLOAD:
+        assert (case.state, then) == (State.STOPPING, (do.Watch(), do.StopPayload(grace_s=0.0)))
+        case, then = step(case, ev.PayloadLost(fault=FOREIGN.fault), START + 100)
+    assert (case.state, then) == (State.FAILED, (do.CleanUp(),))
+    assert case.disowned and case.stop is not None and FOREIGN.fault in case.faults

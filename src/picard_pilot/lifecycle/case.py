@@ -84,4 +84,9 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unwanted(self) -> bool:
         """True when the server does not want the job's outputs any more."""
-        return self.stop is not None and self.stop.kind is StopKind.SERVER_KILL
+        return self.stop is not None and self.stop.kind in (StopKind.SERVER_KILL, StopKind.DISOWNED)
+
+    @property
+    def disowned(self) -> bool:
+        """True when nobody waits even for a word about the job."""
+        return self.stop is not None and self.stop.kind is StopKind.DISOWNED

@@ -8,7 +8,7 @@ import msgspec
 
 from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.holding import too_late
-from picard_pilot.lifecycle.moves import Rows, Step, enter, entry, finish_up, ignore, move
+from picard_pilot.lifecycle.moves import Rows, Step, disown, enter, entry, finish_up, ignore, move
 from picard_pilot.lifecycle.results import ABOUT_PLACES, log_stored_early, stop_late, stop_storing
 from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
@@ -42,6 +42,8 @@ def _resumed_from_holding(case: Case, event: ev.Resumed, at: float) -> Step:
     again = msgspec.structs.replace(
         case, suspended_from=None, suspended_because=None, resumed=case.resumed + 1
     )
+    if event.stop is not None:
+        return disown(msgspec.structs.replace(again, state=back), at, event.stop)
     if back is State.STAGING_OUT and case.stop is not None and case.unwanted:
         return finish_up(again, at, (case.stop.fault,))
     if waited and case.held is not None and at >= case.held.until:
@@ -51,6 +53,8 @@ def _resumed_from_holding(case: Case, event: ev.Resumed, at: float) -> Step:
 
 def _resumed(case: Case, event: ev.Resumed, at: float) -> Step:
     again = msgspec.structs.replace(case, resumed=case.resumed + 1)
+    if event.stop is not None and not case.over:
+        return disown(again, at, event.stop)
     return again, entry(again)
 
 

@@ -82,6 +82,19 @@ def kernel_kills(before: CgroupSample | None, now: CgroupSample | None) -> int |
     return now.oom_kills - before.oom_kills
 
 
+def kernel_evidence(before: CgroupSample | None, now: CgroupSample | None) -> tuple[str, ...]:
+    """What the kernel itself says about a lack of memory between two readings; nothing where it ended no process."""
+    kills = kernel_kills(before, now)
+    if not kills or before is None or now is None:
+        return ()
+    facts = [f"the control group's oom_kill rose from {before.oom_kills} to {now.oom_kills}"]
+    if now.limit_bytes is not None:
+        facts.append(f"its limit is {amount(now.limit_bytes, Unit.BYTES)}")
+    if now.peak_bytes is not None:
+        facts.append(f"its peak was {amount(now.peak_bytes, Unit.BYTES)}")
+    return tuple(facts)
+
+
 class _Found(NamedTuple):
     value: float
     evidence: tuple[str, ...]

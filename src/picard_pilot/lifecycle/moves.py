@@ -12,7 +12,7 @@ from picard_pilot.lifecycle.case import Case
 from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
 from picard_pilot.model.fault import Fault
-from picard_pilot.model.states import State
+from picard_pilot.model.states import HAS_PAYLOAD, State
 from picard_pilot.model.stop import Stop, StopKind
 
 Step = tuple[Case, tuple[do.Instruction, ...]]
@@ -94,6 +94,14 @@ def close(case: Case, at: float, **changes: Any) -> Step:
     return enter(case, State.CLOSING, at, ended_at=at, **changes)
 
 
+def disown(case: Case, at: float, stop: Stop) -> Step:
+    """Nothing of the job is wanted: end its payload if there may be one, remove the rest."""
+    case = msgspec.structs.replace(case, stop=stop, suspended_from=None, suspended_because=None)
+    if case.state in HAS_PAYLOAD:
+        return enter(case, State.STOPPING, at)
+    return enter(case, State.FAILED, at, ended_at=at, faults=(*case.faults, stop.fault))
+
+
 def could_not(case: Case, event: ev.Refused | ev.SetupFailed | ev.LaunchFailed, at: float) -> Step:
     """Refused, or failed before there was a payload: its fault is the verdict."""
     return finish_up(case, at, (event.fault,))
@@ -103,5 +111,7 @@ def one_stop(first: Stop | None, second: Stop) -> Stop:
     """What two requests come to: the first cause stays, unless the server kills; the shorter grace counts."""
     if first is None:
         return second
+    if first.kind is StopKind.DISOWNED:
+        return first
     cause = second if second.kind is StopKind.SERVER_KILL else first
     return msgspec.structs.replace(cause, grace_s=min(first.grace_s, second.grace_s))

@@ -38,11 +38,21 @@ def _stop_again(case: Case, event: ev.StopRequested, at: float) -> Step:
 
 
 def _exited(case: Case, event: ev.PayloadExited, at: float) -> Step:
+    if case.disowned:
+        return _gone(msgspec.structs.replace(case, exit=event.exit), at)
     return enter(case, State.DIAGNOSING, at, exit=event.exit)
 
 
 def _lost(case: Case, event: ev.PayloadLost, at: float) -> Step:
+    if case.disowned:
+        return _gone(case, at)
     return enter(case, State.DIAGNOSING, at, faults=(*case.faults, event.fault))
+
+
+def _gone(case: Case, at: float) -> Step:
+    """The payload of a job that is not ours any more has ended: there is nothing to diagnose, store or tell."""
+    assert case.stop is not None
+    return enter(case, State.FAILED, at, ended_at=at, faults=(*case.faults, case.stop.fault))
 
 
 ROWS: Rows = {

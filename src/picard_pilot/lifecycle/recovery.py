@@ -14,6 +14,8 @@ from picard_pilot.model.orders import Standing
 from picard_pilot.model.policy import RecoveryPolicy
 from picard_pilot.model.states import State
 
+DAY_S = 24 * HOUR_S
+
 LONG_CPU_S = 6 * HOUR_S
 """A user's job that computed so long (all cores together) is worth the place that its outputs take: the server keeps
 users' jobs for three hours at most, so waiting costs at most half of what computing again would."""
@@ -82,11 +84,19 @@ NEEDS_NO_WORD = frozenset({State.RUNNING, State.STOPPING, State.DIAGNOSING, Stat
 left is the report, which waits for the server anyway. In any other, something would be started or stored unasked."""
 
 
-def judge(case: Case, standing: Standing | None, *, asked: bool = True) -> Judgement:
+def judge(
+    case: Case,
+    standing: Standing | None,
+    *,
+    asked: bool = True,
+    age_s: float = 0.0,
+    age_limit_s: float | None = None,
+) -> Judgement:
     """What to do with a job found on disk.
 
     `standing` is the server's word on it; None with `asked` where the server does not know the job, and without where
-    the server could not be asked.
+    the server could not be asked. `age_s` is how long nothing has happened to the job; beyond `age_limit_s` (None: no
+    limit) one that the server does not know is given up.
     """
     if case.over:
         return Judgement(Claim.GO_ON, "only its directory is left")
@@ -97,6 +107,11 @@ def judge(case: Case, standing: Standing | None, *, asked: bool = True) -> Judge
             )
         return Judgement(Claim.LEAVE, "the server cannot be asked whether the job is still ours")
     if standing is None or standing.status == NOT_FOUND:
+        if age_limit_s is not None and age_s > age_limit_s:
+            days = f"{age_s / DAY_S:.1f} days"
+            return Judgement(
+                Claim.DISOWN, f"the server does not know the job, and nothing has happened to it for {days}"
+            )
         return Judgement(Claim.LEAVE, "the server does not know the job")
     if standing.attempt_nr is not None and standing.attempt_nr != case.job.attempt_nr:
         return Judgement(

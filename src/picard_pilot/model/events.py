@@ -29,9 +29,13 @@ class JobReceived(Event, frozen=True, kw_only=True):
 
 
 class Resumed(Event, frozen=True, kw_only=True):
-    """A pilot (the first one again, or a later one) took the job up from its journal."""
+    """A pilot (the first one again, or a later one) took the job up from its journal.
+
+    With `stop` the server does not want it any more: what runs is ended, and nothing is stored or told.
+    """
 
     pilot: str
+    stop: Stop | None = None
 
 
 class Admitted(Event, frozen=True, kw_only=True):

@@ -57,5 +57,8 @@ PHASE_OF: dict[State, Phase] = {
 FINAL = frozenset({State.FINISHED, State.FAILED})
 """States that nothing leaves."""
 
+HAS_PAYLOAD = frozenset({State.LAUNCHING, State.RUNNING, State.STOPPING})
+"""States in which there is a payload, or one may be starting."""
+
 BEFORE_PAYLOAD = frozenset({State.RECEIVED, State.SETTING_UP, State.STAGING_IN, State.LAUNCHING})
 """States in which the server is still told `starting`: the payload has not begun."""

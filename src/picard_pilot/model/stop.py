@@ -21,6 +21,9 @@ class StopKind(StrEnum):
     """The pilot's own lifetime is over: the slot is ending."""
     LIMIT = "limit"
     """The job broke a limit of its own (wall time, memory, disk)."""
+    DISOWNED = "disowned"
+    """A later pilot found the job, and the server says that it is over or somebody else's: nothing of it is wanted, and
+    nobody waits for a word about it."""
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):

@@ -38,6 +38,12 @@ def server_kill(command: str, grace_s: float) -> Stop:
     return Stop(kind=StopKind.SERVER_KILL, fault=found, grace_s=grace_s)
 
 
+def disowned(why: str) -> Stop:
+    """What it means for a job that was found on disk that the server does not count it as ours any more."""
+    says = f"an earlier pilot left the job, and it is not ours any more: {why}"
+    return Stop(kind=StopKind.DISOWNED, fault=fault("PANDAKILL", says, rule="pilot.recovery"), grace_s=0.0)
+
+
 def lifetime_fault(lifetime_s: float) -> Fault:
     """The pilot's own lifetime ended while the job ran."""
     return fault(

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from picard_pilot.model.states import State
+from picard_pilot.model.states import HAS_PAYLOAD, State
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.stepping import Stepper
 from picard_pilot.pilot.teller import Tellers
@@ -17,9 +17,6 @@ log = logging.getLogger("picard.pilot")
 
 JOB_LOG = "pilotlog.txt"
 """The pilot's lines about one job, in its own directory: what goes into its log archive."""
-
-HAS_PAYLOAD = frozenset({State.LAUNCHING, State.RUNNING, State.STOPPING})
-"""States in which a signal to the pilot has to leave a payload its grace."""
 
 
 class Jobs:
@@ -51,10 +48,10 @@ class Jobs:
         """Whether a payload is running, or about to."""
         return any(work.case.state in HAS_PAYLOAD for work in self._works)
 
-    def adopt(self, work: JobWork) -> None:
-        """From here on the job is this pilot's: its log and its updates begin."""
+    def adopt(self, work: JobWork, *, silently: bool = False) -> None:
+        """From here on the job is this pilot's: its log begins, and unless `silently` its updates."""
         self._works.append(work)
-        if not work.case.over:
+        if not work.case.over and not silently:
             self._tellers.add(work)
         try:
             work.end_log = self._parts.log.follow_job(work.job_id, Path(work.bundle.directory, JOB_LOG))

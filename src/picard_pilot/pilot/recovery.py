@@ -1,9 +1,10 @@
-"""Taking up what earlier pilots left in the work directory: find the journals, take the leases, fold.
+"""Taking up what earlier pilots left in the work directory: find the journals, take the leases, fold, ask the server.
 
-What then happens to a job is the same as always: it goes on from its state. Which jobs are worth it, and on whose
-behalf, is a matter of policy that does not live here.
+What then happens to a job is the same as always: it goes on from its state. Whether it is still ours is judged by
+`lifecycle.recovery`.
 """
 
+import asyncio
 import logging
 import os
 from pathlib import Path
@@ -11,13 +12,18 @@ from pathlib import Path
 from picard_pilot.journal import file as journal_file
 from picard_pilot.journal import lease
 from picard_pilot.lifecycle.fold import fold
+from picard_pilot.lifecycle.recovery import Claim, Judgement, judge
 from picard_pilot.lifecycle.table import NoSuchTransition
 from picard_pilot.model.bundle import Bundle
+from picard_pilot.model.orders import ServerTrouble, Standing
 from picard_pilot.payload import jobdir
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.work import JobWork
 
 log = logging.getLogger("picard.recovery")
+
+ASK_LIMIT_S = 20.0
+"""How long the server may take to say what it knows of the jobs that were found; a pilot has other work to do."""
 
 
 def take_up(parts: Parts) -> list[JobWork]:
@@ -25,15 +31,60 @@ def take_up(parts: Parts) -> list[JobWork]:
 
     A job that cannot be read is left as it is, with a line in the log that says where it lies and why.
     """
-    works = []
+    works: list[JobWork] = []
     for directory in jobdir.left_in(parts.workdir):
+        if len(works) == parts.settings.max_recoveries:
+            log.warning(
+                "%s and what comes after it is left to other pilots: this one took up enough", directory
+            )
+            break
         if (work := _take_one(parts, directory)) is not None:
             works.append(work)
             log.info(
-                "job %s was left by an earlier pilot in %s; going on from state %s",
+                "job %s was left by an earlier pilot in %s, in state %s",
                 work.job_id, directory, work.case.state,
             )  # fmt: skip
     return works
+
+
+async def judged(parts: Parts, works: list[JobWork]) -> list[tuple[JobWork, Judgement]]:
+    """What is to become of each of these jobs: the server is asked once for all that are not over."""
+    open_ids = tuple(work.job_id for work in works if not work.case.over)
+    standings = await _ask(parts, open_ids) if open_ids else {}
+    found = []
+    for work in works:
+        standing = None if standings is None else standings.get(work.job_id)
+        judgement = judge(
+            work.case,
+            standing,
+            asked=standings is not None,
+            age_s=parts.clock.now_utc() - work.case.since,
+            age_limit_s=parts.settings.recovery_age_s,
+        )
+        log.info("job %s: %s; %s", work.job_id, _DOING[judgement.claim], judgement.why)
+        found.append((work, judgement))
+    return found
+
+
+_DOING = {
+    Claim.GO_ON: "this pilot goes on with it",
+    Claim.LEAVE: "it stays on disk for a later pilot",
+    Claim.DISOWN: "it is removed, and nothing of it is stored or told",
+}
+
+
+async def _ask(parts: Parts, job_ids: tuple[int, ...]) -> dict[int, Standing] | None:
+    """What the server knows, by job; None where it cannot be asked."""
+    try:
+        async with asyncio.timeout(ASK_LIMIT_S):
+            answer = await parts.dispatcher.status(job_ids)
+    except TimeoutError:
+        log.warning("the server did not say within %g s what it knows of jobs that were found", ASK_LIMIT_S)
+        return None
+    if isinstance(answer, ServerTrouble):
+        log.warning("the server cannot be asked about jobs that were found: %s", answer.says)
+        return None
+    return {standing.job_id: standing for standing in answer}
 
 
 def _take_one(parts: Parts, directory: Path) -> JobWork | None:

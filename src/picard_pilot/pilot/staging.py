@@ -22,7 +22,8 @@ from picard_pilot.diagnosis.faults import fault
 from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.lifecycle import holding
 from picard_pilot.model import events as ev
-from picard_pilot.model.files import FileSpec
+from picard_pilot.model.fault import Fault
+from picard_pilot.model.files import FileSpec, StoredFile
 from picard_pilot.model.site import Activity
 from picard_pilot.model.states import Phase, State
 from picard_pilot.pilot.faults import hook_fault
@@ -183,30 +184,38 @@ class Staging:
         work.make_room()
         is_new = not (folder / file.lfn).exists()
         try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            await logs.make_archive(
-                work.case.job,
-                self._parts.site.queue.name,
-                work.bundle,
-                folder / file.lfn,
-                redactor=self._parts.log.redactor,
-            )
+            await self._archive(work, folder, file)
         except OSError as error:
-            says = f"the log archive {file.lfn} could not be made: {error.strerror}"
-            return ev.LogFailed(
-                fault=fault(
-                    "NOLOCALSPACE" if disk.is_full_error(error) else "LOGFILECREATIONFAILURE",
-                    says,
-                    rule="data.logs",
-                    evidence=(str(error),),
-                    phase=Phase.FINISHING,
-                )
-            )
-        kept: list[ev.OutputStored] = []
+            return ev.LogFailed(fault=_no_archive(file, error))
+        result, kept = await self._store_archive(work, generation, folder, file)
+        if not result.faults:
+            return ev.LogStored(file=kept[0])
+        if result.certain and is_new:
+            # No storage can have it: a later one can tell more.
+            (folder / file.lfn).unlink(missing_ok=True)
+        needed = work.case.state is State.ARCHIVING and not work.case.failed
+        return (self._held(work, result) if needed else None) or ev.LogFailed(fault=result.faults[0])
+
+    async def _archive(self, work: JobWork, folder: Path, file: FileSpec) -> None:
+        """Make the archive, unless it is there. Raises OSError."""
+        folder.mkdir(mode=0o700, exist_ok=True)
+        await logs.make_archive(
+            work.case.job,
+            self._parts.site.queue.name,
+            work.bundle,
+            folder / file.lfn,
+            redactor=self._parts.log.redactor,
+        )
+
+    async def _store_archive(
+        self, work: JobWork, generation: int, folder: Path, file: FileSpec
+    ) -> tuple[StageOutResult, list[StoredFile]]:
+        """How it went, and where the archive now is, unless that failed."""
+        kept: list[StoredFile] = []
 
         async def happened(event: StageOutEvent) -> None:
             if isinstance(event, ev.OutputStored):
-                kept.append(event)
+                kept.append(event.file)
                 if event.file.lfn not in work.case.touched:
                     return  # there is no other copy, and LogStored follows at once
             self._write_down(work, generation, event)
@@ -228,13 +237,7 @@ class Staging:
                 pace=self._log_pace(work),
             )
         _log_decisions(work, result.decisions)
-        if not result.faults:
-            return ev.LogStored(file=kept[0].file)
-        if result.certain and is_new:
-            # No storage can have it: a later one can tell more.
-            (folder / file.lfn).unlink(missing_ok=True)
-        needed = work.case.state is State.ARCHIVING and not work.case.failed
-        return (self._held(work, result) if needed else None) or ev.LogFailed(fault=result.faults[0])
+        return result, kept
 
     def _moving(self, work: JobWork, sizes: Mapping[str, int | None], done: Collection[str]) -> Moving:
         return Moving(self._parts, work, sizes, self._tell, done)
@@ -244,6 +247,16 @@ class Staging:
         if work.case.state is State.HOLDING:
             return msgspec.structs.replace(pace, limits=LOG_WHILE_WAITING)
         return msgspec.structs.replace(pace, limits=LOG_OF_FAILED) if work.case.failed else pace
+
+
+def _no_archive(file: FileSpec, error: OSError) -> Fault:
+    return fault(
+        "NOLOCALSPACE" if disk.is_full_error(error) else "LOGFILECREATIONFAILURE",
+        f"the log archive {file.lfn} could not be made: {error.strerror}",
+        rule="data.logs",
+        evidence=(str(error),),
+        phase=Phase.FINISHING,
+    )
 
 
 def _sizes(directory: Path, files: Collection[FileSpec]) -> dict[str, int | None]:

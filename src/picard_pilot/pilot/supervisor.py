@@ -8,14 +8,15 @@ import logging
 import signal
 
 from picard_pilot.lifecycle.pilot import Ask, Leave, Leaving, Situation, WaitUntil, decide
+from picard_pilot.lifecycle.recovery import Claim, Judgement
 from picard_pilot.lifecycle.table import entry
 from picard_pilot.model import events as ev
 from picard_pilot.model.states import State
-from picard_pilot.pilot import signals
+from picard_pilot.pilot import recovery, signals
 from picard_pilot.pilot.acquire import Acquirer
 from picard_pilot.pilot.ends import LAST_WORD_S, Ends
 from picard_pilot.pilot.exits import exit_for
-from picard_pilot.pilot.faults import server_kill
+from picard_pilot.pilot.faults import disowned, server_kill
 from picard_pilot.pilot.jobs import Jobs
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.status import note_job_id, waiting, write_pilot_heartbeat
@@ -64,8 +65,8 @@ class Supervisor:
                 self._tellers.start(group)
                 self._stepper.start(group)
                 beat = group.create_task(self._beat(), name="show that the pilot lives")
-                for work in left:
-                    await self._take_up(work)
+                for work, judgement in await recovery.judged(self._parts, left):
+                    await self._take_up(work, judgement)
                 why = await self._loop()
                 log.info(
                     "leaving: %s", self._ends.signal.name + " received" if self._ends.signal else why.value
@@ -146,10 +147,19 @@ class Supervisor:
 
     # Jobs come
 
-    async def _take_up(self, work: JobWork) -> None:
-        """A job that an earlier pilot left."""
+    async def _take_up(self, work: JobWork, judgement: Judgement) -> None:
+        """A job that an earlier pilot left: go on with it, leave it to a later one, or be rid of it."""
+        me = self._parts.owner.pilot
+        match judgement.claim:
+            case Claim.LEAVE:
+                self._stepper.performer.release(work)
+                return
+            case Claim.DISOWN:
+                self._jobs.adopt(work, silently=True)
+                self._stepper.handle(work, ev.Resumed(pilot=me, stop=disowned(judgement.why)))
+                return
         self._jobs.adopt(work)
-        self._stepper.handle(work, ev.Resumed(pilot=self._parts.owner.pilot))
+        self._stepper.handle(work, ev.Resumed(pilot=me))
         self._stop_if_leaving(work)
         if (stop := await self._stepper.performer.too_often(work)) is not None:
             self._stepper.handle(work, ev.StopRequested(stop=stop))

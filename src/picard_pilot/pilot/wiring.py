@@ -105,14 +105,7 @@ async def build(
         settings=settings,
         environ=environ,
         workdir=workdir,
-        owner=Owner(
-            pilot=f"{host}-{me.pid}-{int(time.time())}",
-            host=host,
-            boot_id=proc.boot_id(),
-            pid=me.pid,
-            start_ticks=me.start_ticks,
-            pid_namespace=proc.pid_namespace(),
-        ),
+        owner=_owner(me, host),
         node=node,
         site=site,
         sender=_sender(settings, environ, site, node),
@@ -130,6 +123,18 @@ async def build(
         log=pilot_log,
         seed=me.pid ^ me.start_ticks,
         is_alive=lambda pid, ticks: proc.is_running(ProcessId(pid=pid, start_ticks=ticks)),
+    )
+
+
+def _owner(me: ProcessId, host: str) -> Owner:
+    """As whom this pilot holds leases."""
+    return Owner(
+        pilot=f"{host}-{me.pid}-{int(time.time())}",
+        host=host,
+        boot_id=proc.boot_id(),
+        pid=me.pid,
+        start_ticks=me.start_ticks,
+        pid_namespace=proc.pid_namespace(),
     )
 
 

@@ -48,6 +48,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     output_limit_bytes: int
     cleanup: bool
     recover: bool
+    max_recoveries: int
+    recovery_age_s: float
     hold_outputs: bool
     debug: bool
     redact: tuple[str, ...]
