@@ -7,8 +7,12 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from picard_pilot.system.files import open_regular
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 class OpenLog:
@@ -34,29 +38,23 @@ class OpenLog:
         return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
-class _Lossy(io.RawIOBase):
+class _Lossy(io.FileIO):
     """Writes what there is room for: a full disk is no reason for a mover's `print` to fail."""
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
+    def write(self, data: "ReadableBuffer", /) -> int:
         try:
-            return os.write(self._fd, data)
+            return super().write(data)
         except OSError:
-            return len(data)
+            return memoryview(data).nbytes
 
 
 def never_fail() -> None:
     """In the worker: from now on nothing that is printed, whatever is in it and wherever it goes, raises anything."""
     for name, fd in (("stdout", 1), ("stderr", 2)):
         stream = io.TextIOWrapper(
-            io.BufferedWriter(_Lossy(fd)), encoding="utf-8", errors="backslashreplace", line_buffering=True
+            io.BufferedWriter(_Lossy(fd, "wb", closefd=False)),
+            encoding="utf-8",
+            errors="backslashreplace",
+            line_buffering=True,
         )
         setattr(sys, name, stream)
