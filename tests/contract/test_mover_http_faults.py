@@ -3,7 +3,6 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -25,32 +24,6 @@ from picard_pilot.model.transfer import (
 from picard_pilot.movers.http import HttpMover
 from picard_pilot.testing.faulty_storage import FaultyStorage
 from picard_pilot.testing.mover_kit import CONTENT, adler32, failed, gone, ignore, names
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> Iterator[FaultyStorage]:
-    """A storage with one file."""
-    folder = tmp_path / "storage"
-    folder.mkdir()
-    with FaultyStorage(folder) as made:
-        made.put("in.root", CONTENT)
-        yield made
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Path:
-    """A folder of the node, with one output in a folder beside it."""
-    (tmp_path / "out.root").write_bytes(CONTENT)
-    folder = tmp_path / "node"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def mover() -> HttpMover:
-    """A mover with the limits of production."""
-    return HttpMover()
-
 
 # down
 
@@ -169,7 +142,7 @@ def test_a_credential_is_told_from_a_permission(
     assert {
         "none": "neither a token",
         "expired": "the token expired at",
-        "valid": "the token, which is valid",
+        "valid": "the token (valid until",
     }[worn_out] in failure.says
     assert tokens[worn_out] is None or tokens[worn_out] not in msgspec.json.encode(failure).decode()
 

@@ -1,7 +1,6 @@
 """What a storage by http can do to a store, and what presigned addresses permit."""
 
 import errno
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -18,31 +17,6 @@ from picard_pilot.model.transfer import (
 from picard_pilot.movers.http import HttpMover
 from picard_pilot.testing.faulty_storage import FaultyStorage
 from picard_pilot.testing.mover_kit import CONTENT, adler32, failed, ignore, md5
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> Iterator[FaultyStorage]:
-    """A storage with one file."""
-    folder = tmp_path / "storage"
-    folder.mkdir()
-    with FaultyStorage(folder) as made:
-        made.put("in.root", CONTENT)
-        yield made
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Path:
-    """A folder of the node, with one output in a folder beside it."""
-    (tmp_path / "out.root").write_bytes(CONTENT)
-    folder = tmp_path / "node"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def mover() -> HttpMover:
-    """A mover with the limits of production."""
-    return HttpMover()
 
 
 def test_a_storage_without_move_gets_the_file_at_once(

@@ -193,7 +193,9 @@ class CommandMover(SiteMover):
         same_size = there.size_bytes in (None, call.size_bytes)
         if same_size and self._checksum(call, None, progress) == call.checksum:
             return True
-        raise another_file_stands(call, there.size_bytes)
+        raise another_file_stands(
+            call.lfn, call.surl, there_bytes=there.size_bytes, here_bytes=call.size_bytes
+        )
 
     def _look(self, call: Call, progress: Progress) -> Reading | None:
         """What stands at the call's address; None where the program cannot look."""

@@ -10,8 +10,7 @@ from picard_pilot.model.transfer import FailureClass as Kind
 from picard_pilot.model.transfer import Remedy, Side, TransferError, TransferFailure
 from picard_pilot.movers import codes
 from picard_pilot.movers.http_address import HttpAddress
-from picard_pilot.movers.troubles import AGAIN_S
-from picard_pilot.system.bearer import expires_at, has_expired
+from picard_pilot.movers.refusals import NO_SERVERS, NOTHING_SHOWN, PAUSES_S, shown, utc, worn_out
 from picard_pilot.system.http_trip import Answer, TransferTrouble
 
 TROUBLES: dict[str, tuple[Kind, Remedy, str]] = {
@@ -30,12 +29,6 @@ TROUBLES: dict[str, tuple[Kind, Remedy, str]] = {
     "request": (Kind.SPECIFICATION, Remedy.MISTAKE, "the request cannot be sent"),
 }
 """The words of `system.http_transfer` for what is no answer: class, remedy, meaning."""
-
-PAUSES_S = {Remedy.REPEAT: 0.0, Remedy.RENEW: 0.0, Remedy.BENCH: AGAIN_S}
-"""After how many seconds the same request may succeed; with any other remedy it never will."""
-
-NO_SERVERS = "No servers are available"
-"""XRootD's redirector, for a file that no server offered at the moment; it also remembers for a while that none did."""
 
 LONGEST_RETRY_AFTER_S = 86400.0
 """A day: what a storage asks for beyond that is a slip."""
@@ -118,23 +111,16 @@ def _credentials(status: int, address: HttpAddress, now: float) -> tuple[Remedy,
     """Whether the credential is worn out or the permission is missing: by the credential's own word."""
     if address.is_signed:
         if address.signed_until is not None and address.signed_until <= now:
-            return Remedy.RENEW, f"the presigned address expired at {_utc(address.signed_until)}"
+            return Remedy.RENEW, f"the presigned address expired at {utc(address.signed_until)}"
         return Remedy.NEXT, "the presigned address does not permit it"
-    access = address.access
-    if access.token is not None:
-        token = f"the token from {access.token_source}" if access.token_source else "the token"
-        end = expires_at(access.token)
-        if has_expired(access.token, now):
-            return Remedy.RENEW, f"{token} expired at {_utc(end or now)}"
-        until = f", which is valid until {_utc(end)}" if end is not None else ""
-        if status == 401:
-            return Remedy.RENEW, f"{token}{until}, was not accepted"
-        return Remedy.NEXT, f"{token}{until}, does not permit it"
-    if access.certificate is not None:
-        if status == 401:
-            return Remedy.RENEW, f"the certificate {access.certificate} was not accepted"
-        return Remedy.NEXT, f"the certificate {access.certificate} does not permit it"
-    return Remedy.RENEW, "neither a token nor a certificate is there to show"
+    if (over := worn_out(address.access, now)) is not None:
+        return Remedy.RENEW, over
+    credential = shown(address.access)
+    if credential is None:
+        return Remedy.RENEW, NOTHING_SHOWN
+    if status == 401:
+        return Remedy.RENEW, f"{credential} was not accepted"
+    return Remedy.NEXT, f"{credential} does not permit it"
 
 
 def _retry_after(answer: Answer, now: float) -> float | None:
@@ -146,10 +132,3 @@ def _retry_after(answer: Answer, now: float) -> float | None:
         return min(max(parsedate_to_datetime(said).timestamp() - now, 0.0), LONGEST_RETRY_AFTER_S)
     except (ValueError, OverflowError):
         return None
-
-
-def _utc(seconds: float) -> str:
-    try:
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-    except (ValueError, OverflowError, OSError):  # what an address or a token says may be no time
-        return f"{seconds:g} s since 1970"

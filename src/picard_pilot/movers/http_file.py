@@ -5,25 +5,15 @@ How a file is stored is `http_store`; the bytes are `system.http_transfer`.
 
 import base64
 import binascii
-import time
-from pathlib import Path
 from typing import NamedTuple
 
 from picard_pilot.model.files import Checksum, ChecksumKind
-from picard_pilot.model.transfer import (
-    FailureClass,
-    FetchRequest,
-    How,
-    Remedy,
-    Side,
-    Transferred,
-)
+from picard_pilot.model.transfer import FailureClass, FetchRequest, Remedy, Transferred
+from picard_pilot.movers.arriving import arriving
 from picard_pilot.movers.base import Progress
 from picard_pilot.movers.http_address import HttpAddress
 from picard_pilot.movers.http_failures import failed, no_answer, refused
-from picard_pilot.movers.measure import compare, measure
-from picard_pilot.movers.part_file import PartFile
-from picard_pilot.movers.troubles import Blaming
+from picard_pilot.movers.measure import measure
 from picard_pilot.system.http_transfer import HttpTransfers
 from picard_pilot.system.http_trip import Answer, TransferTrouble
 
@@ -48,79 +38,34 @@ def fetch_file(
     The catalogue's checksum is the judge where it gives one. Where it gives none, the storage is asked for its own,
     with which the arrived bytes are compared.
     """
-    began = time.monotonic()
+    doing = f"fetching {request.lfn}"
     said = request.checksum
-    kind = said.kind if said else request.measure
-    running = measure(kind)
-    passed_bytes = 0
-    on_node = Blaming(f"writing {request.lfn} on the {Side.NODE}", address.shown, Side.NODE)
+    with arriving(request, surl=address.shown, where=f"at {address.host}", progress=progress) as file:
 
-    def begin(answer: Answer) -> None:
-        if answer.status != 200:
-            raise refused(answer, address, doing=f"fetching {request.lfn}")
-        if request.size_bytes is not None and answer.size_bytes not in (None, request.size_bytes):
-            raise failed(
-                address,
-                FailureClass.CHECKSUM,
-                Remedy.NEXT,
-                f"{request.lfn} has {answer.size_bytes} bytes at {address.host}, "
-                f"its catalogue says {request.size_bytes}",
-            )
-
-    with on_node, PartFile(Path(request.target)) as part:
-
-        def write(block: memoryview) -> None:
-            nonlocal passed_bytes
-            passed_bytes += len(block)
-            if request.size_bytes is not None and passed_bytes > request.size_bytes:
-                # A body without an announced length need not end before the node's disk does.
-                raise failed(
-                    address,
-                    FailureClass.CHECKSUM,
-                    Remedy.NEXT,
-                    f"{request.lfn} goes on behind its {request.size_bytes} bytes at {address.host}",
-                )
-            with on_node:
-                part.write(block)
-            running.update(block)
-            progress(len(block))
+        def begin(answer: Answer) -> None:
+            if answer.status != 200:
+                raise refused(answer, address, doing=doing)
+            file.announced(answer.size_bytes)
 
         try:
             answer = transfers.download(
                 address.url,
                 address.access,
                 begin=begin,
-                write=write,
-                headers={} if said else want_digest(kind),
+                write=file.write,
+                headers={} if said else want_digest(request.measure),
                 may_resume=said is not None,
                 size_bytes=0 if said else (request.size_bytes or 0),
                 waiting=progress,
             )
         except TransferTrouble as trouble:
-            raise no_answer(trouble, address, doing=f"fetching {request.lfn}") from None
+            raise no_answer(trouble, address, doing=doing) from None
         if answer.status not in (200, 206):
-            raise refused(answer, address, doing=f"fetching {request.lfn}")
-        found = running.result()
-        size_bytes = part.size_bytes()
-        compare(
-            lfn=request.lfn,
-            surl=address.shown,
-            size_bytes=size_bytes,
-            found=found,
-            said_bytes=request.size_bytes,
-            said=said,
-        )
+            raise refused(answer, address, doing=doing)
+        found = file.judged()
         if said is None:
             _compare_with_storage(request.lfn, address, found, digests_in(answer))
-        part.replace_target()
-    return Transferred(
-        surl=address.shown,
-        size_bytes=size_bytes,
-        checksum=found,
-        seconds=time.monotonic() - began,
-        how=How.COPY,
-        mover=mover,
-    )
+        return file.commit(found, mover)
 
 
 def look(
@@ -177,18 +122,19 @@ def read_back(
 ) -> Checksum | None:
     """The checksum of what the storage gives back; None where it gives nothing. Raises TransferError."""
     running = measure(kind)
+    begun: list[Answer] = []  # a resumed read ends with another answer than it began with
 
     def write(block: memoryview) -> None:
         running.update(block)
         progress(len(block))
 
     try:
-        answer = transfers.download(
-            url, address.access, begin=lambda _: None, write=write, may_resume=False, waiting=progress
+        transfers.download(
+            url, address.access, begin=begun.append, write=write, may_resume=False, waiting=progress
         )
     except TransferTrouble as trouble:
         raise no_answer(trouble, address, doing=f"reading back {address.name}") from None
-    return running.result() if answer.status == 200 else None
+    return running.result() if begun and begun[0].status == 200 else None
 
 
 def want_digest(*kinds: ChecksumKind) -> dict[str, str]:

@@ -7,7 +7,6 @@ place. A presigned address permits nothing but one PUT; an object store shows
 the file when it has all of it.
 """
 
-import errno
 import os
 import re
 import sys
@@ -29,6 +28,7 @@ from picard_pilot.movers.http_failures import failed, no_answer, refused
 from picard_pilot.movers.http_file import Facts, look, read_back
 from picard_pilot.movers.measure import Measure, measure
 from picard_pilot.movers.open_file import OpenFile
+from picard_pilot.movers.store_kit import another_file_stands
 from picard_pilot.system.http_transfer import HttpTransfers
 from picard_pilot.system.http_trip import Answer, TransferTrouble
 
@@ -336,13 +336,9 @@ class HttpStore:
             # A file that was overwritten may have an old checksum; what it gives back decides.
             if read_back(self._transfers, self._address, url, self._kind, self._progress) == found:
                 return found
-        seen = "something" if there is None or there.size_bytes is None else f"{there.size_bytes} bytes"
-        raise failed(
-            self._address,
-            FailureClass.SPECIFICATION,
-            Remedy.NEXT,
-            f"another file stands where {self._lfn} should be stored "
-            f"({seen} there, {source.size_bytes} here); it was not overwritten",
-            errno=errno.EEXIST,
-            fault="FILEEXISTS",
+        raise another_file_stands(
+            self._lfn,
+            self._address.shown,
+            there_bytes=None if there is None else there.size_bytes,
+            here_bytes=source.size_bytes,
         )

@@ -30,6 +30,7 @@ from picard_pilot.movers.file_url import path_of
 from picard_pilot.movers.measure import compare, measure
 from picard_pilot.movers.open_file import BLOCK_BYTES, OpenFile
 from picard_pilot.movers.part_file import PartFile, part_name
+from picard_pilot.movers.store_kit import another_file_stands
 from picard_pilot.movers.troubles import Blaming
 from picard_pilot.system.files import sync_directory
 
@@ -197,15 +198,8 @@ def _same_content(request: StoreRequest, source: OpenFile, target: Path, progres
         same = there.size_bytes == source.size_bytes
         if same and there.read_through(request.measure, progress) == found:
             return found
-        raise TransferError(
-            TransferFailure(
-                kind=FailureClass.SPECIFICATION,
-                says=f"another file stands where {request.lfn} should be stored "
-                f"({there.size_bytes} bytes there, {source.size_bytes} here); it was not overwritten",
-                surl=request.surl,
-                errno=errno.EEXIST,
-                fault="FILEEXISTS",
-            )
+        raise another_file_stands(
+            request.lfn, request.surl, there_bytes=there.size_bytes, here_bytes=source.size_bytes
         )
 
 

@@ -5,7 +5,6 @@ upload appears whole when it is committed, and the server itself compares it wit
 Addresses that somebody else has signed are https ones, and another mover's.
 """
 
-import errno
 import os
 import time
 from pathlib import Path
@@ -13,30 +12,26 @@ from typing import ClassVar
 
 from picard_pilot.model.files import Checksum, ChecksumKind
 from picard_pilot.model.transfer import (
-    FailureClass,
     FetchRequest,
     FileFacts,
     How,
-    Remedy,
     Removed,
     RemoveRequest,
     Side,
     StatRequest,
     StoreRequest,
     TransferContext,
-    TransferError,
-    TransferFailure,
     Transferred,
 )
 from picard_pilot.model.version import VERSION
+from picard_pilot.movers.arriving import arriving
 from picard_pilot.movers.base import Progress, SiteMover
-from picard_pilot.movers.measure import compare, measure
+from picard_pilot.movers.measure import measure
 from picard_pilot.movers.open_file import OpenFile
-from picard_pilot.movers.part_file import PartFile
 from picard_pilot.movers.s3_object import StoredObject, adler32_of, md5_of, tag_of
 from picard_pilot.movers.s3_sign import Signer
 from picard_pilot.movers.s3_upload import Outgoing, read_through, upload
-from picard_pilot.movers.troubles import Blaming
+from picard_pilot.movers.store_kit import another_file_stands
 from picard_pilot.system.http_transfer import HttpTransfers
 from picard_pilot.system.http_trip import Answer
 
@@ -57,41 +52,16 @@ class S3Mover(SiteMover):
 
     def fetch(self, request: FetchRequest, progress: Progress) -> Transferred:
         """Bring one object to the node; resumed where it breaks, verified, and only then under its name."""
-        began = time.monotonic()
         source = self._object(request.surl, request.context)
-        running = measure(request.checksum.kind if request.checksum else request.measure)
-        writing = Blaming(f"writing {request.lfn} on the node", request.surl, Side.NODE)
-        with writing, PartFile(Path(request.target)) as part:
-
-            def begin(answer: Answer) -> None:
-                if None not in (answer.size_bytes, request.size_bytes):
-                    _compare_size(request, answer.size_bytes or 0)
-
-            def write(block: memoryview) -> None:
-                with writing:
-                    part.write(block)
-                running.update(block)
-                progress(len(block))
-
+        with arriving(request, surl=request.surl, where="on the storage", progress=progress) as file:
             source.read(
                 f"fetching {request.lfn}",
-                begin=begin,
-                write=write,
+                begin=lambda answer: file.announced(answer.size_bytes),
+                write=file.write,
                 may_resume=request.checksum is not None,
                 progress=progress,
             )
-            size_bytes = part.size_bytes()
-            found = running.result()
-            compare(
-                lfn=request.lfn,
-                surl=request.surl,
-                size_bytes=size_bytes,
-                found=found,
-                said_bytes=request.size_bytes,
-                said=request.checksum,
-            )
-            part.replace_target()
-        return self._done(request.surl, size_bytes, found, began, How.COPY)
+            return file.commit(file.judged(), self.name)
 
     def store(self, request: StoreRequest, progress: Progress) -> Transferred:
         """Put one file of the node into the store; what stands there with other bytes is never overwritten."""
@@ -107,8 +77,20 @@ class S3Mover(SiteMover):
                 else:  # somebody was faster; the same content is as good
                     there = target.look(f"looking for {request.lfn}")
             if how is How.ALREADY_THERE and not self._is_same(target, there, request, out, progress):
-                raise _another_file(request, there, out)
-        return self._done(request.surl, source.size_bytes, out.found, began, how)
+                raise another_file_stands(
+                    request.lfn,
+                    request.surl,
+                    there_bytes=None if there is None else there.size_bytes,
+                    here_bytes=source.size_bytes,
+                )
+        return Transferred(
+            surl=request.surl,
+            size_bytes=source.size_bytes,
+            checksum=out.found,
+            seconds=time.monotonic() - began,
+            how=how,
+            mover=self.name,
+        )
 
     def stat(self, request: StatRequest) -> FileFacts:
         """Existence and size; the checksum where the store knows its md5, or whoever stored it left the other kind."""
@@ -164,41 +146,3 @@ class S3Mover(SiteMover):
             progress=progress,
         )
         return running.result() == out.found
-
-    def _done(self, surl: str, size_bytes: int, found: Checksum, began: float, how: How) -> Transferred:
-        return Transferred(
-            surl=surl,
-            size_bytes=size_bytes,
-            checksum=found,
-            seconds=time.monotonic() - began,
-            how=how,
-            mover=self.name,
-        )
-
-
-def _compare_size(request: FetchRequest, size_bytes: int) -> None:
-    """Before any byte is moved."""
-    if size_bytes != request.size_bytes:
-        raise TransferError(
-            TransferFailure(
-                kind=FailureClass.CHECKSUM,
-                says=f"{request.lfn} has {size_bytes} bytes on the storage, "
-                f"its catalogue says {request.size_bytes}",
-                surl=request.surl,
-                remedy=Remedy.NEXT,
-            )
-        )
-
-
-def _another_file(request: StoreRequest, there: Answer | None, out: Outgoing) -> TransferError:
-    size_bytes = there.size_bytes if there is not None else None
-    return TransferError(
-        TransferFailure(
-            kind=FailureClass.SPECIFICATION,
-            says=f"another file stands where {request.lfn} should be stored ({size_bytes or 'unknown'} bytes "
-            f"there, {out.source.size_bytes} here); it was not overwritten",
-            surl=request.surl,
-            errno=errno.EEXIST,
-            fault="FILEEXISTS",
-        )
-    )

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from picard_pilot.model.transfer import FailureClass, Remedy, Side, TransferError, TransferFailure
 from picard_pilot.movers.codes import find
-from picard_pilot.movers.http_failures import PAUSES_S, TROUBLES
+from picard_pilot.movers.http_failures import TROUBLES
+from picard_pilot.movers.refusals import PAUSES_S
 from picard_pilot.system.http_trip import Answer, TransferTrouble
 
 

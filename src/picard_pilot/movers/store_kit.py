@@ -11,15 +11,18 @@ from picard_pilot.model.transfer import FailureClass, Remedy, TransferError, Tra
 from picard_pilot.movers.call import Call, Reading
 
 
-def another_file_stands(call: Call, size_bytes: int | None) -> TransferError:
+def another_file_stands(
+    lfn: str, surl: str, *, there_bytes: int | None, here_bytes: int | None
+) -> TransferError:
     """Another content is never overwritten."""
-    there = "of unknown size" if size_bytes is None else f"{size_bytes} bytes"
+    there = "of unknown size" if there_bytes is None else f"{there_bytes} bytes"
     return TransferError(
         TransferFailure(
             kind=FailureClass.SPECIFICATION,
-            says=f"another file stands where {call.lfn} should be stored "
-            f"({there} there, {call.size_bytes} bytes here); it was not overwritten",
-            surl=call.surl,
+            says=f"another file stands where {lfn} should be stored "
+            f"({there} there, {here_bytes} bytes here); it was not overwritten",
+            remedy=Remedy.NEXT,
+            surl=surl,
             errno=errno.EEXIST,
             fault="FILEEXISTS",
         )

@@ -14,9 +14,8 @@ from typing import Any
 
 from picard_pilot.model.transfer import FailureClass, Remedy, StorageAccess, TransferError, TransferFailure
 from picard_pilot.movers import codes
-from picard_pilot.movers.troubles import AGAIN_S
+from picard_pilot.movers.refusals import NO_SERVERS, NOTHING_SHOWN, PAUSES_S, shown, worn_out
 from picard_pilot.movers.xrootd_address import Address
-from picard_pilot.system.bearer import expires_at, has_expired
 
 client: Any = importlib.import_module("XRootD.client")
 """The library. It has no types, and it is loaded when the first address of its schemes comes (about 25 ms)."""
@@ -43,9 +42,6 @@ PATIENCE_LIMITS = 3
 BEAT_S = 10.0
 """How often a long wait shows that it is alive; a silent minute ends the worker."""
 
-NO_SERVERS = "No servers are available"
-"""A redirector's words for a file that no server offered at the moment. Storages that are redirectors only by their
-protocol (EOS) say "no such file" by the same number, and know."""
 NO_SERVERS_PAUSE_S = 10.0
 """A redirector tells who asks too early to come back after this time."""
 LOOK_AGAIN_LIMIT_S = 8
@@ -228,25 +224,10 @@ def failure(status: Any, address: Address, *, doing: str, storing: bool = False)
 def _credential(access: StorageAccess, remedy: Remedy) -> tuple[Remedy, str]:
     """What can help after a refusal, and what was shown: XRootD says the same of a token that has expired, of none,
     and of a missing permission."""
-    if access.token is not None:
-        token = f"the token from {access.token_source}" if access.token_source else "the token"
-        end = expires_at(access.token)
-        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(end)) if end is not None else None
-        if has_expired(access.token):
-            return Remedy.RENEW, f"{token} expired at {when}"
-        return remedy, f"{token} was shown" + (f", which is valid until {when}" if when else "")
-    if access.certificate is not None:
-        return remedy, f"the certificate {access.certificate} was shown"
-    return remedy, "neither a token nor a certificate was there to show"
-
-
-PAUSES_S = {
-    Remedy.REPEAT: 0.0,
-    Remedy.RENEW: 0.0,
-    Remedy.BENCH: AGAIN_S,
-    Remedy.LATER: NO_SERVERS_PAUSE_S,
-}
-"""After how many seconds the same request may succeed; with any other remedy it never will."""
+    if (over := worn_out(access, time.time())) is not None:
+        return Remedy.RENEW, over
+    credential = shown(access)
+    return remedy, NOTHING_SHOWN if credential is None else f"{credential} was shown"
 
 
 def _failed(
@@ -267,7 +248,7 @@ def _failed(
             code=code,
             surl=address.surl.partition("?")[0],
             errno=number,
-            retry_after_s=PAUSES_S.get(remedy),
+            retry_after_s=NO_SERVERS_PAUSE_S if remedy is Remedy.LATER else PAUSES_S.get(remedy),
             fault=fault,
         )
     )
