@@ -63,3 +63,9 @@ def test_a_mover_is_not_checked_without_a_storage(capsys: pytest.CaptureFixture[
     """The command line says what is missing."""
     assert main(["plugin", "check", "--kind", "mover", "local"]) == Exit.USAGE
     assert "--storage" in capsys.readouterr().err
+
+
+def test_a_storage_that_takes_nothing_is_told_once() -> None:
+    """What fails because nothing was stored would only say the same again."""
+    (finding,) = examine(f"external:{EXAMPLE}", "mounted://scratch")
+    assert not finding.holds and "SITE_MOUNT" in finding.says

@@ -272,3 +272,19 @@ def test_help_imports_nothing_heavy(environ: dict[str, str]) -> None:
             [sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=60
         )
         assert done.stderr == "", words
+
+
+@pytest.mark.parametrize(
+    ("address", "what", "next_step"),
+    [
+        ("root://door//x", "The mover http does not speak root://", "Try the mover xrootd on it"),
+        ("htp://door/x", "The mover http does not speak htp://", "Name an address of one of these schemes"),
+        ("/mnt/x", "'/mnt/x' is no address", "Name an address of one of these schemes"),
+    ],
+)
+def test_a_mover_is_not_judged_by_another_ones_work(
+    environ: dict[str, str], address: str, what: str, next_step: str
+) -> None:
+    """For an address that the named mover does not speak the pilot would take another."""
+    done = ppilot(environ, "plugin", "check", "http", "--storage", address)
+    assert done.returncode == 2 and what in done.stderr and next_step in done.stderr

@@ -115,10 +115,29 @@ def _findings(call: Call) -> tuple["Finding", ...]:
             "a mover is proved by transferring files",
             "Name a folder of its storage that can be spared: `--storage ADDRESS`",
         )
+    _require_scheme(call.args.name, call.args.storage)
     from picard_pilot.testing import mover_check
 
     limit_s = call.args.limit or mover_check.TRANSFER_LIMIT_S
     return mover_check.examine(call.args.name, call.args.storage, limit_s)
+
+
+def _require_scheme(mover: str, storage: str) -> None:
+    """Raises CommandTrouble where another mover would be tried than the one that is named."""
+    from picard_pilot.movers import SPEAKERS
+    from picard_pilot.model.transfer import ANY_SCHEME
+
+    scheme, separator, _ = storage.partition("://")
+    spoken = load("mover", mover).schemes
+    if separator and (scheme.lower() in spoken or ANY_SCHEME in spoken):
+        return
+    others = SPEAKERS.get(scheme.lower(), ())
+    raise CommandTrouble(
+        Exit.USAGE,
+        f"The mover {mover} does not speak {scheme}://" if separator else f"{storage!r} is no address",
+        f"it speaks {', '.join(f'{word}://' for word in spoken) or 'no scheme: it moves nothing'}",
+        f"Try the mover {others[0]} on it" if others else "Name an address of one of these schemes",
+    )
 
 
 def _kind_of(call: Call) -> str:

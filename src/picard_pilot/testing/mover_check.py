@@ -73,7 +73,10 @@ class _Check:
         (self._here / "source").write_bytes(CONTENT)
         (self._here / "other").write_bytes(CONTENT[:-1] + b"x")
         (self._here / "empty").write_bytes(b"")
-        yield await self._store("stores a file and says what it measured", "file", "source", _is_content)
+        first = await self._store("stores a file and says what it measured", "file", "source", _is_content)
+        yield first
+        if not first.holds:
+            return  # all others would say the same again
         yield await self._store("stores it again as already there", "file", "source", _is_already_there)
         yield await self._store(
             "never overwrites another file (errno EEXIST)", "file", "other", _is_in_the_way
