@@ -31,6 +31,12 @@ def lacks_bubblewrap() -> str | None:
     return lacks_program("bwrap") or lacks_namespaces()
 
 
+def lacks_landlock() -> str | None:
+    """Why this kernel has no Landlock: it was built without, or started without."""
+    known = ctypes.CDLL(None).syscall(444, None, 0, 1)
+    return "the kernel of this machine has no Landlock" if known < 1 else None
+
+
 def apptainer() -> Path | None:
     """Apptainer: the machine's, or the one in a tree of its own that scripts/setup_isolation.sh makes."""
     found = shutil.which("apptainer")

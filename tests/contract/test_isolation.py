@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from confining import lacks_bubblewrap
+from confining import lacks_bubblewrap, lacks_landlock
 from picard_pilot.isolation.bubblewrap import Bubblewrap
 from picard_pilot.isolation.none import NoIsolation
 from picard_pilot.testing.isolation_check import examine
 from picard_pilot.testing.isolation_kit import ALL, WorkArea
-from picard_pilot.testing.isolation_suite import IsolationSuite
+from picard_pilot.testing.isolation_suite import HostHidingSuite, IsolationSuite
 
 NO_BUBBLEWRAP = lacks_bubblewrap()
+NO_LANDLOCK = lacks_landlock()
 needs_bubblewrap = pytest.mark.skipif(NO_BUBBLEWRAP is not None, reason=NO_BUBBLEWRAP or "")
 
 IMPOSSIBLE_ANYWAY = {
@@ -22,6 +23,13 @@ IMPOSSIBLE_ANYWAY = {
 """What no payload can do even without confinement, and why."""
 
 
+@pytest.mark.skipif(NO_LANDLOCK is not None, reason=NO_LANDLOCK or "")
+class TestLandlock(IsolationSuite):
+    """Rules of the kernel's: it writes to what it was given and nothing else."""
+
+    isolation_name = "landlock"
+
+
 class TestNone(IsolationSuite):
     """No confinement at all, which claims nothing."""
 
@@ -29,7 +37,7 @@ class TestNone(IsolationSuite):
 
 
 @needs_bubblewrap
-class TestBubblewrap(IsolationSuite):
+class TestBubblewrap(HostHidingSuite):
     """The node's own root, read-only and with covers."""
 
     isolation_name = "bubblewrap"

@@ -8,6 +8,10 @@ KNOWN: dict[str, tuple[str, str]] = {
         "picard_pilot.isolation.none:NoIsolation",
         "It is part of Picard and needs nothing else: install picard-pilot again.",
     ),
+    "landlock": (
+        "picard_pilot.isolation.landlock:Landlock",
+        "It is part of Picard and needs Landlock in the kernel: install picard-pilot again.",
+    ),
     "bubblewrap": (
         "picard_pilot.isolation.bubblewrap:Bubblewrap",
         "It is part of Picard and needs bwrap on the node: install picard-pilot again.",
@@ -15,7 +19,7 @@ KNOWN: dict[str, tuple[str, str]] = {
 }
 """Name: import path, and what to do where the import fails."""
 
-ORDER = ("none", "bubblewrap")
+ORDER = ("none", "landlock", "bubblewrap")
 """The ways that may be used unless a setting says otherwise: of those that give what is required, the simplest.
 
 The ones that switch identity are not among them: they are off until a site names them.

@@ -287,9 +287,10 @@ def can_work() -> str | None:
         for path in texts("visible"):
             if read(path) != b"input":
                 return f"{path} cannot be read"
-        for folder in (".", *texts("writable"), "/tmp"):
+        temporary = os.environ.get("TMPDIR", "/tmp")
+        for folder in (".", *texts("writable"), temporary):
             Path(folder, f"output-{PLAN['unique']}").write_text("output")
-        Path(f"/tmp/output-{PLAN['unique']}").unlink()
+        Path(temporary, f"output-{PLAN['unique']}").unlink()
         if subprocess.run(("sh", "-c", "exit 3")).returncode != 3:
             return "no program can be started"
         if os.environ.get("PAYLOAD_SAYS") != str(PLAN["says"]):
