@@ -53,7 +53,10 @@ class Movers:
     """The movers of this process, each imported and made when an address first needs it."""
 
     def __init__(self) -> None:
-        self._speakers: dict[str, tuple[str, ...]] = importlib.import_module(TABLE_MODULE).SPEAKERS
+        table = importlib.import_module(TABLE_MODULE)
+        self._speakers: dict[str, tuple[str, ...]] = table.SPEAKERS
+        self._of_the_table = frozenset(table.KNOWN)
+        self._movers_of_bytes = frozenset(name for names in self._speakers.values() for name in names)
         self._made: dict[str, Mover] = {}
         self._unknown: set[str] = set()
         self._making = threading.Lock()
@@ -61,15 +64,24 @@ class Movers:
     def for_address(self, surl: str, preferred: tuple[str, ...]) -> Mover:
         """The first preferred mover that speaks the address' scheme, else the best of the table.
 
-        Raises TransferError (`specification`) where there is none, or where its software does not load.
+        A preferred one of the table that this node cannot have is passed over: what it speaks, others may speak too,
+        and a catalogue moves nothing. Raises TransferError (`specification`) where there is none, or where its
+        software, or that of a preferred mover of somebody else's, does not load.
         """
         scheme = surl.partition("://")[0].lower()
+        trouble: TransferError | None = None
         with self._making:
-            for name in preferred:
-                if self._is_known(name):
+            for name in filter(self._is_known, preferred):
+                try:
                     mover = self._named(name)
-                    if scheme in mover.schemes or ANY_SCHEME in mover.schemes:
-                        return mover
+                except TransferError as error:
+                    if name not in self._of_the_table:
+                        trouble = trouble or error
+                    continue
+                if scheme in mover.schemes or ANY_SCHEME in mover.schemes:
+                    return mover
+            if trouble is not None:
+                raise trouble
             speakers = self._speakers.get(scheme, ())
             if not speakers:
                 raise _cannot(f"no mover of this pilot speaks {scheme}:// ({surl})", "NOSTORAGEPROTOCOL")
@@ -92,8 +104,14 @@ class Movers:
         Raises TransferError (`specification`) where its software does not load.
         """
         with self._making:
-            for name in preferred:
-                if self._is_known(name) and (mover := self._named(name)).is_catalogue:
+            for name in filter(self._is_known, preferred):
+                try:
+                    mover = self._named(name)
+                except TransferError:
+                    if name in self._movers_of_bytes:
+                        continue
+                    raise
+                if mover.is_catalogue:
                     return mover
         return None
 
