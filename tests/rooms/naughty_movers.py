@@ -170,3 +170,44 @@ class Seeing(LocalMover):
         """Tell what came, then fetch."""
         Path(request.target + ".seen").write_text(request.context.access.token or "nothing")
         return super().fetch(request, progress)
+
+
+class Meddled(LocalMover):
+    """Stores, while somebody does to the source what a file `meddle` beside the job's directory says."""
+
+    api: ClassVar[int] = 1
+    name: ClassVar[str] = "meddled"
+
+    def store(self, request: StoreRequest, progress: Progress) -> Transferred:
+        """Store; with the first bytes, once or always, the source is touched."""
+        source = Path(request.source)
+        meddle = source.parent.parent / "meddle"
+
+        def passed(count: int) -> None:
+            progress(count)
+            if meddle.exists():
+                what, how_often = meddle.read_text().split()
+                if how_often == "once":
+                    meddle.unlink()
+                _meddle(source, what)
+
+        return super().store(request, passed)
+
+
+def _meddle(source: Path, what: str) -> None:
+    if what == "grow":
+        with source.open("ab") as file:
+            file.write(b"more")
+        return
+    if what == "shrink":
+        os.truncate(source, 3)
+        return
+    if source.is_dir() and not source.is_symlink():
+        return
+    source.unlink(missing_ok=True)
+    if what == "link":
+        source.symlink_to("/etc/hostname")
+    elif what == "pipe":
+        os.mkfifo(source)
+    elif what == "folder":
+        source.mkdir()

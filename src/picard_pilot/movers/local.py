@@ -158,6 +158,7 @@ def _fill(
     block = memoryview(bytearray(BLOCK_BYTES))
     waiting_bytes = 0
     while count := source.read_into(block):
+        source.must_not_outgrow()
         part.write(block[:count])
         running.update(block[:count])
         progress(count)

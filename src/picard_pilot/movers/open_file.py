@@ -70,9 +70,15 @@ class OpenFile:
         running = measure(kind)
         block = memoryview(bytearray(BLOCK_BYTES))
         while count := self.read_into(block):
+            self.must_not_outgrow()
             running.update(block[:count])
             progress(count)
         return running.result()
+
+    def must_not_outgrow(self) -> None:
+        """Refuse to follow for ever a file of the node to which somebody writes as fast as it is read."""
+        if self._side is Side.NODE and self.passed_bytes > self.size_bytes:
+            self.must_be_unchanged()
 
     def must_be_unchanged(self) -> None:
         """Refuse a file that somebody wrote to while it was read: its checksum would mean nothing."""
