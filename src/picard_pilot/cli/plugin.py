@@ -124,8 +124,8 @@ def _findings(call: Call) -> tuple["Finding", ...]:
 
 def _require_scheme(mover: str, storage: str) -> None:
     """Raises CommandTrouble where another mover would be tried than the one that is named."""
-    from picard_pilot.movers import SPEAKERS
     from picard_pilot.model.transfer import ANY_SCHEME
+    from picard_pilot.movers import SPEAKERS
 
     scheme, separator, _ = storage.partition("://")
     spoken = load("mover", mover).schemes
