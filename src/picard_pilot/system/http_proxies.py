@@ -43,6 +43,23 @@ def is_loopback(host: str) -> bool:
     return host in LOOPBACK_NAMES or host == "::1" or _LOOPBACK.fullmatch(host) is not None
 
 
+def is_private(host: str) -> bool:
+    """Whether a host is this machine, or has an address that no router passes on: clouds tell machines their secrets
+    at such a one. A name that leads there is not seen here."""
+    import ipaddress  # only where a storage sends us on
+    from socket import inet_aton
+
+    if is_loopback(host):
+        return True
+    try:
+        # As the system's resolver reads addresses: 2130706433 and 127.1 are 127.0.0.1.
+        found = ipaddress.ip_address(host if ":" in host else inet_aton(host))
+    except (OSError, ValueError):
+        return False
+    found = getattr(found, "ipv4_mapped", None) or found
+    return found.is_loopback or found.is_link_local or found.is_unspecified
+
+
 def _is_excluded(host: str, port: int | None, no_proxy: str) -> bool:
     for entry in no_proxy.lower().replace(",", " ").split():
         if entry == "*":

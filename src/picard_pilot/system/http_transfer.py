@@ -8,11 +8,11 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from urllib.parse import quote, unquote_to_bytes, urljoin
 
 from picard_pilot.model.transfer import StorageAccess
-from picard_pilot.system.http_pool import Pool, origin_of
+from picard_pilot.system.http_pool import PORTS, Pool, origin_of
 from picard_pilot.system.http_trip import (
     READ_LIMIT_S,
     Answer,
@@ -40,11 +40,13 @@ EXPECT_LIMIT_S = 2.0
 THINKING_BYTES_PER_S = 20e6
 """How slowly a storage may compute a checksum or commit a file before its answer counts as overdue."""
 CONTINUE, EXPECTATION_FAILED = 100, 417
+PAGE_CHARACTERS = 8 << 10
+"""How much of an error page is looked at for words: a hostile one costs the more the longer it is, by its square."""
 SAID_CHARACTERS = 200
 """How much of an error page's text is evidence."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_TAGS = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_TAGS = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^<>]*>", re.DOTALL | re.IGNORECASE)
 _BREAKING = re.compile(r"[\0-\x1f\x7f]")
 _KEPT = "/:?#&=%+,;@!$'()*~[]|"
 _PASSWORD = re.compile(r"//[^/@]*@")
@@ -144,6 +146,8 @@ class HttpTransfers:
                 if (why := file.refuses(answer)) is not None:
                     raise self._stop("changed", why, trip)
                 self._stream(wire, file)
+                if (missing_bytes := file.missing_bytes) > 0:
+                    raise IncompleteRead(b"", missing_bytes)
             except (LibraryError, HTTPException, OSError, ValueError) as error:
                 if wire is not None:
                     self._pool.drop(wire)
@@ -219,10 +223,15 @@ class HttpTransfers:
     def _follow(self, trip: "Trip", location: str, status: int) -> None:
         try:
             url = _coded(urljoin(trip.url, location), trip.url)
+            scheme, separator, _ = url.partition("://")
+            if not separator or scheme.lower() not in PORTS:
+                raise ValueError(f"it leads to {url.partition(':')[0]}:")
+            if not trip.may_follow(url):
+                raise ValueError(
+                    f"it leads to {origin_of(url)}, where another machine has nothing to tell us"
+                )
         except ValueError as error:
             raise self._stop("redirect", self._clean(str(error), trip), trip) from None
-        if not url.lower().startswith(("http://", "https://")):
-            raise self._stop("redirect", f"it leads to {url.partition(':')[0]}:", trip)
         if status == 303 and trip.method != "HEAD":
             trip.method, trip.body = "GET", None
         destination = trip.headers.get("Destination")
@@ -336,7 +345,7 @@ class HttpTransfers:
 
     def _clean(self, text: str, trip: "Trip") -> str:
         """The first line that says something, for people."""
-        plain = _TAGS.sub(" ", text).strip().partition("\n")[0]
+        plain = _TAGS.sub(" ", text[:PAGE_CHARACTERS]).strip().partition("\n")[0]
         plain = self._redactor.text(_QUERY.sub(r"\1", trip.unsaid().text(plain)))
         return "".join(" " if not each.isprintable() else each for each in " ".join(plain.split()))[
             :SAID_CHARACTERS
@@ -375,5 +384,7 @@ def _coded(location: str, asked_for: str) -> str:
         return location  # no address of ours: told so by who asked
     rest = location[len(elsewhere) :]
     if rest == plain or rest.startswith(f"{plain}?"):
-        return f"{elsewhere}{coded}{rest[len(plain) :]}"
-    return quote(location.encode("latin-1", "replace"), safe=_KEPT)
+        location, path = rest[len(plain) :], f"{elsewhere}{coded}"
+    else:
+        path = ""
+    return path + quote(location.encode("latin-1", "replace"), safe=_KEPT)

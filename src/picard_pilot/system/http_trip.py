@@ -12,7 +12,7 @@ import msgspec
 from picard_pilot.model.transfer import StorageAccess
 from picard_pilot.system.http import Trouble
 from picard_pilot.system.http_pool import origin_of
-from picard_pilot.system.http_proxies import is_loopback
+from picard_pilot.system.http_proxies import is_loopback, is_private
 from picard_pilot.system.http_wire import Waiting, number_of
 from picard_pilot.system.unsaid import Unsaid
 
@@ -58,6 +58,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     def size_bytes(self) -> int | None:
         """The size of the whole file, from Content-Range or Content-Length."""
         total = self.headers.get("content-range", "").rpartition("/")[2]
+        if not total and "transfer-encoding" in self.headers:
+            return None  # a length beside chunks means nothing (RFC 9112, 6.3)
         return number_of(total or self.headers.get("content-length", ""))
 
 
@@ -132,12 +134,17 @@ class Trip:
 
     @property
     def may_show_token(self) -> bool:
-        """Only to the server that it is meant for, and never in the clear but on this machine."""
+        """Only to the server that it is meant for, as long as no other one said where to go, and never in the clear
+        but on this machine."""
         origin = origin_of(self.url)
-        if origin != origin_of(self._urls[0]):
+        if any(origin_of(url) != origin for url in self._urls):
             return False
-        host = urlsplit(origin).hostname or ""
-        return origin.startswith("https:") or is_loopback(host)
+        return origin.startswith("https:") or is_loopback(_host(origin))
+
+    def may_follow(self, url: str) -> bool:
+        """Whether another machine may send us there: not to what listens on this one, or on its own network only."""
+        here, there = _host(origin_of(self.url)), _host(origin_of(url))
+        return is_loopback(here) or not is_private(there)
 
 
 class Incoming:
@@ -177,6 +184,12 @@ class Incoming:
             return f"it had {self._first.size_bytes} bytes before and has {total} now"
         return None
 
+    @property
+    def missing_bytes(self) -> int:
+        """What is not there of the announced file: a server may answer a question for the rest with less than that."""
+        size_bytes = self._first.size_bytes if self._first is not None else None
+        return 0 if size_bytes is None else size_bytes - self.at
+
     def may_go_on(self, trouble: TransferTrouble, gained_bytes: int, may_resume: bool) -> bool:
         """Whether the rest should be asked for, after so many new bytes and this end."""
         self._resumes += 1
@@ -193,4 +206,9 @@ class Incoming:
         """What a server calls this very content; None where it calls it nothing."""
         tag = answer.headers.get("etag", "")
         # A weak tag means "as good as the same", which is not enough to glue halves together.
-        return tag if tag.startswith('"') else answer.headers.get("last-modified")
+        name = tag if tag.startswith('"') else answer.headers.get("last-modified")
+        return name if name and name.isprintable() else None
+
+
+def _host(origin: str) -> str:
+    return urlsplit(origin).hostname or ""

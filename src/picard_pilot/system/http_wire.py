@@ -26,6 +26,10 @@ DIGITS_LIMIT = 18
 """No file has more bytes than fit into a machine's word, and Python refuses to read much longer numbers."""
 INTERIM_LIMIT = 1000
 """Of heads before the answer: a server that says every second that it works is done after this, or hangs."""
+FRAMING = frozenset({"content-length", "transfer-encoding"})
+"""The headers that say where a body ends."""
+EXCERPT_CHARACTERS = 40
+"""Of a header that makes no sense, for people."""
 WAKE_S = 10.0
 """While a server thinks (it computes a checksum, say) a sign of life is given this often."""
 
@@ -61,7 +65,7 @@ class Head:
     @property
     def is_chunked(self) -> bool:
         """Whether the body comes in chunks, whose sum nobody has said before."""
-        return "chunked" in self.headers.get("transfer-encoding", "").lower()
+        return "transfer-encoding" in self.headers
 
 
 class Wire:
@@ -99,8 +103,11 @@ class Wire:
 
     @property
     def is_dropped(self) -> bool:
-        """Whether the server has closed it, or said something unasked, while it was idle."""
-        return bool(wait_for_read(self.sock, timeout=0.0))
+        """Whether the server has closed it, or said something unasked, with its last answer or while it was idle."""
+        try:
+            return self.answers_within(0.0)
+        except OSError:
+            return True
 
     def send_head(self, method: str, target: str, headers: Mapping[str, str]) -> None:
         """Send a request's head. Raises ValueError where a line would break it."""
@@ -196,8 +203,11 @@ class Wire:
             raise BadStatusLine(f"more than {HEADERS_LIMIT} headers")
         headers: dict[str, str] = {}
         for line in lines[1:]:
-            name, _, value = line.decode("latin-1").partition(":")
-            headers.setdefault(name.strip().lower(), value.strip())
+            said, _, value = line.decode("latin-1").partition(":")
+            name, value = said.strip().lower(), value.strip()
+            if headers.setdefault(name, value) != value and name in FRAMING:
+                raise BadStatusLine(f"{name} is said twice, and differently")
+        _must_have_one_end(headers)
         connection = headers.get("connection", "").lower()
         self._keep = "close" not in connection and (words[0] != b"HTTP/1.0" or "keep-alive" in connection)
         return Head(int(words[1]), headers)
@@ -263,6 +273,15 @@ class Wire:
                 break
             kept += block[:count]
         return bytes(kept)
+
+
+def _must_have_one_end(headers: Mapping[str, str]) -> None:
+    """Refuse a body whose end nobody can tell for sure: what stands behind it would be taken for the next answer."""
+    coding, length = headers.get("transfer-encoding"), headers.get("content-length")
+    if coding is not None and coding.lower() != "chunked":
+        raise BadStatusLine(f"the body is coded as {coding[:EXCERPT_CHARACTERS]!r}, which nobody asked for")
+    if coding is None and length is not None and number_of(length) is None:
+        raise BadStatusLine(f"the length of the body is said to be {length[:EXCERPT_CHARACTERS]!r}")
 
 
 def _is_status(word: bytes) -> bool:
