@@ -187,6 +187,7 @@ def test_a_file_system_that_hangs_holds_nothing_else(tmp_path: Path, monkeypatch
         folder = tmp_path / "job"
         async with job(folder) as here, running(folder, "exec sleep 1000") as handle:
             here.runs(handle)
+            await fresh(here, lambda _: len(asked) == 2, 100.0)
             for _ in range(5):
                 sample = await here.after(100)
                 assert sample.tree is not None
@@ -203,9 +204,9 @@ def test_a_look_at_processes_that_hangs_is_unknown(tmp_path: Path, monkeypatch: 
     released = threading.Event()
     real = tree.look
 
-    def hang(launcher: Any) -> Any:
+    def hang(launcher: Any, **options: Any) -> Any:
         released.wait(DEADLINE_S)
-        return real(launcher)
+        return real(launcher, **options)
 
     monkeypatch.setattr(tree, "look", hang)
     monkeypatch.setattr("picard_pilot.watch.sampler.QUICK_PATIENCE_S", 0.05)
@@ -314,7 +315,8 @@ def test_a_reading_that_ends_late_is_taken_up_by_the_next() -> None:
             released.wait(DEADLINE_S)
             return 42
 
-        assert await slow.take(0.0, read) is None
+        while not count:  # one that no thread has taken up yet is given up with the patience
+            assert await slow.take(0.0, read) is None
         assert await slow.take(100.0, read) is None
         assert not slow.collect(200.0)
         released.set()

@@ -78,6 +78,12 @@ def test_cpu_time_of_short_lived_children_is_counted(tmp_path: Path) -> None:
     go(story())
 
 
+def written(found: tree.Seen) -> int:
+    """Bytes through write calls."""
+    assert found.sample.io is not None
+    return found.sample.io.wchar
+
+
 def test_io_of_living_and_ended_processes_is_counted(tmp_path: Path) -> None:
     """As the kernel counts it: a child's is its parent's once that has waited for it."""
 
@@ -86,9 +92,14 @@ def test_io_of_living_and_ended_processes_is_counted(tmp_path: Path) -> None:
         async with running(tmp_path, script) as handle:
             before = await seen(handle, lambda each: True, "anything")
             await until_async((tmp_path / "done").exists, "the child to end")
-            found = await seen(handle, lambda each: each.sample.io.wchar >= 3_000_000, "what it wrote")
+            found = await seen(handle, lambda each: written(each) >= 3_000_000, "what it wrote")
+            assert found.sample.io is not None
             assert found.sample.io.rchar >= 3_000_000
             assert found.sample.io_unread == 0
+            spared = tree.look(handle.launcher, with_io=False)
+            assert spared is not None
+            assert spared.sample.io is None
+            assert tree.never_less(spared.sample, found.sample).io == found.sample.io
             merged = tree.never_less(before.sample, found.sample)
             assert merged.io == found.sample.io
             assert merged.cpu_s >= found.sample.cpu_s

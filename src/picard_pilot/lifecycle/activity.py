@@ -116,7 +116,7 @@ def _mark(sample: Sample) -> Mark:
         at=sample.at,
         cpu_s=None if tree is None else tree.cpu_s,
         # A part that is not seen may move: then nobody knows.
-        io_bytes=None if tree is None or tree.io_unread else tree.io.passed,
+        io_bytes=None if tree is None or tree.io is None or tree.io_unread else tree.io.passed,
         stamp=None if whole is None else whole.stamp,
         stamp_at=None if whole is None else whole.at,
         declared=sample.declared,

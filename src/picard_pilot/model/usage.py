@@ -37,7 +37,8 @@ class TreeSample(msgspec.Struct, frozen=True, kw_only=True):
     cpu_system_s: float
     rss_bytes: int
     vmem_bytes: int
-    io: IoCounts
+    io: IoCounts | None = None
+    """Read less often than the rest, so it may be half a minute old."""
     io_unread: int = 0
     """Living processes whose counts we may not read: if any, `io` is a lower bound."""
 

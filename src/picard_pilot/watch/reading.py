@@ -34,7 +34,8 @@ class Reading(Generic[T]):
         self._began: float | None = None
         self._next = float("-inf")
         self._last_at = float("-inf")
-        self._last_cost_s = self.spent_s = 0.0
+        self.cost_s = self.spent_s = 0.0
+        """CPU time of the last reading, and of all."""
         self._pending: Future[tuple[T, float]] | None = None
         self.last: T | None = None
         """The newest result, however old."""
@@ -42,7 +43,7 @@ class Reading(Generic[T]):
     @property
     def pause_s(self) -> float:
         """How far apart regular readings are now."""
-        return max(self._period_s, self._last_cost_s / CORE_SHARE)
+        return max(self._period_s, self.cost_s / CORE_SHARE)
 
     def due(self, now: float, *, urgent: bool = False) -> bool:
         """Whether it may be taken now: regularly, or, if urgent, as soon as what was saved so far pays for it."""
@@ -51,7 +52,7 @@ class Reading(Generic[T]):
         if now >= self._next:
             return True
         saved_s = (now - self._began) * CORE_SHARE + URGENT_CREDIT_S - self.spent_s
-        return urgent and now - self._last_at >= URGENT_PAUSE_S and saved_s >= self._last_cost_s
+        return urgent and now - self._last_at >= URGENT_PAUSE_S and saved_s >= self.cost_s
 
     async def take(self, now: float, function: Callable[[], T]) -> T | None:
         """Take it now. None if it does not end within the patience; its result is `last` some other time.
@@ -62,7 +63,12 @@ class Reading(Generic[T]):
             self._began = now if self._began is None else self._began
             self._last_at = now
             self._pending = self._threads.submit(lambda: _timed(function))
-        await asyncio.wait({asyncio.wrap_future(self._pending)}, timeout=self._patience_s)
+        ends = asyncio.wrap_future(self._pending)
+        try:
+            await asyncio.wait({ends}, timeout=self._patience_s)
+        finally:
+            # It must not call a loop that may be closed by then. What a thread has begun is not disturbed by this.
+            ends.cancel()
         return self.last if self.collect(now) else None
 
     def collect(self, now: float) -> bool:
@@ -70,8 +76,10 @@ class Reading(Generic[T]):
         if self._pending is None or not self._pending.done():
             return False
         pending, self._pending = self._pending, None
-        self.last, self._last_cost_s = pending.result()
-        self.spent_s += self._last_cost_s
+        if pending.cancelled():  # before a thread took it up
+            return False
+        self.last, self.cost_s = pending.result()
+        self.spent_s += self.cost_s
         self._next = now + self.pause_s
         return True
 

@@ -21,11 +21,13 @@ from picard_pilot.system import disk
 from picard_pilot.system.clock import Clock
 from picard_pilot.system.daemon_threads import DaemonThreads
 from picard_pilot.watch import cgroups, directory, pss, tree
-from picard_pilot.watch.reading import Reading
+from picard_pilot.watch.reading import CORE_SHARE, Reading
 from picard_pilot.watch.summary import SUMMARY_FILE
 
 PERIOD_S = 5.0
 """Between two looks: a program that leaks 100 MB/s is seen before it has taken another half gigabyte."""
+IO_PERIOD_S = 30.0
+"""A third of the cost of a look, and only its growth over minutes says something."""
 PSS_PERIOD_S = 60.0
 DIRECTORY_PERIOD_S = 60.0
 """As often as pilots have looked at them; dearer ones are read less often."""
@@ -82,6 +84,7 @@ class Sampler:
         self._bundle, self._outputs, self._subject, self._clock = bundle, tuple(outputs), subject, clock
         memory = limit_on(limits, Measure.MEMORY)
         self._memory_bytes = None if memory is None else memory.value
+        self._period_s = period_s
         self._threads = DaemonThreads("watch", 4)
         quick = {"period_s": period_s, "patience_s": QUICK_PATIENCE_S}
         self._tree: Reading[tree.Seen | None] = Reading(self._threads, **quick)
@@ -94,11 +97,12 @@ class Sampler:
         )
         self._launcher: ProcessId | None = None
         self._before: TreeSample | None = None
+        self._io_at = 0.0
 
     @property
     def pause_s(self) -> float:
-        """How long to wait until the next look, so that looks cost what they may."""
-        return max(self._tree.pause_s, self._files.pause_s)
+        """How long to wait until the next look, so that looks together cost what they may."""
+        return max(self._period_s, (self._tree.cost_s + self._files.cost_s) / CORE_SHARE)
 
     @property
     def spent_s(self) -> dict[str, float]:
@@ -141,7 +145,12 @@ class Sampler:
         )
 
     async def _look_at_tree(self, now: float, launcher: ProcessId | None) -> tree.Seen | None:
-        return None if launcher is None else await self._tree.take(now, lambda: tree.look(launcher))
+        if launcher is None:
+            return None
+        with_io = self._before is None or now - self._io_at >= IO_PERIOD_S
+        if with_io:
+            self._io_at = now
+        return await self._tree.take(now, lambda: tree.look(launcher, with_io=with_io))
 
     async def _look_at_pss(
         self, now: float, launcher: ProcessId | None, seen: tree.Seen | None

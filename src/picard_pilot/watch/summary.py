@@ -21,7 +21,7 @@ _KB = 1024
 _RATES = ("rchar", "wchar", "read_bytes", "write_bytes")
 _MEMORY = ("vmem", "pss", "rss", "swap")
 
-Value = Annotated[int | float, msgspec.Meta(ge=0, le=10**18)]
+Value = Annotated[int, msgspec.Meta(ge=0, le=10**18)] | Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 """A payload may have written the file that is read: what is beyond this is no number of a job."""
 
 
@@ -65,7 +65,7 @@ class Summary:
         self._rise("stime", round(tree.cpu_system_s))
         if sample.wall_s is not None:
             self._rise("wtime", round(sample.wall_s))
-        if not tree.io_unread:
+        if io is not None and not tree.io_unread:
             for name in _RATES:
                 self._rise(name, getattr(io, name))
 

@@ -22,6 +22,8 @@ _STATE, _USER, _SYSTEM, _CHILD_USER, _CHILD_SYSTEM, _THREADS, _START, _VSIZE, _R
     *(17, 19, 20, 21),
 )
 
+_OVER = (b"Z", b"X")
+
 
 class Seen(NamedTuple):
     """A tree at one moment, and which processes it had, without zombies."""
@@ -30,38 +32,37 @@ class Seen(NamedTuple):
     pids: tuple[int, ...]
 
 
-def look(launcher: ProcessId) -> Seen | None:
+def look(launcher: ProcessId, *, with_io: bool = True) -> Seen | None:
     """What the launcher's command uses; None when the launcher is gone.
 
     The launcher itself counts only with what it reaped, and with its own I/O, which is some 300 kB for its start.
     Parents are read before their children, so that who ends meanwhile is missed for once, and never counted twice.
+    `with_io` costs a third of it all.
     """
-    own = tree.stat_fields(launcher.pid)
+    own = _stat(launcher.pid)
     if not own or int(own[_START]) != launcher.start_ticks:
         return None
     user, system = int(own[_CHILD_USER]), int(own[_CHILD_SYSTEM])
-    rss = vmem = threads = unread = 0
-    io = _io(launcher.pid) or [0, 0, 0, 0]
+    rss = vmem = threads = 0
+    io = _IoSum(launcher.pid) if with_io else None
     pids = []
     waiting = _children(launcher.pid, int(own[_THREADS]))
     for pid in waiting:
-        fields = tree.stat_fields(pid)
+        fields = _stat(pid)
         if not fields:
             continue
         user += int(fields[_USER]) + int(fields[_CHILD_USER])
         system += int(fields[_SYSTEM]) + int(fields[_CHILD_SYSTEM])
-        if fields[_STATE] in (b"Z", b"X"):
+        if fields[_STATE] in _OVER:
             continue
-        counts = _io(pid)
-        waiting.extend(_children(pid, int(fields[_THREADS])))
+        if io is not None:
+            io.add(pid)
+        own_threads = int(fields[_THREADS])
+        waiting.extend(_children(pid, own_threads))
         rss += int(fields[_RSS])
         vmem += int(fields[_VSIZE])
-        threads += int(fields[_THREADS])
+        threads += own_threads
         pids.append(pid)
-        if counts is not None:
-            io = [total + count for total, count in zip(io, counts, strict=True)]
-        elif tree.start_ticks(pid) == int(fields[_START]) and not _is_over(pid):
-            unread += 1
     return Seen(
         TreeSample(
             processes=len(pids),
@@ -70,8 +71,8 @@ def look(launcher: ProcessId) -> Seen | None:
             cpu_system_s=system / _TICKS_PER_S,
             rss_bytes=rss * _PAGE_BYTES,
             vmem_bytes=vmem,
-            io=IoCounts(rchar=io[0], wchar=io[1], read_bytes=io[2], write_bytes=io[3]),
-            io_unread=unread,
+            io=None if io is None else io.counts(),
+            io_unread=0 if io is None else io.unread,
         ),
         tuple(pids),
     )
@@ -81,18 +82,45 @@ def never_less(sample: TreeSample, before: TreeSample | None) -> TreeSample:
     """The sample with no total below an earlier one: what ended during a look is missed by that look alone."""
     if before is None:
         return sample
-    io, old = sample.io, before.io
     return msgspec.structs.replace(
         sample,
         cpu_user_s=max(sample.cpu_user_s, before.cpu_user_s),
         cpu_system_s=max(sample.cpu_system_s, before.cpu_system_s),
-        io=IoCounts(
-            rchar=max(io.rchar, old.rchar),
-            wchar=max(io.wchar, old.wchar),
-            read_bytes=max(io.read_bytes, old.read_bytes),
-            write_bytes=max(io.write_bytes, old.write_bytes),
-        ),
+        io=_more(sample.io, before.io),
+        io_unread=before.io_unread if sample.io is None else sample.io_unread,
     )
+
+
+def _more(now: IoCounts | None, before: IoCounts | None) -> IoCounts | None:
+    if now is None or before is None:
+        return now or before
+    return IoCounts(
+        rchar=max(now.rchar, before.rchar),
+        wchar=max(now.wchar, before.wchar),
+        read_bytes=max(now.read_bytes, before.read_bytes),
+        write_bytes=max(now.write_bytes, before.write_bytes),
+    )
+
+
+class _IoSum:
+    """The sum of what processes read and wrote."""
+
+    def __init__(self, launcher: int) -> None:
+        self._sum = _io(launcher) or [0, 0, 0, 0]
+        self.unread = 0
+
+    def add(self, pid: int) -> None:
+        """One living process more; one that has ended meanwhile does not count as unreadable."""
+        counts = _io(pid)
+        if counts is not None:
+            self._sum = [total + count for total, count in zip(self._sum, counts, strict=True)]
+        elif (fields := _stat(pid)) and fields[_STATE] not in _OVER:
+            self.unread += 1
+
+    def counts(self) -> IoCounts:
+        """All that could be read."""
+        rchar, wchar, read_bytes, write_bytes = self._sum
+        return IoCounts(rchar=rchar, wchar=wchar, read_bytes=read_bytes, write_bytes=write_bytes)
 
 
 def _children(pid: int, threads: int) -> list[int]:
@@ -104,13 +132,28 @@ def _children(pid: int, threads: int) -> list[int]:
 
 def _io(pid: int) -> list[int] | None:
     """rchar, wchar, read_bytes, write_bytes; None where we may not know."""
-    words = tree.read_small(f"/proc/{pid}/io").split()
+    words = _record(f"/proc/{pid}/io").split()
     # Seven lines of a name and a number; the two counts of calls stand between.
     if len(words) < 12:
         return None
     return [int(words[1]), int(words[3]), int(words[9]), int(words[11])]
 
 
-def _is_over(pid: int) -> bool:
-    fields = tree.stat_fields(pid)
-    return not fields or fields[_STATE] in (b"Z", b"X")
+def _stat(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat from the state to the RSS, and the rest as one; nothing if the process is gone."""
+    fields = _record(f"/proc/{pid}/stat").rpartition(b") ")[2].split(b" ", _RSS + 1)
+    return fields if len(fields) > _RSS else []
+
+
+def _record(path: str) -> bytes:
+    """A file of /proc that is one record, and so comes with one read; nothing when the process is gone or not ours."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, 4096)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)

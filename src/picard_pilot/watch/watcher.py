@@ -6,7 +6,7 @@ What a breach does to the job is for the caller; how samples are taken is `sampl
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from picard_pilot.lifecycle.judging import History, judge, kernel_kills, remember
+from picard_pilot.lifecycle.judging import History, judge, kernel_evidence, kernel_kills, remember
 from picard_pilot.lifecycle.limits import Breach, Limit, Measure
 from picard_pilot.model.usage import CgroupSample, Sample
 from picard_pilot.system.clock import Clock
@@ -28,14 +28,26 @@ class Watcher:
     """One job's watcher. `history`, `summary` and `kernel_kills` may be read at any time."""
 
     def __init__(
-        self, looks: Looks, limits: Sequence[Limit], clock: Clock, *, cores: int, summary: Summary
+        self,
+        looks: Looks,
+        limits: Sequence[Limit],
+        clock: Clock,
+        *,
+        cores: int,
+        summary: Summary,
+        group_before: CgroupSample | None = None,
     ) -> None:
-        """`cores` are those of the job; `summary` goes on with what was seen before."""
+        """`cores` are those of the job; `summary` goes on with what was seen before.
+
+        What the kernel ended since `group_before` counts, the control group's account before the payload began; None:
+        since the first sample's.
+        """
         self._looks = looks
         self._limits = tuple(limits)
         self._clock = clock
         self._cores = cores
-        self._first_group: CgroupSample | None = None
+        self._group_before = group_before
+        self._group_now: CgroupSample | None = None
         self.history = History()
         self.summary = summary
 
@@ -54,14 +66,26 @@ class Watcher:
         """Remember a sample; `breaches` does it with each of its own."""
         self.history = remember(self.history, sample, self._limits, cores=self._cores)
         self.summary.add(sample)
-        if self._first_group is None:
-            self._first_group = sample.cgroup
+        self.take_group(sample.cgroup)
+
+    def take_group(self, group: CgroupSample | None) -> None:
+        """Remember the group's account. Once more after the payload's end, before the group is removed: what the kernel
+        ended was hardly seen by a look."""
+        if group is None:
+            return
+        self._group_now = group
+        if self._group_before is None:
+            self._group_before = group
 
     @property
     def kernel_kills(self) -> int | None:
-        """Processes that the kernel ended for lack of memory since the first sample; None if that is not known."""
-        last = self.history.last
-        return kernel_kills(self._first_group, None if last is None else last.cgroup)
+        """Processes that the kernel ended for lack of memory since the payload began; None if that is not known."""
+        return kernel_kills(self._group_before, self._group_now)
+
+    @property
+    def kernel_evidence(self) -> tuple[str, ...]:
+        """The facts of a lack of memory, for a fault's evidence; empty where the kernel ended nothing."""
+        return kernel_evidence(self._group_before, self._group_now)
 
     def _open(self, told: set[Measure]) -> tuple[Limit, ...]:
         return tuple(limit for limit in self._limits if limit.measure not in told)
