@@ -25,6 +25,19 @@ ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 60.0
 """How long a condition may take to come true on a busy machine before the test fails."""
 
+SITE = """
+[queue.Q]
+panda_resource = "Q"
+state = "ACTIVE"
+status = "online"
+endpoints = {{ pr = ["DISK"], pw = ["DISK"], pl = ["DISK"] }}
+
+[endpoint.DISK]
+paths = "flat"
+protocols = [{{ prefix = {prefix} }}]
+"""
+"""A site file of one queue; `prefix` is its only storage, in quotes."""
+
 
 class Grid:
     """Server, storage and queue of one test."""

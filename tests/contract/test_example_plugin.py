@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from grid import SITE
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "examples" / "picard-example-experiment"
 
@@ -103,18 +105,6 @@ print(outcome.n_events, outcome.exe_error_diag)
     )
 
 
-_SITE = """
-[queue.Q]
-panda_resource = "Q"
-state = "ACTIVE"
-status = "online"
-endpoints = {{ pr = ["DISK"], pw = ["DISK"], pl = ["DISK"] }}
-
-[endpoint.DISK]
-paths = "flat"
-protocols = [{{ prefix = {prefix} }}]
-"""
-
 _SCRIPT = """
 import json, os, sys
 json.dump({"events": int(sys.argv[1]), "problem": None}, open("summary.json", "w"))
@@ -128,7 +118,7 @@ def test_it_runs_a_job(installed: dict[str, str], tmp_path: Path) -> None:
     storage.mkdir()
     work.mkdir()
     (storage / "analysis.py").write_text(_SCRIPT)
-    (tmp_path / "site.toml").write_text(_SITE.format(prefix=json.dumps(storage.as_uri())))
+    (tmp_path / "site.toml").write_text(SITE.format(prefix=json.dumps(storage.as_uri())))
     environ = {**installed, "XDG_STATE_HOME": str(tmp_path / "state"), "PICARD_QUEUE": "Q"}
     started = json.loads(_ppilot(environ, "server", "start", "--port", "0", "--no-ui", "--json").stdout)[
         "data"

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
+from panda_kit import Script, Scripted
 
 from picard_pilot.model.orders import Acquired, Ask, NoJobs, Orders, ServerTrouble
 from picard_pilot.model.report import JobStatus, Update
@@ -16,11 +17,9 @@ from picard_pilot.model.states import Phase
 from picard_pilot.panda.client import PandaClient
 from picard_pilot.panda.credentials import Credential
 from picard_pilot.system.bearer import Token
-from picard_pilot.system.http import HttpClient
 from picard_pilot.testing.faulty_server import (
     ERROR_500,
     HTML_PAGE,
-    FaultyServer,
     Hang,
     Hangup,
     Reaction,
@@ -32,7 +31,6 @@ from picard_pilot.testing.faulty_server import (
 )
 
 T = TypeVar("T")
-Script = Callable[[Seen], Reaction] | list[Reaction]
 
 
 def _json(document: object, status: int = 200) -> Say:
@@ -56,24 +54,15 @@ JOB: dict[str, object] = {"PandaID": 11, "attemptNr": 3, "transformation": "/bin
 ASK = Ask(site_name="TESTQ", label="unified", memory_mb=2000, node="wn1")
 
 
-class Bench:
+class Bench(Scripted):
     """A scripted server and a client for it."""
 
     def __init__(self, script: Script, credential: Credential, **options: Any) -> None:
-        self.server = FaultyServer(script)
-        http = HttpClient(user_agent="picard-test", authorise=credential.headers)
-        self._http = http
-        self.client = PandaClient(http, self.server.url + "/", **options)
+        super().__init__(script, authorise=credential.headers)
+        self.client = PandaClient(self.http, self.server.url + "/", **options)
 
     def run(self, make: Callable[[PandaClient], Coroutine[Any, Any, T]]) -> T:
         return asyncio.run(make(self.client))
-
-    def bodies(self) -> list[dict[str, Any]]:
-        return [json.loads(seen.body) for seen in self.server.seen]
-
-    def close(self) -> None:
-        self._http.close(wait_s=5.0)
-        self.server.close()
 
 
 @pytest.fixture

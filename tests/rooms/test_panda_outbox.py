@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from panda_kit import Script, Scripted
 
 from picard_pilot.model.files import Checksum, ChecksumKind, StoredFile
 from picard_pilot.model.orders import Orders, ServerTrouble
@@ -16,11 +17,9 @@ from picard_pilot.model.states import Phase
 from picard_pilot.panda import outbox
 from picard_pilot.panda.client import PandaClient
 from picard_pilot.panda.outbox import Accepted, Outbox, Postponed, ReportDamaged
-from picard_pilot.system.http import HttpClient
 from picard_pilot.testing.faulty_server import (
     ERROR_500,
     HTML_PAGE,
-    FaultyServer,
     Reaction,
     Reset,
     Say,
@@ -77,26 +76,18 @@ def _stored(command: str = "NULL", code: int = 0) -> Say:
 Deliver = Callable[..., Accepted | Postponed]
 
 
-class Desk:
+class Desk(Scripted):
     """A server, an outbox before it, and a clock that both the outbox and the test hold."""
 
-    def __init__(self, script: Callable[[Seen], Reaction] | list[Reaction], folder: Path) -> None:
-        self.server = FaultyServer(script)
+    def __init__(self, script: Script, folder: Path) -> None:
+        super().__init__(script)
         self.clock = HastyClock()
         self.path = folder / "report.json"
-        self._http = HttpClient(user_agent="picard-test")
-        self.client = PandaClient(self._http, self.server.url)
+        self.client = PandaClient(self.http, self.server.url)
         self.outbox = Outbox(self.client, self.clock, Random(1))
 
     def deliver(self, **options: Any) -> Accepted | Postponed:
         return asyncio.run(self.outbox.deliver(REPORT, self.path, **options))
-
-    def bodies(self) -> list[dict[str, Any]]:
-        return [json.loads(seen.body) for seen in self.server.seen]
-
-    def close(self) -> None:
-        self._http.close(wait_s=5.0)
-        self.server.close()
 
 
 @pytest.fixture

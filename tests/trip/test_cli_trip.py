@@ -6,19 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from grid import SITE
+
 PROGRAM = [sys.executable, "-m", "picard_pilot.cli.main"]
-
-SITE = """
-[queue.Q]
-panda_resource = "Q"
-state = "ACTIVE"
-status = "online"
-endpoints = {{ pr = ["DISK"], pw = ["DISK"], pl = ["DISK"] }}
-
-[endpoint.DISK]
-paths = "flat"
-protocols = [{{ prefix = {prefix} }}]
-"""
 
 
 def test_a_failing_job_explains_itself(tmp_path: Path) -> None:
