@@ -1,6 +1,7 @@
 """Measuring a work directory: its size, its changes, and what payloads do to it."""
 
 import os
+import subprocess
 from pathlib import Path
 
 from picard_pilot.model.usage import DirectorySample
@@ -90,11 +91,15 @@ def test_a_directory_with_too_much_in_it_is_measured_as_far_as_it_goes(tmp_path:
 def test_a_very_deep_directory_is_no_trouble(tmp_path: Path) -> None:
     """Deeper than a recursion could follow, as far as a path may be long."""
     top = tmp_path
-    for _ in range(1200):
-        top = top / "d"
-        top.mkdir()
-    (top / "leaf").touch()
-    found = look(tmp_path)
+    try:
+        for _ in range(1200):
+            top = top / "d"
+            top.mkdir()
+        (top / "leaf").touch()
+        found = look(tmp_path)
+    finally:
+        # A later run, which removes what earlier ones left, could not follow it either.
+        subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
     assert (found.files, found.whole) == (1, True)
 
 
