@@ -17,6 +17,7 @@ import hands
 import http_transfers
 import jobs
 import rest
+import small_files
 import stagein
 import start
 import xrootd_transfers
@@ -55,13 +56,14 @@ PARTS = {
         "Transfers by the xrootd mover",
         lambda: xrootd_transfers.large_file(3),
         xrootd_transfers.small_files,
-        lambda: xrootd_transfers.small_files(xrootd_transfers.ROUND_TRIP_MS),
+        lambda: xrootd_transfers.small_files(small_files.ROUND_TRIP_MS),
     ),
     "http": Part(
         "Transfers by the http mover",
         lambda: http_transfers.large_file(3),
         http_transfers.small_files,
-        lambda: http_transfers.small_files(http_transfers.ROUND_TRIP_MS),
+        lambda: http_transfers.mover_alone(5),
+        lambda: http_transfers.small_files(small_files.ROUND_TRIP_MS),
         lambda: http_transfers.checksum_share(5),
     ),
     "idle": Part("Beside a sleeping payload", lambda: rest.idle(25.0)),
