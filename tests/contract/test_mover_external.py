@@ -69,3 +69,9 @@ def test_a_storage_that_takes_nothing_is_told_once() -> None:
     """What fails because nothing was stored would only say the same again."""
     (finding,) = examine(f"external:{EXAMPLE}", "mounted://scratch")
     assert not finding.holds and "SITE_MOUNT" in finding.says
+
+
+def test_the_page_shows_the_example_as_it_is() -> None:
+    """What people read is what is tested."""
+    page = EXAMPLE.parents[2] / "docs" / "write-a-mover.md"
+    assert f"```python\n{EXAMPLE.read_text()}```" in page.read_text()

@@ -1,6 +1,7 @@
 """The site room: queue and storage facts from TOML and CRIC files, merged, checked, explained."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from picard_pilot.model.files import ChecksumKind
 from picard_pilot.model.policy import AltStageOut
 from picard_pilot.model.site import Activity, PathRule
+from picard_pilot.movers import SPEAKERS
 from picard_pilot.site.doubts import doubts
 from picard_pilot.site.errors import SiteError
 from picard_pilot.site.load import SourceRef, explain, load_site, require_usable, source_for
@@ -335,6 +337,25 @@ def test_config_show_warns_of_what_looks_like_a_typing_error(tmp_path: Path) -> 
     )
     assert f"warning: {source.path}: queue.Q.sites: nobody knows this key; nearest: site" in shown.stderr
     assert json.loads(shown.stdout)["data"][0]["value"] == "Q"
+
+
+PAGES = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize(
+    ("page", "queue"),
+    [
+        ("storage.md", "MYSITE"),
+        ("s3-and-rucio.md", "MYQUEUE"),
+        ("write-a-mover.md", "SITE_NORTH"),
+        ("inputs.md", "LOCAL"),
+    ],
+)
+def test_the_site_files_of_the_pages_are_good_ones(tmp_path: Path, page: str, queue: str) -> None:
+    """What people copy is read without an error, and nothing in it is doubted."""
+    blocks = re.findall(r"```toml\n(.*?)```", (PAGES / page).read_text(), re.DOTALL)
+    site = load_site(queue, [toml(tmp_path, "\n".join(blocks))])
+    assert (*site.notes, *doubts(site, tuple(SPEAKERS))) == ()
 
 
 def test_the_sample_needs_nothing_beside_it(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def states() -> str:
         "  sent         given to a pilot, which has said nothing yet",
         "  starting     the pilot prepares it: setup, stage-in",
         "  running      its payload has started",
-        "  holding      its pilot is done; the server judges the report",
+        "  holding      its pilot is done and the server judges the report; or its outputs wait for a storage",
         "  transferring its outputs are on their way to another site",
         "  finished     done, outputs registered",
         "  failed       not done; the errors say why",

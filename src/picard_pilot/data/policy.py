@@ -145,7 +145,7 @@ def decide(failure: TransferFailure, tries: int, limits: RetryLimits, dice: Dice
     """What to do with an entry that has failed `tries` times, this failure included."""
     rule = rule_for(failure)
     if rule.remedy is Remedy.STOP:
-        return Decision(rule, Place.NOWHERE, 0.0, "no other place can help this node")
+        return Decision(rule, Place.NOWHERE, 0.0, "no other place can help")
     if tries >= min(rule.tries, limits.tries):
         return Decision(
             rule, Place.NOWHERE, 0.0, "" if tries == 1 else f"given up after failing {tries} times"
