@@ -22,6 +22,7 @@ from picard_pilot.payload.launch import LaunchHandle, LaunchSpec
 from picard_pilot.testing.clock import VirtualClock
 from picard_pilot.watch import directory, pss, tree
 from picard_pilot.watch.sampler import PERIOD_S, Sampler, Subject
+from picard_pilot.watch.series import Series
 from picard_pilot.watch.summary import Summary
 from picard_pilot.watch.watcher import Watcher
 
@@ -91,7 +92,7 @@ async def _whole(folder: Path, handle: LaunchHandle, times: int) -> list[float]:
     # Time passes between looks as it would, so that what is read rarely is read rarely.
     clock = VirtualClock()
     sampler = Sampler(bundle, ("out.root",), lambda: subject, limits, clock)
-    watcher = Watcher(sampler, limits, clock, cores=1, summary=Summary())
+    watcher = Watcher(sampler, limits, clock, cores=1, summary=Summary(), series=Series())
     shares = []
     try:
         watcher.add(await sampler.look())

@@ -14,13 +14,13 @@ from watch_kit import bundle_in, program, running
 from picard_pilot.lifecycle.judging import History, judge, remember
 from picard_pilot.lifecycle.limits import From, Limit, Measure
 from picard_pilot.model.states import Phase
-from picard_pilot.model.usage import Sample
+from picard_pilot.model.usage import CgroupSample, Sample
 from picard_pilot.payload.launch import LaunchHandle
 from picard_pilot.system.daemon_threads import DaemonThreads
 from picard_pilot.testing.clock import VirtualClock
 from picard_pilot.watch import directory, pss, tree
 from picard_pilot.watch.reading import CORE_SHARE, URGENT_CREDIT_S, URGENT_PAUSE_S, Reading
-from picard_pilot.watch.sampler import PROGRESS_FILE, Sampler, Subject
+from picard_pilot.watch.sampler import LONGEST_PAUSE_S, PROGRESS_FILE, Sampler, Subject
 
 MB = 1 << 20
 
@@ -238,6 +238,53 @@ def test_another_payload_begins_with_nothing_of_the_one_before(tmp_path: Path) -
                 sample = await here.after(1)
                 assert sample.tree is not None
                 assert sample.tree.cpu_s < 1.0
+
+    go(story())
+
+
+def test_the_slot_s_group_says_what_the_kernel_ended_and_nothing_about_one_payload(tmp_path: Path) -> None:
+    """The pilot and its other jobs are in it, too; a group of the payload's own tells all."""
+    group = tmp_path / "group"
+    group.mkdir()
+    for name, text in {
+        "cgroup.procs": "",
+        "memory.stat": "anon 5000\nshmem 0\n",
+        "memory.events": "oom_kill 2\n",
+        "memory.max": "9000\n",
+        "cpu.stat": "usage_usec 1000000\n",
+    }.items():
+        (group / name).write_text(text)
+
+    async def story() -> None:
+        async with job(tmp_path / "job") as here:
+            here.subject = Subject(phase=Phase.RUNNING, slot_cgroup=group)
+            assert (await here.after(5)).cgroup == CgroupSample(limit_bytes=9000, oom_kills=2)
+            here.subject = Subject(phase=Phase.RUNNING, slot_cgroup=tmp_path, cgroup=group)
+            own = CgroupSample(memory_bytes=5000, limit_bytes=9000, oom_kills=2, cpu_s=1.0)
+            assert (await here.after(5)).cgroup == own
+            here.subject = Subject(phase=Phase.RUNNING, slot_cgroup=tmp_path)
+            assert (await here.after(5)).cgroup is None
+
+    go(story())
+
+
+def test_looks_are_never_farther_apart_than_a_minute(tmp_path: Path, monkeypatch: Any) -> None:
+    """However dear they are: too many processes must be noticed."""
+    real = tree.look
+
+    def dear(launcher: Any, **options: Any) -> Any:
+        spend(0.1)
+        return real(launcher, **options)
+
+    monkeypatch.setattr(tree, "look", dear)
+
+    async def story() -> None:
+        folder = tmp_path / "job"
+        async with job(folder) as here, running(folder, "exec sleep 1000") as handle:
+            here.runs(handle)
+            await here.after(5)
+            assert here.sampler.pause_s == LONGEST_PAUSE_S
+            assert here.sampler.spent_s["tree"] >= 0.1
 
     go(story())
 

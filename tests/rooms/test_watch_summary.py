@@ -1,6 +1,7 @@
 """The summary of a payload's use: prmon's names and units in the file, the server's values in the heartbeat."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from watch_kit import bundle_in
 from picard_pilot.model.report import UsageSummary
 from picard_pilot.model.states import Phase
 from picard_pilot.model.usage import IoCounts, PssSample, Sample, TreeSample
-from picard_pilot.watch.summary import SUMMARY_FILE, Summary
+from picard_pilot.watch.job_files import MOST_BYTES, SERIES_FILE, SUMMARY_FILE
+from picard_pilot.watch.series import COLUMNS, INTERVAL_S, MOST_ROWS, Series
+from picard_pilot.watch.summary import Summary
 
 KB = 1024
 
@@ -164,3 +167,73 @@ def test_a_link_in_the_file_s_place_is_replaced_and_not_followed(tmp_path: Path)
     told(STORY[0]).write(bundle)
     assert not (tmp_path / "job" / SUMMARY_FILE).is_symlink()
     assert outside.read_bytes() == told(*STORY).encode()
+
+
+def test_a_file_that_is_far_too_large_is_not_even_read(tmp_path: Path) -> None:
+    """A payload may have filled it."""
+    bundle = bundle_in(tmp_path)
+    with (tmp_path / SUMMARY_FILE).open("wb") as file:
+        file.write(told(*STORY).encode())
+        file.truncate(MOST_BYTES + 1)
+    assert Summary.resume(bundle).usage() == UsageSummary()
+
+
+def test_the_table_has_prmon_s_columns_and_empty_places_for_what_is_not_known(tmp_path: Path) -> None:
+    """One row each half minute, of samples with a payload."""
+    bundle, series = bundle_in(tmp_path), Series()
+    series.add(Sample(at=0.0, phase=Phase.STAGEIN), 999.0)
+    for at in (0, 10, 29, 30):
+        series.add(sample(at, 100 + at, cpu_s=2.0, count=7, pss_kb=50 if at else None), 1000.4 + at)
+    series.write(bundle)
+    lines = (tmp_path / SERIES_FILE).read_text().splitlines()
+    assert lines[0].split("\t") == list(COLUMNS)
+    found = [dict(zip(COLUMNS, line.split("\t"), strict=True)) for line in lines[1:]]
+    assert [row["Time"] for row in found] == ["1000", "1030"]
+    assert (found[0]["pss"], found[0]["swap"], found[0]["rss"]) == ("", "", "100")
+    assert found[1] == {
+        "Time": "1030",
+        "wtime": "30",
+        "utime": "2",
+        "stime": "1",
+        "nprocs": "2",
+        "nthreads": "3",
+        "vmem": "1300",
+        "pss": "50",
+        "rss": "130",
+        "swap": "1",
+        "rchar": "7",
+        "wchar": "14",
+        "read_bytes": "21",
+        "write_bytes": "28",
+    }
+
+
+def test_a_long_job_has_fewer_rows_and_not_more(tmp_path: Path) -> None:
+    """They span the whole of it, evenly, and a later pilot goes on with them."""
+    bundle, series = bundle_in(tmp_path), Series()
+    hours = 48
+    for at in range(0, hours * 3600, 30):
+        series.add(sample(at, 1), float(at))
+    assert MOST_ROWS / 2 <= len(series.rows) <= MOST_ROWS
+    times = [row[0] or 0 for row in series.rows]
+    assert times[0] == 0
+    assert times[-1] >= hours * 3600 - series.interval_s
+    assert {after - before for before, after in pairwise(times)} == {series.interval_s}
+    series.write(bundle)
+    again = Series.resume(bundle)
+    assert again.rows == series.rows
+    assert again.interval_s == INTERVAL_S  # a later pilot's rows lie closer until the table is full again
+    again.add(sample(10**6, 1), 1e6)
+    assert len(again.rows) == len(series.rows) + 1
+
+
+def test_a_table_that_a_payload_has_written_is_read_as_far_as_it_makes_sense(tmp_path: Path) -> None:
+    """Lines of other lengths, words that are no numbers, numbers beyond all measure, more than there may be."""
+    bundle = bundle_in(tmp_path)
+    good = "\t".join("1" for _ in COLUMNS)
+    lines = ["head", "x", good + "\t1", good.replace("1", "y", 1), good.replace("1", "9" * 99, 1), "\udcff"]
+    (tmp_path / SERIES_FILE).write_text("\n".join([*lines, good]), errors="surrogateescape")
+    assert Series.resume(bundle).rows == [(1,) * len(COLUMNS)]
+    (tmp_path / SERIES_FILE).write_text("\n".join(["head", *[good] * (MOST_ROWS * 3)]))
+    assert len(Series.resume(bundle).rows) == MOST_ROWS * 3 / 4
+    assert Series.resume(bundle_in(tmp_path / "other")).rows == []

@@ -204,6 +204,23 @@ def test_a_kernel_that_lists_no_children_is_asked_otherwise(
     go(story())
 
 
+def test_a_look_ends_where_there_is_no_end_of_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A payload that forks without end must not hold the look for ever."""
+    monkeypatch.setattr(tree, "MOST_PROCESSES", 5)
+
+    async def story() -> None:
+        async with running(tmp_path, "for n in 1 2 3 4; do sleep 1000 & done; wait") as handle:
+            await seen(handle, lambda each: len(each.pids) == 5, "all five")
+        async with running(tmp_path, "n=0; while [ $n -lt 9 ]; do sleep 1000 & n=$((n+1)); done; : >many; wait",
+                           name="second") as handle:  # fmt: skip
+            await until_async((tmp_path / "many").exists, "all ten")
+            await seen(handle, lambda each: len(each.pids) == 1, "the first alone")
+
+    go(story())
+
+
 def test_a_total_never_falls() -> None:
     """Each counter by itself; what is no total may."""
     first = tree.TreeSample(

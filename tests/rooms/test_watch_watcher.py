@@ -13,7 +13,9 @@ from picard_pilot.model.states import Phase
 from picard_pilot.model.usage import CgroupSample, IoCounts, Sample, TreeSample
 from picard_pilot.system.clock import RealClock
 from picard_pilot.testing.clock import VirtualClock
+from picard_pilot.watch.job_files import SERIES_FILE, SUMMARY_FILE
 from picard_pilot.watch.sampler import Sampler, Subject
+from picard_pilot.watch.series import Series
 from picard_pilot.watch.summary import Summary
 from picard_pilot.watch.watcher import Watcher
 
@@ -73,7 +75,7 @@ def test_each_broken_limit_is_reported_once_and_the_watch_goes_on() -> None:
             clock, lambda at: Sample(at=at, phase=Phase.RUNNING, wall_s=at, stdout_bytes=int(at // 100))
         )
         limits = (limit(Measure.WALL_TIME, 60), limit(Measure.OUTPUT_TEXT, 1))
-        watcher = Watcher(script, limits, clock, cores=1, summary=Summary())
+        watcher = Watcher(script, limits, clock, cores=1, summary=Summary(), series=Series())
         async with watched(watcher) as found:
             await clock.advance(60)
             assert found == []
@@ -96,7 +98,9 @@ def test_two_limits_broken_at_once_are_both_reported() -> None:
         clock = VirtualClock()
         script = Script(clock, lambda at: Sample(at=at, phase=Phase.RUNNING, wall_s=9.0, stdout_bytes=9))
         limits = (limit(Measure.OUTPUT_TEXT, 1), limit(Measure.WALL_TIME, 1))
-        async with watched(Watcher(script, limits, clock, cores=1, summary=Summary())) as found:
+        async with watched(
+            Watcher(script, limits, clock, cores=1, summary=Summary(), series=Series())
+        ) as found:
             await clock.advance(0)
             assert [each.limit for each in found] == list(limits)
 
@@ -109,7 +113,7 @@ def test_looks_that_cost_more_come_less_often() -> None:
     async def story() -> None:
         clock = VirtualClock()
         script = Script(clock, lambda at: Sample(at=at, phase=Phase.RUNNING), pause_s=20.0)
-        async with watched(Watcher(script, (), clock, cores=1, summary=Summary())):
+        async with watched(Watcher(script, (), clock, cores=1, summary=Summary(), series=Series())):
             await clock.advance(30)
             script.pause_s = 5.0
             await clock.advance(15)
@@ -131,7 +135,9 @@ def test_a_payload_that_does_nothing_is_reported_and_one_that_gives_its_word_is_
             pause_s=60.0,
         )
         limits = (limit(Measure.QUIET_TIME, 7200),)
-        async with watched(Watcher(script, limits, clock, cores=8, summary=Summary())) as found:
+        async with watched(
+            Watcher(script, limits, clock, cores=8, summary=Summary(), series=Series())
+        ) as found:
             await clock.advance(8 * 3600)
         return found
 
@@ -152,7 +158,7 @@ def test_the_kernel_s_kills_are_those_since_the_first_look() -> None:
     def watcher() -> Watcher:
         clock = VirtualClock()
         script = Script(clock, lambda at: Sample(at=at, phase=Phase.RUNNING))
-        return Watcher(script, (), clock, cores=1, summary=Summary())
+        return Watcher(script, (), clock, cores=1, summary=Summary(), series=Series())
 
     assert add(watcher(), *counts) == 1
     assert add(watcher(), 2, 2) == 0
@@ -165,7 +171,9 @@ def test_a_kill_between_the_last_look_and_the_end_is_seen_in_the_group_s_last_ac
     """A payload that is killed for its memory is gone within milliseconds; its group was empty before it began."""
     clock = VirtualClock()
     script = Script(clock, lambda at: Sample(at=at, phase=Phase.RUNNING))
-    watcher = Watcher(script, (), clock, cores=1, summary=Summary(), group_before=CgroupSample(oom_kills=0))
+    watcher = Watcher(
+        script, (), clock, cores=1, summary=Summary(), series=Series(), group_before=CgroupSample(oom_kills=0)
+    )
     watcher.add(Sample(at=0.0, phase=Phase.RUNNING, cgroup=CgroupSample(oom_kills=0)))
     assert watcher.kernel_evidence == ()
     watcher.take_group(CgroupSample(oom_kills=1, limit_bytes=60_000_000, peak_bytes=59_000_000))
@@ -189,11 +197,13 @@ def test_a_real_payload_that_starts_too_many_processes_is_reported(tmp_path: Pat
             subject = Subject(phase=Phase.RUNNING, launcher=handle.launcher)
             sampler = Sampler(bundle, (), lambda: subject, limits, RealClock(), period_s=0.01)
             try:
-                watcher = Watcher(sampler, limits, RealClock(), cores=1, summary=Summary())
+                watcher = Watcher(sampler, limits, RealClock(), cores=1, summary=Summary(), series=Series())
                 async with watched(watcher) as found:
                     await until_async(lambda: found, "the breach")
                 assert found[0].value == 12
-                assert watcher.summary.usage().max_rss_kb is not None
+                watcher.write(bundle)
+                assert b'"rss"' in (folder / SUMMARY_FILE).read_bytes()
+                assert (folder / SERIES_FILE).read_text().count("\n") == 2
             finally:
                 sampler.close()
 

@@ -31,9 +31,11 @@ def bundle_in(folder: Path) -> Bundle:
 
 
 @asynccontextmanager
-async def running(folder: Path, script: str, *arguments: str) -> AsyncIterator[LaunchHandle]:
+async def running(
+    folder: Path, script: str, *arguments: str, name: str = "launch"
+) -> AsyncIterator[LaunchHandle]:
     """A payload that is a shell script; whatever is left of it at the end is killed."""
-    handle = await launcher.launch(payload(folder, script, "payload", *arguments))
+    handle = await launcher.launch(payload(folder, script, "payload", *arguments, name=name))
     try:
         yield handle
     finally:

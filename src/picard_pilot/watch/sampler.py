@@ -21,11 +21,13 @@ from picard_pilot.system import disk
 from picard_pilot.system.clock import Clock
 from picard_pilot.system.daemon_threads import DaemonThreads
 from picard_pilot.watch import cgroups, directory, pss, tree
+from picard_pilot.watch.job_files import OWN_FILES
 from picard_pilot.watch.reading import CORE_SHARE, Reading
-from picard_pilot.watch.summary import SUMMARY_FILE
 
 PERIOD_S = 5.0
 """Between two looks: a program that leaks 100 MB/s is seen before it has taken another half gigabyte."""
+LONGEST_PAUSE_S = 60.0
+"""A tree of more than a thousand processes costs more than its share: too many must be noticed within minutes."""
 IO_PERIOD_S = 30.0
 """A third of the cost of a look, and only its growth over minutes says something."""
 PSS_PERIOD_S = 60.0
@@ -54,7 +56,10 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     launcher: ProcessId | None = None
     """Of the payload while it runs."""
     cgroup: Path | None = None
-    """The payload's own group, or else the slot's (`cgroups.memory_group_of`)."""
+    """The payload's own group."""
+    slot_cgroup: Path | None = None
+    """Where it has none: the pilot's (`cgroups.memory_group_of`), which tells what the kernel ends in it. What else it
+    counts is not the payload's alone."""
     moved_bytes: int | None = None
     """Bytes moved so far by the stage that moves files now, in failed attempts too."""
 
@@ -102,7 +107,8 @@ class Sampler:
     @property
     def pause_s(self) -> float:
         """How long to wait until the next look, so that looks together cost what they may."""
-        return max(self._period_s, (self._tree.cost_s + self._files.cost_s) / CORE_SHARE)
+        stretched_s = (self._tree.cost_s + self._files.cost_s) / CORE_SHARE
+        return max(self._period_s, min(stretched_s, LONGEST_PAUSE_S))
 
     @property
     def spent_s(self) -> dict[str, float]:
@@ -134,7 +140,7 @@ class Sampler:
             wall_s=None if seen is None or subject.launcher is None else _age_s(subject.launcher),
             tree=sample,
             pss=reading,
-            cgroup=_group(subject.cgroup),
+            cgroup=_group(subject),
             directory=await self._look_at_directory(now),
             free_bytes=None if files is None else files.free_bytes,
             outputs={} if files is None else files.outputs,
@@ -185,7 +191,7 @@ class Sampler:
     async def _look_at_directory(self, now: float) -> DirectorySample | None:
         self._directory.collect(now)
         if self._directory.due(now):
-            own = (Path(self._bundle.private).name, SUMMARY_FILE)
+            own = (Path(self._bundle.private).name, *OWN_FILES)
             top = Path(self._bundle.directory)
             await self._directory.take(now, lambda: directory.measure(top, now, not_progress=own))
         return self._directory.last
@@ -213,8 +219,13 @@ def _age_s(launcher: ProcessId) -> float:
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - launcher.start_ticks / _TICKS_PER_S)
 
 
-def _group(path: Path | None) -> CgroupSample | None:
-    return None if path is None else cgroups.read(path)
+def _group(subject: Subject) -> CgroupSample | None:
+    if subject.cgroup is not None:
+        return cgroups.read(subject.cgroup)
+    found = None if subject.slot_cgroup is None else cgroups.read(subject.slot_cgroup)
+    if found is None:
+        return None
+    return CgroupSample(limit_bytes=found.limit_bytes, oom_kills=found.oom_kills)
 
 
 def _status(path: str) -> os.stat_result | None:

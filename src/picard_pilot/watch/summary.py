@@ -3,8 +3,6 @@
 The file has the names and units of prmon, which dashboards and brokers read: kB for memory, bytes for I/O, seconds.
 """
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -12,10 +10,7 @@ import msgspec
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.report import UsageSummary
 from picard_pilot.model.usage import Sample
-from picard_pilot.system.files import read_regular, write_durably
-
-SUMMARY_FILE = "memory_monitor_summary.json"
-"""The field's name for it, in the job's directory."""
+from picard_pilot.watch.job_files import SUMMARY_FILE, get, put
 
 _KB = 1024
 _RATES = ("rchar", "wchar", "read_bytes", "write_bytes")
@@ -94,18 +89,16 @@ class Summary:
         return msgspec.json.format(msgspec.json.encode(kept), indent=2) + b"\n"
 
     def write(self, bundle: Bundle) -> None:
-        """Replace the file in the job's directory, whatever a payload put in its place. Raises OSError."""
-        made = Path(bundle.private) / SUMMARY_FILE
-        write_durably(made, self.encode())
-        os.replace(made, Path(bundle.directory) / SUMMARY_FILE)  # noqa: PTH105 - as short, and says so
+        """Replace the file in the job's directory. Raises OSError."""
+        put(bundle, SUMMARY_FILE, self.encode())
 
     @classmethod
     def resume(cls, bundle: Bundle) -> "Summary":
         """Go on with the file that an earlier pilot left; begin anew where there is none that can be read."""
         summary = cls()
         try:
-            kept = msgspec.json.decode(read_regular(Path(bundle.directory) / SUMMARY_FILE), type=_Kept)
-        except (OSError, ValueError, RecursionError):
+            kept = msgspec.json.decode(get(bundle, SUMMARY_FILE), type=_Kept)
+        except (ValueError, RecursionError):
             return summary
         summary._max = dict(kept.Max)
         for name, seconds in kept.picard.items():

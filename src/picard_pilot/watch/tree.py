@@ -13,6 +13,9 @@ from picard_pilot.model.command import ProcessId
 from picard_pilot.model.usage import IoCounts, TreeSample
 from picard_pilot.system.shim import tree
 
+MOST_PROCESSES = 20_000
+"""A look ends there: processes that fork faster than they are read must not hold it for ever."""
+
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -48,6 +51,8 @@ def look(launcher: ProcessId, *, with_io: bool = True) -> Seen | None:
     pids = []
     waiting = _children(launcher.pid, int(own[_THREADS]))
     for pid in waiting:
+        if len(waiting) > MOST_PROCESSES:
+            break
         fields = _stat(pid)
         if not fields:
             continue

@@ -8,8 +8,10 @@ from typing import Protocol
 
 from picard_pilot.lifecycle.judging import History, judge, kernel_evidence, kernel_kills, remember
 from picard_pilot.lifecycle.limits import Breach, Limit, Measure
+from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.usage import CgroupSample, Sample
 from picard_pilot.system.clock import Clock
+from picard_pilot.watch.series import Series
 from picard_pilot.watch.summary import Summary
 
 
@@ -25,7 +27,7 @@ class Looks(Protocol):
 
 
 class Watcher:
-    """One job's watcher. `history`, `summary` and `kernel_kills` may be read at any time."""
+    """One job's watcher. What it knows so far (`history`, `summary`, `series` ...) may be read at any time."""
 
     def __init__(
         self,
@@ -35,9 +37,10 @@ class Watcher:
         *,
         cores: int,
         summary: Summary,
+        series: Series,
         group_before: CgroupSample | None = None,
     ) -> None:
-        """`cores` are those of the job; `summary` goes on with what was seen before.
+        """`cores` are those of the job; `summary` and `series` go on with what was seen before.
 
         What the kernel ended since `group_before` counts, the control group's account before the payload began; None:
         since the first sample's.
@@ -50,6 +53,7 @@ class Watcher:
         self._group_now: CgroupSample | None = None
         self.history = History()
         self.summary = summary
+        self.series = series
 
     async def breaches(self) -> AsyncIterator[Breach]:
         """Look until cancelled. Each limit is reported once; others may break while the job is being stopped."""
@@ -66,6 +70,7 @@ class Watcher:
         """Remember a sample; `breaches` does it with each of its own."""
         self.history = remember(self.history, sample, self._limits, cores=self._cores)
         self.summary.add(sample)
+        self.series.add(sample, self._clock.now_utc())
         self.take_group(sample.cgroup)
 
     def take_group(self, group: CgroupSample | None) -> None:
@@ -76,6 +81,11 @@ class Watcher:
         self._group_now = group
         if self._group_before is None:
             self._group_before = group
+
+    def write(self, bundle: Bundle) -> None:
+        """Bring the files in the job's directory up to date. Raises OSError."""
+        self.summary.write(bundle)
+        self.series.write(bundle)
 
     @property
     def kernel_kills(self) -> int | None:
