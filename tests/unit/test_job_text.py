@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from picard_pilot.cli.job_text import description
+from picard_pilot.cli.job_text import description, error_text
 from picard_pilot.cli.screen import Screen
 from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
@@ -161,3 +161,11 @@ def test_an_error_says_who_can_act_and_what_to_do() -> None:
         "    what to do:  Check the input's name and its replicas in the catalogue.",
         "  payload 7",
     ]
+
+
+def test_an_error_in_the_list_is_one_line() -> None:
+    """However much the pilot had to say."""
+    long = error_text([{"component": "pilot", "code": 1137, "diag": "the storage is away " * 50}])
+    assert long.startswith("pilot:1137 the storage is away") and long.endswith(" …") and len(long) <= 102
+    assert error_text([{"component": "payload", "code": 7, "diag": None}]) == "payload:7"
+    assert error_text([]) == "-"

@@ -30,6 +30,9 @@ _MARKS: dict[str, tuple[str, str]] = {
 STATES = tuple(_MARKS)
 """The words for where a job can be on the server."""
 
+ERROR_WIDTH = 100
+"""Of an error in the list; `describe` tells it whole."""
+
 INDENT = " " * 10
 """Before what is said of a file, below its name."""
 
@@ -50,11 +53,13 @@ def state_text(status: str, screen: Screen) -> str:
 
 
 def error_text(errors: list[dict[str, Any]] | None) -> str:
-    """The first error of a job in a few words."""
+    """The first error of a job in a few words: a line of a table."""
+    from picard_pilot.server.pages.words import shorten
+
     if not errors:
         return "-"
     first = errors[0]
-    return clean(f"{first['component']}:{first['code']} {first['diag'] or ''}".strip())
+    return shorten(clean(f"{first['component']}:{first['code']} {first['diag'] or ''}".strip()), ERROR_WIDTH)
 
 
 def description(job: JobDetail, screen: Screen, clock: str, now: datetime) -> str:
