@@ -26,6 +26,15 @@ CONFIRMATIONS = 2
 end meanwhile leave their share of common pages to the ones read later, which so count twice."""
 
 
+ONLY_RUNNING = frozenset({Phase.RUNNING})
+
+PHASES: dict[Measure, frozenset[Phase]] = {
+    Measure.FREE_SPACE: frozenset({Phase.STAGEIN, Phase.RUNNING}),
+    Measure.QUIET_TIME: frozenset({Phase.STAGEIN, Phase.RUNNING, Phase.STAGEOUT}),
+}
+"""When a limit holds, if not only while the payload runs. A job that stores its outputs is about to give room back."""
+
+
 class History(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen of one job, as far as a judgement needs it."""
 
@@ -63,6 +72,8 @@ def judge(history: History, limits: Sequence[Limit]) -> Breach | None:
     if last is None:
         return None
     for limit in limits:
+        if last.phase not in PHASES.get(limit.measure, ONLY_RUNNING):
+            continue
         found = _JUDGES[limit.measure](history, last, limit.value)
         if found is not None:
             return Breach(
