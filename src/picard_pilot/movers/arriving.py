@@ -6,7 +6,6 @@ How the bytes come is the mover's.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from picard_pilot.model.files import Checksum
 from picard_pilot.model.transfer import (
@@ -107,5 +106,5 @@ class ArrivingFile:
 def arriving(request: FetchRequest, *, surl: str, where: str, progress: Progress) -> Iterator[ArrivingFile]:
     """The file of `request`, under a temporary name beside its target. What the disk refuses is the node's failure."""
     writing = Blaming(f"writing {request.lfn} on the {Side.NODE}", surl, Side.NODE)
-    with writing, PartFile(Path(request.target)) as part:
+    with writing, PartFile(request.target) as part:
         yield ArrivingFile(request, part, writing, surl=surl, where=where, progress=progress)
