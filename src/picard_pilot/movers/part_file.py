@@ -3,6 +3,7 @@
 What is written into it, and whether it is right, is the mover's business.
 """
 
+import itertools
 import os
 from pathlib import Path
 
@@ -11,10 +12,14 @@ RANDOM_BYTES = 6
 NAME_LIMIT_BYTES = 255
 """Longest file name on Linux file systems."""
 
+_MOST = 1 << 8 * RANDOM_BYTES
+_numbers = itertools.count(int.from_bytes(os.urandom(RANDOM_BYTES)))
+"""Random once: asking the system for each file would let the other threads take the interpreter."""
+
 
 def part_name(name: str) -> str:
     """A fresh temporary name beside `name`: `.<name>.<random>.part`, cut to what a file system takes."""
-    tail = f".{os.urandom(RANDOM_BYTES).hex()}{SUFFIX}"
+    tail = f".{next(_numbers) % _MOST:0{2 * RANDOM_BYTES}x}{SUFFIX}"
     kept = os.fsencode(name)[: NAME_LIMIT_BYTES - len(tail) - 1]
     return f".{kept.decode('utf-8', 'replace').replace(chr(0xFFFD), '_')}{tail}"
 
@@ -31,6 +36,8 @@ class PartFile:
         folder, name = os.path.split(self._target)
         self.path = os.path.join(folder, part_name(name))  # noqa: PTH118
         self.fd = -1
+        self.written_bytes = 0
+        """By `write`, and by the system's word."""
         self._stands = False
 
     def __enter__(self) -> "PartFile":
@@ -54,7 +61,9 @@ class PartFile:
     def write(self, data: memoryview) -> None:
         """Write all of `data`."""
         while data:
-            data = data[os.write(self.fd, data) :]
+            count = os.write(self.fd, data)
+            self.written_bytes += count
+            data = data[count:]
 
     def size_bytes(self) -> int:
         """The size as the file system sees it."""

@@ -99,7 +99,7 @@ class XrootdMover(SiteMover):
                 compare(
                     lfn=request.lfn,
                     surl=address.shown,
-                    size_bytes=part.size_bytes(),
+                    size_bytes=part.written_bytes,
                     found=found,
                     said_bytes=size_bytes,
                     said=request.checksum,
