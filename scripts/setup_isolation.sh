@@ -47,7 +47,7 @@ make_tree() { # folder: a Debian 13 tree with apptainer in it
     apt-get "${options[@]}" -o Acquire::Check-Valid-Until=false update -qq &&
         (cd "$work" && apt-get "${options[@]}" download -qq apptainer/sid) &&
         mmdebstrap --quiet --variant=minbase \
-            --include=ca-certificates,squashfs-tools,squashfuse,fuse3,fuse2fs,fuse-overlayfs,uidmap,libseccomp2,libsqlite3-0 \
+            --include=ca-certificates,python3,squashfs-tools,squashfuse,fuse3,fuse2fs,fuse-overlayfs,uidmap,libseccomp2,libsqlite3-0 \
             trixie "$1" "$mirror" &&
         cp "$work"/apptainer_*.deb "$1/tmp/apptainer.deb" &&
         chroot "$1" dpkg --force-depends -i /tmp/apptainer.deb &&

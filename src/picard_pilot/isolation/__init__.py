@@ -16,10 +16,22 @@ KNOWN: dict[str, tuple[str, str]] = {
         "picard_pilot.isolation.bubblewrap:Bubblewrap",
         "It is part of Picard and needs bwrap on the node: install picard-pilot again.",
     ),
+    "apptainer": (
+        "picard_pilot.isolation.apptainer:Apptainer",
+        "It is part of Picard and needs apptainer on the node: install picard-pilot again.",
+    ),
+    "sudo": (
+        "picard_pilot.isolation.sudo:Sudo",
+        "It is part of Picard and needs sudo and a rule of the site: install picard-pilot again.",
+    ),
+    "glexec": (
+        "picard_pilot.isolation.glexec:Glexec",
+        "It is part of Picard and needs gLExec on the node: install picard-pilot again.",
+    ),
 }
 """Name: import path, and what to do where the import fails."""
 
-ORDER = ("none", "landlock", "bubblewrap")
+ORDER = ("none", "landlock", "bubblewrap", "apptainer")
 """The ways that may be used unless a setting says otherwise: of those that give what is required, the simplest.
 
 The ones that switch identity are not among them: they are off until a site names them.

@@ -1,8 +1,8 @@
 """What a way to confine a payload is: the interface, version 1, and what those share that switch identity.
 
 The ways themselves are the files beside this one; which of them a job gets is `choice`. One object serves a whole
-pilot and keeps nothing between calls. The command that `wrap` returns is started by the payload's launcher, which
-stays outside, as the pilot's user: how the command ends is how the payload ended.
+pilot and keeps nothing between calls but what its probe found. The command that `wrap` returns is started by the
+payload's launcher, which stays outside, as the pilot's user: how the command ends is how the payload ended.
 """
 
 import abc

@@ -1,0 +1,127 @@
+"""Apptainer for real: the machine's own, or the one that scripts/setup_isolation.sh puts into a tree of its own."""
+
+import asyncio
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from confining import INSTALL, apptainer, lacks_namespaces
+from picard_pilot.isolation.base import Isolation
+from picard_pilot.model.isolation import CannotConfine
+from picard_pilot.plugins.loader import load
+from picard_pilot.testing.isolation_kit import WorkArea
+from picard_pilot.testing.isolation_suite import IsolationSuite
+
+PROGRAM = apptainer()
+REASON = lacks_namespaces() if PROGRAM else f"there is no apptainer here; {INSTALL}"
+pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
+
+
+def skeleton(folder: Path) -> Path:
+    """An image as a directory: links into /usr, which the request binds."""
+    image = folder / "image"
+    for name in ("usr", "etc", "proc", "dev", "tmp", "sys", "var/tmp", "root", "home", "marked"):
+        (image / name).mkdir(parents=True, exist_ok=True)
+    for name in ("bin", "lib", "lib64", "sbin"):
+        (image / name).symlink_to(f"usr/{name}")
+    (image / "marked" / "which").write_text("the image\n")
+    return image
+
+
+@pytest.fixture
+def isolation() -> Isolation:
+    """The way under test."""
+    made: Isolation = load("isolation", f"apptainer:{PROGRAM}")(os.environ)
+    return made
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> str:
+    """An image as a directory."""
+    return str(skeleton(tmp_path))
+
+
+class TestApptainer(IsolationSuite):
+    """The whole suite in an image."""
+
+    isolation_name = "apptainer"
+
+    @pytest.fixture
+    def isolation(self, isolation: Isolation) -> Isolation:
+        """The one that is here."""
+        return isolation
+
+    @pytest.fixture
+    def image(self, image: str) -> str:
+        """A directory."""
+        return image
+
+
+def test_the_payload_is_in_the_image(isolation: Isolation, image: str, tmp_path: Path) -> None:
+    """It sees the image's files and its own directory as home, and none of the node's other folders."""
+    area = WorkArea(tmp_path / "area")
+    script = "cat /marked/which; echo $HOME; pwd; ls /; ls /etc"
+    ended = area.run(isolation, area.request("/bin/sh", "-c", script, image=image))
+    assert ended.exit_code == 0, ended
+    lines = ended.stdout.splitlines()
+    assert lines[:3] == ["the image", str(area.job), str(area.job)]
+    assert "boot" not in lines
+
+
+def test_an_image_in_one_file(isolation: Isolation, tmp_path: Path) -> None:
+    """A SIF file is made from a directory, and runs."""
+    area = WorkArea(tmp_path / "area")
+    sif = tmp_path / "image.sif"
+    built = subprocess.run(
+        (str(PROGRAM), "build", "--userns", str(sif), str(skeleton(tmp_path))),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "APPTAINER_TMPDIR": str(tmp_path), "APPTAINER_CACHEDIR": str(tmp_path / "cache")},
+    )
+    assert built.returncode == 0, built.stderr
+    ended = area.run(isolation, area.request("/bin/cat", "/marked/which", image=str(sif)))
+    assert (ended.exit_code, ended.stdout) == (0, "the image\n"), ended
+
+
+@pytest.mark.parametrize("image", [None, "docker://somewhere/image", "/nowhere/image.sif"])
+def test_an_image_that_is_not_there_is_refused(
+    isolation: Isolation, image: str | None, tmp_path: Path
+) -> None:
+    """No image, one that would be fetched from the network, one that does not exist: said before a start."""
+    area = WorkArea(tmp_path / "area")
+    with pytest.raises(CannotConfine, match=r"image"):
+        isolation.wrap(area.request("/bin/true", image=image, read_only=()))
+
+
+def test_a_name_that_cannot_be_bound_is_refused(isolation: Isolation, image: str, tmp_path: Path) -> None:
+    """A colon or a comma in a path would be read as something else."""
+    odd = tmp_path / "with,comma"
+    odd.mkdir()
+    area = WorkArea(tmp_path / "area")
+    with pytest.raises(CannotConfine, match="comma"):
+        isolation.wrap(area.request("/bin/true", image=image, read_only=(str(odd),)))
+
+
+def test_a_program_that_is_not_in_the_image_is_a_clear_fault(
+    isolation: Isolation, image: str, tmp_path: Path
+) -> None:
+    """Apptainer's own words, told apart from the payload's end."""
+    area = WorkArea(tmp_path / "area")
+    ended = area.run(isolation, area.request("/nowhere/program", image=image))
+    fault = isolation.fault(ended.exit_code or 0, ended.stderr)
+    assert fault is not None, ended
+    assert (fault.error, "/nowhere/program" in fault.says) == ("SETUPFAILURE", True)
+
+
+def test_where_there_is_none_it_is_said(tmp_path: Path) -> None:
+    """A node without it, and a program that is something else."""
+    probed = asyncio.run(load("isolation", "apptainer")({"PATH": str(tmp_path)}).probe())
+    assert (probed.usable, probed.says) == (False, "there is no apptainer on this node")
+    broken = tmp_path / "apptainer"
+    broken.write_text("#!/bin/sh\necho broken >&2; exit 3\n")
+    broken.chmod(0o755)
+    probed = asyncio.run(load("isolation", "apptainer")({"PATH": str(tmp_path)}).probe())
+    assert not probed.usable
+    assert probed.says.endswith("does not start: broken")
