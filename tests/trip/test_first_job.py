@@ -39,7 +39,7 @@ def test_the_page_for_a_first_job_can_be_followed(tmp_path: Path) -> None:
     assert (storage / "words.txt").read_text().strip() == "3"
     assert (storage / "late.txt").read_text()
     assert "no calibration for run 7" in done.stdout
-    assert "pilot 1305: the payload ended with exit code 7" in done.stdout
+    assert "pilot 1305 PAYLOADEXECUTIONFAILURE: the payload ended with exit code 7" in done.stdout
     assert done.stdout.count(" finished after running for") == 2
     assert "is stopped" in done.stdout
 
