@@ -99,6 +99,8 @@ class ServerFile:
                     data = os.pread(source.fd, PIECE_BYTES, offset)
                 if not data:
                     break
+                source.passed_bytes = offset + len(data)
+                source.must_not_outgrow()
                 if len(under_way) == PIECES_AT_ONCE:
                     self._must(under_way[0].wait(), doing, storing=True)
                     under_way.popleft()
@@ -110,7 +112,6 @@ class ServerFile:
                 under_way.popleft()
         finally:
             _settle(under_way)
-        source.passed_bytes = offset
 
     def close(self) -> None:
         """Close and wait: a server may say only now that it could not keep the bytes."""
