@@ -186,18 +186,32 @@ class Staging:
         try:
             await self._archive(work, folder, file)
         except OSError as error:
-            return ev.LogFailed(fault=_no_archive(file, error))
+            # Others may make room on the disk.
+            waits = StageOutResult(faults=(_no_archive(file, error),), can_wait=disk.is_full_error(error))
+            return self._without_log(work, waits)
         result, kept = await self._store_archive(work, generation, folder, file)
         if not result.faults:
             return ev.LogStored(file=kept[0])
         if result.certain and is_new:
             # No storage can have it: a later one can tell more.
             (folder / file.lfn).unlink(missing_ok=True)
+        return self._without_log(work, result)
+
+    def _without_log(self, work: JobWork, result: StageOutResult) -> ev.Event:
+        """The log of a good job may wait: without it the server would call the job failed."""
         needed = work.case.state is State.ARCHIVING and not work.case.failed
         return (self._held(work, result) if needed else None) or ev.LogFailed(fault=result.faults[0])
 
     async def _archive(self, work: JobWork, folder: Path, file: FileSpec) -> None:
-        """Make the archive, unless it is there. Raises OSError."""
+        """Make the archive, unless it is there; on a full disk, what is safe gives way to it. Raises OSError."""
+        try:
+            await self._try_to_archive(work, folder, file)
+        except OSError as error:
+            if not disk.is_full_error(error) or not work.remove_what_is_safe():
+                raise
+            await self._try_to_archive(work, folder, file)
+
+    async def _try_to_archive(self, work: JobWork, folder: Path, file: FileSpec) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         await logs.make_archive(
             work.case.job,

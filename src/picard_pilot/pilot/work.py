@@ -128,6 +128,20 @@ class JobWork:
         except OSError as error:
             log.warning("job %s: no room can be made: %s", self.job_id, error)
 
+    def remove_what_is_safe(self) -> bool:
+        """Once the payload is over, on a full disk: remove the inputs and the outputs that are stored. Whether there
+        was anything to remove."""
+        removed = 0
+        for name in (*(file.lfn for file in self.case.job.inputs), *self.case.stored):
+            try:
+                Path(self.bundle.directory, name).unlink()
+                removed += 1
+            except OSError:
+                continue
+        if removed:
+            log.warning("job %s: the disk is full; %d files that are safe are removed", self.job_id, removed)
+        return removed > 0
+
     def cancel(self) -> None:
         """Abandon what is under way, except what concerns a payload."""
         self.generation += 1
