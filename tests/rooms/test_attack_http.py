@@ -1,5 +1,6 @@
 """Storages that send us elsewhere, and answers whose end nobody can tell: no token goes there, no half file stays."""
 
+import gzip
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from picard_pilot.movers.http import HttpMover
 from picard_pilot.system.http_transfer import REDIRECTS_LIMIT, HttpTransfers
 from picard_pilot.system.http_trip import Trip
 from picard_pilot.testing.certificates import Authority
-from picard_pilot.testing.faulty_server import FaultyServer, Say, Seen
+from picard_pilot.testing.faulty_server import FaultyServer, Reset, Say, Seen
 from picard_pilot.testing.faulty_storage import FaultyStorage
 from picard_pilot.testing.mover_kit import failed, ignore
 
@@ -383,3 +384,48 @@ def test_what_came_back_in_two_pieces_is_what_was_stored(tmp_path: Path) -> None
         store = StoreRequest(lfn="out", source=str(tmp_path / "out"), surl=storage.surl("out"))
         HttpMover().store(store, ignore)
         assert (storage.read("out"), storage.count("PUT")) == (DATA[:1000], 1)
+
+
+@pytest.mark.parametrize("size_bytes", [1 << 20, None])
+def test_whatever_is_coded_is_not_decoded(tmp_path: Path, size_bytes: int | None) -> None:
+    """We ask for the file as it is; a megabyte of zeros stays the kilobyte that came, which is not what was meant."""
+    packed = gzip.compress(bytes(1 << 20))
+    answer = OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed) + packed
+    passed: list[int] = []
+    with Parrot(answer) as storage:
+        request = FetchRequest(
+            lfn="f", surl=f"{storage.url}/f", target=str(tmp_path / "f"), size_bytes=size_bytes
+        )
+        failure = failed(lambda: HttpMover().fetch(request, passed.append))
+        assert b"\r\naccept-encoding: identity\r\n" in storage.heads[0].lower()
+    assert (failure.kind, failure.remedy, passed) == (FailureClass.CHECKSUM, Remedy.NEXT, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_packed_file_is_its_own_coding(tmp_path: Path) -> None:
+    """Servers that go by names call it coded, and send it as it is."""
+    packed = gzip.compress(b"data")
+    with Parrot(
+        OK + b"Content-Encoding: x-gzip\r\nContent-Length: %d\r\n\r\n" % len(packed) + packed
+    ) as storage:
+        target = tmp_path / "f.tar.gz"
+        request = FetchRequest(lfn="f.tar.gz", surl=f"{storage.url}/f.tar.gz", target=str(target))
+        HttpMover().fetch(request, ignore)
+    assert target.read_bytes() == packed
+
+
+def test_free_space_that_is_no_number(tmp_path: Path) -> None:
+    """A storage that cuts an upload and then says rubbish of its free space is unknown, not our mistake."""
+    (tmp_path / "out").write_bytes(DATA[:1000])
+
+    def door(seen: Seen) -> Say | Reset:
+        if seen.method == "PUT":
+            return Reset()
+        said = b"<D:quota-available-bytes>" + b"9" * 5000 + b"</D:quota-available-bytes>"
+        return Say(status=207, body=said) if seen.method == "PROPFIND" else Say(status=404)
+
+    with FaultyServer(door) as storage:
+        request = StoreRequest(lfn="out", source=str(tmp_path / "out"), surl=f"{storage.url}/data/out")
+        failure = failed(lambda: HttpMover(read_limit_s=PATIENT_S).store(request, ignore))
+    assert (failure.kind, failure.remedy) == (FailureClass.SPACE, Remedy.NEXT)
+    assert "nothing about its free space" in failure.says

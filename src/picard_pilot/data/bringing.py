@@ -236,7 +236,7 @@ def _no_room(file: FileSpec, source: Source, left_bytes: int | None) -> Transfer
         side=Side.NODE,
         remedy=Remedy.NEXT,  # from another source it may be read directly
         endpoint=source.endpoint.name,
-        surl=source.surl,
+        surl=without_query(source.surl),
     )
 
 
@@ -246,5 +246,5 @@ def _not_asked(file: FileSpec, source: Source, says: str) -> TransferFailure:
         says=f"{file.lfn} was not asked for: {says}",
         remedy=Remedy.MISTAKE,
         endpoint=source.endpoint.name,
-        surl=source.surl,
+        surl=without_query(source.surl),
     )

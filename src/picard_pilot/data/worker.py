@@ -14,6 +14,7 @@ import msgspec
 
 from picard_pilot.data.worker_process import WorkerProcess
 from picard_pilot.data.worker_protocol import READS_AT_ONCE, STORES_AT_ONCE, Answer, Ask, Passed, Reply
+from picard_pilot.model.address import without_query
 from picard_pilot.model.transfer import (
     AnyRequest,
     AnyResult,
@@ -345,12 +346,13 @@ class TransferWorker:
 def _failure(flight: _Flight, kind: FailureClass, says: str, side: Side) -> TransferFailure:
     request = flight.ask.request
     endpoint = request.context.endpoint
-    name = request.lfn if isinstance(request, (FetchRequest, StoreRequest, OpenRequest)) else request.surl
+    surl = without_query(request.surl)
+    name = request.lfn if isinstance(request, (FetchRequest, StoreRequest, OpenRequest)) else surl
     return TransferFailure(
         kind=kind,
         says=f"the transfer of {name} {says}",
         side=side,
         endpoint=endpoint.name if endpoint else None,
-        surl=request.surl,
+        surl=surl,
         retry_after_s=0.0 if kind is FailureClass.TIMEOUT else None,
     )

@@ -18,7 +18,7 @@ import msgspec
 from picard_pilot.data import worker_log
 from picard_pilot.data.mover_table import Movers
 from picard_pilot.data.worker_protocol import READS_AT_ONCE, STORES_AT_ONCE, Answer, Ask, Passed, Reply
-from picard_pilot.model.address import hide_query, without_query
+from picard_pilot.model.address import without_query
 from picard_pilot.model.transfer import (
     AnyRequest,
     AnyResult,
@@ -42,12 +42,16 @@ from picard_pilot.model.transfer import (
 )
 from picard_pilot.system.shim.child import PR_SET_PDEATHSIG, prctl
 from picard_pilot.system.typed import ready
+from picard_pilot.system.unsaid import Unsaid
 
 PROGRESS_INTERVAL_S = 0.5
 """Often enough to watch and to show, and no load at all."""
 
 SAYS_LIMIT_CHARACTERS = 2000
 """A mover's sentence is cut here: it becomes one line of a journal."""
+
+CODE_LIMIT_CHARACTERS = 100
+"""A storage's own word for a failure is cut here: it is kept with the copy that it is about."""
 
 MOST_THREADS = READS_AT_ONCE + STORES_AT_ONCE
 """The pilot asks for no more at once."""
@@ -180,18 +184,25 @@ def _with_place(failure: TransferFailure, request: AnyRequest) -> TransferFailur
     """The failure with the endpoint and address of its request, and a sentence of bounded length."""
     endpoint = request.context.endpoint
     surl = failure.surl or request.surl
+    unsaid = _unsaid(request)
     return msgspec.structs.replace(
         failure,
-        says=hide_query(failure.says, request.surl or "")[:SAYS_LIMIT_CHARACTERS],
+        says=unsaid.text(failure.says)[:SAYS_LIMIT_CHARACTERS],
+        code=unsaid.text(failure.code)[:CODE_LIMIT_CHARACTERS] if failure.code else None,
         endpoint=failure.endpoint or (endpoint.name if endpoint else None),
         surl=without_query(surl) if surl else None,
     )
 
 
+def _unsaid(request: AnyRequest) -> Unsaid:
+    """Programs and libraries repeat what they were given: an address, a token."""
+    return Unsaid([request.surl or ""], request.context.access.token)
+
+
 def _broken_mover(error: BaseException, request: AnyRequest) -> TransferFailure:
     import traceback
 
-    sys.stderr.write(hide_query("".join(traceback.format_exception(error)), request.surl or ""))
+    sys.stderr.write(_unsaid(request).text("".join(traceback.format_exception(error))))
     where = traceback.extract_tb(error.__traceback__)[-1]
     said = f"the mover raised {type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
     return TransferFailure(

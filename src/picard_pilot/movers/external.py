@@ -46,9 +46,6 @@ API = 1
 DESCRIBE = "describe"
 """What a program is asked first: which verbs it knows."""
 
-CODE_CHARACTERS = 100
-"""Of a program's own word for a failure, which is kept with the copy that it is about."""
-
 ALWAYS_KNOWN = frozenset({Verb.FETCH, Verb.STORE})
 """The verbs of a program that does not answer that question."""
 
@@ -202,15 +199,14 @@ def _question(call: Call, number: int) -> Question:
 
 def _as_told(call: Call, failed: Failed) -> TransferError:
     """The program's own classification, with the file's name in the sentence."""
-    unsaid = unsaid_of([call])
-    said = unsaid.text(failed.says)
-    says = said if call.lfn in said else f"the {call.verb} of {call.lfn} failed: {said}"
+    named = call.lfn in failed.says
+    says = failed.says if named else f"the {call.verb} of {call.lfn} failed: {failed.says}"
     failure = TransferFailure(
         kind=failed.kind,
         says=says,
         side=failed.side,
         remedy=failed.remedy,
-        code=failed.code and unsaid.text(failed.code)[:CODE_CHARACTERS],
+        code=failed.code,
         surl=call.surl,
         errno=failed.errno,
         retry_after_s=failed.retry_after_s,

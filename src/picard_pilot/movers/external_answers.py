@@ -183,6 +183,10 @@ class Answers:
         if isinstance(said, Passed):
             asked.progress(max(0, said.passed_bytes - asked.passed_bytes))
             asked.passed_bytes = max(asked.passed_bytes, said.passed_bytes)
+        elif isinstance(said, Failed):
+            # Hidden with the secrets of all questions of this start: it may quote another one's.
+            code = None if said.code is None else self._unsaid.text(said.code)
+            asked.final = msgspec.structs.replace(said, says=self._unsaid.text(said.says), code=code)
         else:
             asked.final = said
 

@@ -17,6 +17,8 @@ from picard_pilot.movers.measure import measure
 from picard_pilot.system.http_transfer import HttpTransfers
 from picard_pilot.system.http_trip import Answer, TransferTrouble
 
+PACKED = (".gz", ".tgz", ".bz2", ".tbz", ".xz", ".txz", ".zst", ".br", ".z")
+"""How names of packed files end."""
 FIRST_BYTES = 4096
 """What is read of a file to see that it can be opened."""
 
@@ -46,6 +48,8 @@ def fetch_file(
             if answer.status != 200:
                 raise refused(answer, address, doing=doing)
             file.announced(answer.size_bytes)
+            if said is None and request.size_bytes is None:
+                _must_be_plain(request.lfn, address, answer)
 
         try:
             answer = transfers.download(
@@ -163,6 +167,20 @@ def _hexadecimal(kind: ChecksumKind, value: str) -> str:
             raise ValueError(str(error)) from None
     int(value, 16)
     return value.lower().zfill(8) if kind is ChecksumKind.ADLER32 else value.lower()
+
+
+def _must_be_plain(lfn: str, address: HttpAddress, answer: Answer) -> None:
+    """Refuse a file that comes coded where nobody could tell it from the file itself."""
+    coding = answer.headers.get("content-encoding", "").lower()
+    # A server that takes the end of a packed file's name for a coding of its own sends the file as it is.
+    if coding not in ("", "identity") and not lfn.lower().endswith(PACKED):
+        raise failed(
+            address,
+            FailureClass.CHECKSUM,
+            Remedy.NEXT,
+            f"{lfn} comes from {address.host} coded as {coding[:40]!r}, though it was asked for as it is, and "
+            "no catalogue says what it should be",
+        )
 
 
 def _compare_with_storage(

@@ -31,6 +31,7 @@ from picard_pilot.movers.open_file import OpenFile
 from picard_pilot.movers.store_kit import another_file_stands
 from picard_pilot.system.http_transfer import HttpTransfers
 from picard_pilot.system.http_trip import Answer, TransferTrouble
+from picard_pilot.system.http_wire import number_of
 
 SMALL_BYTES = 1 << 20
 """A stored file up to this size is read back rather than asked for its checksum: one round trip either way, and all
@@ -250,7 +251,7 @@ class HttpStore:
                 return None
             if answer.status != 404:
                 said = _QUOTA.search(answer.body)
-                return int(said.group(1)) if said else None
+                return number_of(said.group(1).decode()) if said else None
         return None
 
     def _make_folders(self) -> bool:
