@@ -24,7 +24,6 @@ NOTHING = Defaults(
     output_file_bytes=None,
     output_text_bytes=None,
     quiet_s=None,
-    spinning_s=None,
     processes_base=None,
 )
 
@@ -69,7 +68,7 @@ NOTHING = Defaults(
             "maxtime 3600 s",
         ),
         (Measure.QUIET_TIME, job(), queue(), 7200, From.DEFAULT, "looping limit"),
-        (Measure.SPINNING_TIME, job(), queue(), 43200, From.DEFAULT, "looping limit with CPU use"),
+        (Measure.SPINNING_TIME, job(), queue(), 43200, From.DEFAULT, "6 x the looping limit"),
         (Measure.PROCESSES, job(cores=4), queue(), 900, From.DEFAULT, "500 + 100 x 4 cores"),
         (Measure.FREE_SPACE, job(), queue(), GB, From.DEFAULT, "reserve of the node"),
         (Measure.OUTPUT_FILE, job(), queue(), 500 * GB, From.DEFAULT, "largest file that storages take"),

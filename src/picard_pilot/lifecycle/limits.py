@@ -95,6 +95,10 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.limit.measure}: {measured} is {word} the limit of {self.limit.says()}"
 
 
+SPINNING_FACTOR = 6
+"""CPU time alone may be honest work for long: six times the looping limit are the first pilot's 12 h for production."""
+
+
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     """What holds where neither job nor queue says anything; None: no such limit."""
 
@@ -110,8 +114,6 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     """The limit of pilots for stdout since ever."""
     quiet_s: float | None = 2 * 3600.0
     """No CPU, I/O or file for two hours."""
-    spinning_s: float | None = 12 * 3600.0
-    """CPU alone may be honest work for long; the limit of the first pilot for production."""
     processes_base: int | None = 500
     processes_per_core: int = 100
     """A job has a few per core. Where accounts are limited, it is to 4096 processes of all jobs of the node."""
@@ -204,9 +206,10 @@ def _activity(job: Job, defaults: Defaults) -> tuple[Limit | None, ...]:
     raw = job.extra.get("loopingCheck")
     if raw is not None and bytes(raw).strip(b'"').lower() in (b"false", b"f", b"0"):
         return ()
+    spinning_s = None if defaults.quiet_s is None else SPINNING_FACTOR * defaults.quiet_s
     return (
         _default(Measure.QUIET_TIME, defaults.quiet_s, "looping limit"),
-        _default(Measure.SPINNING_TIME, defaults.spinning_s, "looping limit with CPU use"),
+        _default(Measure.SPINNING_TIME, spinning_s, f"{SPINNING_FACTOR} x the looping limit"),
     )
 
 

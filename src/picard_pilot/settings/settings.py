@@ -46,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     report_grace_s: float
     hook_limit_s: float
     output_limit_bytes: int
+    looping_limit_s: float
+    free_space_limit_bytes: int
     cleanup: bool
     recover: bool
     max_recoveries: int

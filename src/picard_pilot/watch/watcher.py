@@ -3,7 +3,7 @@
 What a breach does to the job is for the caller; how samples are taken is `sampler`.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from picard_pilot.lifecycle.judging import History, judge, kernel_evidence, kernel_kills, remember
@@ -55,7 +55,7 @@ class Watcher:
         self.summary = summary
         self.series = series
 
-    async def breaches(self) -> AsyncIterator[Breach]:
+    async def breaches(self) -> AsyncGenerator[Breach, None]:
         """Look until cancelled. Each limit is reported once; others may break while the job is being stopped."""
         told: set[Measure] = set()
         while True:

@@ -1,0 +1,125 @@
+"""One job's watch in this pilot, from stage-in to stage-out: what breaks a limit stops the job.
+
+Looking and judging are `watch` and `lifecycle.judging`; what a stop does to the job is `lifecycle.table`.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from contextlib import aclosing
+
+from picard_pilot.diagnosis.faults import fault
+from picard_pilot.lifecycle.limits import Breach, Defaults, Limit, limits_for
+from picard_pilot.model.command import PayloadExit
+from picard_pilot.model.fault import Fault
+from picard_pilot.model.report import UsageSummary
+from picard_pilot.model.states import Phase, State
+from picard_pilot.model.stop import Stop, StopKind
+from picard_pilot.pilot.parts import Parts
+from picard_pilot.pilot.work import JobWork
+from picard_pilot.settings.settings import Settings
+from picard_pilot.watch import cgroups
+from picard_pilot.watch.sampler import Sampler, Subject
+from picard_pilot.watch.series import Series
+from picard_pilot.watch.summary import Summary
+from picard_pilot.watch.watcher import Watcher
+
+log = logging.getLogger("picard.watch")
+
+WRITE_S = 60.0
+"""How often the files in the job's directory are brought up to date, as prmon does."""
+
+WITH_PAYLOAD = (State.RUNNING, State.STOPPING)
+
+
+class Watching:
+    """Watches one job until it is cancelled. `usage` and `payload_ended` may be called at any time."""
+
+    def __init__(self, parts: Parts, work: JobWork, stop: Callable[[JobWork, Stop], None]) -> None:
+        """`stop` is called with each broken limit."""
+        job, clock = work.case.job, parts.clock
+        self._parts, self._work, self._stop = parts, work, stop
+        self._slot = cgroups.memory_group_of(os.getpid())
+        self.limits: tuple[Limit, ...] = limits_for(job, parts.site.queue, defaults_of(parts.settings))
+        outputs = [file.lfn for file in job.outputs]
+        self._sampler = Sampler(work.bundle, outputs, self._subject, self.limits, clock)
+        self._watcher = Watcher(
+            self._sampler,
+            self.limits,
+            clock,
+            cores=job.requirements.cores,
+            summary=Summary.resume(work.bundle),
+            series=Series.resume(work.bundle),
+            group_before=None if self._slot is None else cgroups.read(self._slot),
+        )
+
+    async def run(self) -> None:
+        """Look and judge, for as long as the job lasts."""
+        for limit in self.limits:
+            log.debug("job %s: limit of %s: %s", self._work.job_id, limit.measure, limit.says())
+        try:
+            async with asyncio.TaskGroup() as group, aclosing(self._watcher.breaches()) as breaches:
+                group.create_task(self._write_now_and_then())
+                async for breach in breaches:
+                    log.warning("job %s: %s", self._work.job_id, breach.says())
+                    self._stop(self._work, self._stop_for(breach))
+        finally:
+            self._sampler.close()
+
+    def usage(self) -> UsageSummary:
+        """What the payload has used so far."""
+        return self._watcher.summary.usage()
+
+    def payload_ended(self, ended: PayloadExit) -> tuple[Fault, ...]:
+        """What the kernel's account adds to a bad end: a lack of memory. Leaves the files as they are to stay."""
+        if self._slot is not None:
+            self._watcher.take_group(cgroups.read(self._slot))
+        self._write()
+        evidence = self._watcher.kernel_evidence
+        if not evidence or (ended.exit_code == 0 and ended.signal is None):
+            return ()
+        says = f"the kernel ended {self._watcher.kernel_kills} of the payload's processes for lack of memory"
+        rule, phase = "watch.oom_kill", Phase.RUNNING
+        return (fault("PAYLOADOUTOFMEMORY", says, rule=rule, evidence=evidence, phase=phase),)
+
+    def _subject(self) -> Subject:
+        work, moving = self._work, self._work.moving
+        return Subject(
+            phase=work.case.phase,
+            launcher=work.launcher if work.case.state in WITH_PAYLOAD else None,
+            slot_cgroup=self._slot,
+            moved_bytes=None if moving is None else moving.progress().bytes_done,
+        )
+
+    def _stop_for(self, breach: Breach) -> Stop:
+        found = fault(
+            breach.error,
+            breach.says(),
+            rule=f"limit.{breach.limit.measure.name.lower()}",
+            evidence=breach.evidence,
+            phase=self._work.case.phase,
+        )
+        return Stop(kind=StopKind.LIMIT, fault=found, grace_s=self._parts.settings.stop_grace_s)
+
+    async def _write_now_and_then(self) -> None:
+        while True:
+            await self._parts.clock.sleep(WRITE_S)
+            if self._work.case.state in WITH_PAYLOAD:
+                self._write()
+
+    def _write(self) -> None:
+        """A full disk or a directory that the payload locked costs no more than the files."""
+        try:
+            self._watcher.write(self._work.bundle)
+        except OSError as error:
+            log.info("job %s: what it uses cannot be written down: %s", self._work.job_id, error)
+
+
+def defaults_of(settings: Settings) -> Defaults:
+    """What the settings say about limits; 0 stands for none. The launcher itself watches stdout and stderr."""
+    return Defaults(
+        quiet_s=settings.looping_limit_s or None,
+        free_space_bytes=settings.free_space_limit_bytes or None,
+        output_text_bytes=None,
+    )
