@@ -3,13 +3,19 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from worker_kit import HERE, request, run
 
+from picard_pilot.data.worker_process import MODULE
+from picard_pilot.data.worker_protocol import Ask
 from picard_pilot.testing.mover_kit import until
 
 PILOT = """
@@ -55,6 +61,42 @@ def test_the_worker_dies_with_its_pilot(tmp_path: Path, frozen: bool) -> None:
         await until(lambda: not running(pid))
 
     run(work())
+
+
+@contextmanager
+def spoken_to() -> Iterator[tuple[socket.socket, "subprocess.Popen[bytes]"]]:
+    """A worker of this process, and the pilot's end of its socket."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(60)
+    with ours, theirs:
+        command = [sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), str(os.getpid())]
+        environment = {**os.environ, "PYTHONPATH": HERE}
+        with subprocess.Popen(
+            command, pass_fds=(theirs.fileno(),), stderr=subprocess.DEVNULL, env=environment
+        ) as started:
+            theirs.close()
+            try:
+                yield ours, started
+            finally:
+                started.kill()
+
+
+def test_a_closed_socket_ends_it_in_the_middle_of_a_transfer(tmp_path: Path) -> None:
+    """It does not wait for what nobody wants any more."""
+    with spoken_to() as (pilot, started):
+        ask = Ask(number=1, request=request(tmp_path, mover="Slow"))
+        pilot.sendall(msgspec.json.encode(ask) + b"\n")
+        assert b"passed" in pilot.recv(1000)
+        pilot.shutdown(socket.SHUT_WR)
+        assert started.wait(60) == 0
+
+
+def test_a_thread_that_fails_takes_the_worker_along(tmp_path: Path) -> None:
+    """A request that one of its threads has lost is one that a dead worker had, and will be asked again."""
+    with spoken_to() as (pilot, started):
+        ask = Ask(number=1, request=request(tmp_path, mover="Slow"))
+        pilot.sendall(msgspec.json.encode(ask) + b"\nno request\n")
+        assert started.wait(60) == 1
 
 
 def ignores_sigterm(pid: int) -> bool:
