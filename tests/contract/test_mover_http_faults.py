@@ -199,6 +199,9 @@ def test_addresses_that_are_refused(mover: HttpMover, surl: str) -> None:
 
 # in the worker
 
+STALL_S = 6.0
+"""Of a worker's watch: longer than a busy machine needs to start a worker, which counts as silence too."""
+
 
 def test_a_hanging_storage_is_ended_and_not_a_byte_is_written_after(
     storage: FaultyStorage, node: Path, tmp_path: Path
@@ -208,7 +211,9 @@ def test_a_hanging_storage_is_ended_and_not_a_byte_is_written_after(
     async def transfers() -> None:
         storage.fault("GET", hang_at=500_000, last=1)
         async with TransferWorker(
-            limits=WorkerLimits(stall_s=1.0), log_path=tmp_path / "worker.log", environment=dict(os.environ)
+            limits=WorkerLimits(stall_s=STALL_S),
+            log_path=tmp_path / "worker.log",
+            environment=dict(os.environ),
         ) as worker:
             failure = await worker.transfer(fetch(storage, node))
             first = worker.pid
@@ -232,12 +237,14 @@ def test_a_slow_stream_is_alive(storage: FaultyStorage, node: Path, tmp_path: Pa
 
     async def transfers() -> None:
         storage.put("slow", CONTENT[:3000])
-        storage.fault("GET", "slow", bytes_per_s=1500.0)
+        storage.fault("GET", "slow", bytes_per_s=3000 / (STALL_S + 1.0))
         request = fetch(
             storage, node, surl=storage.surl("slow"), size_bytes=3000, checksum=adler32(CONTENT[:3000])
         )
         async with TransferWorker(
-            limits=WorkerLimits(stall_s=1.5), log_path=tmp_path / "worker.log", environment=dict(os.environ)
+            limits=WorkerLimits(stall_s=STALL_S),
+            log_path=tmp_path / "worker.log",
+            environment=dict(os.environ),
         ) as worker:
             assert isinstance(await worker.transfer(request), Transferred)
 
