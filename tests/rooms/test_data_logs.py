@@ -187,6 +187,18 @@ def test_an_archive_that_is_there_is_kept(bundle: Bundle) -> None:
     assert zlib.crc32(target.read_bytes()) == before
 
 
+def test_an_archive_is_on_the_disk_before_it_stands(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since it is kept: half of one, left by a power cut, would be the log for ever."""
+    target, synced = Path(bundle.private, "job.log.tgz"), []
+
+    def note(fd: int) -> None:
+        synced.append((os.fstat(fd).st_ino, os.fstat(fd).st_size, target.exists()))
+
+    monkeypatch.setattr(logs.os, "fsync", note)
+    archive(bundle)
+    assert synced == [(target.stat().st_ino, target.stat().st_size, False)]
+
+
 def test_after_everything_else_failed(bundle: Bundle) -> None:
     """No payload ever ran, no log exists: there is still an archive with the journal."""
     for path in Path(bundle.directory).iterdir():

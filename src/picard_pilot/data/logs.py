@@ -121,6 +121,8 @@ class _Maker:
                 self._small = True
                 self._notes = ["the disk is full: of long files only the beginning and the end are here"]
                 self._write(temporary, mode)
+            # An archive that stands is never made again, so that it must not be half of one after a power cut.
+            _make_durable(temporary)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -225,3 +227,11 @@ class _Maker:
     def _check_time(self) -> None:
         if time.monotonic() > self.deadline:
             raise TimeoutError(None, "making the log archive took too long")
+
+
+def _make_durable(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
