@@ -25,7 +25,6 @@ from picard_pilot.testing.clock import VirtualClock
 from picard_pilot.watch import cgroups
 from picard_pilot.watch.job_files import SERIES_FILE, SUMMARY_FILE
 
-
 NO_LIMITS = QueueLimits()
 
 
