@@ -82,17 +82,18 @@ class Night:
         self.directory = directory
         self._settings = settings
 
-    def work(self, wall_s: float, label: str = "managed", *more: ev.Event) -> JobWork:
-        """The job, its payload over after `wall_s`, and what happened since."""
+    def work(self, wall_s: float, label: str = "managed", *more: ev.Event, recover: bool = True) -> JobWork:
+        """The job, its payload over after `wall_s`, and what happened since; with `recover` a user wants it kept."""
         (self.directory / "PanDA_Pilot-5" / jobdir.PRIVATE).mkdir(parents=True)
         (self.directory / "PanDA_Pilot-5" / "out").write_text("precious")
         job = Job(
             job_id=5,
             attempt_nr=1,
             label=label,
+            recover=recover,
             outputs=(FileSpec(lfn="out", role=FileRole.OUTPUT),),
         )
-        ended = PayloadExit(exit_code=0, started_at=0.0, ended_at=wall_s, wall_s=wall_s)
+        ended = PayloadExit(exit_code=0, started_at=0.0, ended_at=wall_s, wall_s=wall_s, cpu_user_s=wall_s)
         journal = MemoryJournal("p1", self.clock.now_utc)
         case = None
         for event in (
@@ -281,3 +282,28 @@ def test_the_window_counts_from_the_first_holding(tmp_path: Path) -> None:
     night.run(work)
     assert work.case.waiting and work.case.held is not None
     assert work.case.held.until == pytest.approx(start + 3 * HOUR_S - 300, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("label", "wall_s", "waits"),
+    [("user", 600.0, False), ("user", 7 * HOUR_S, True), ("managed", 600.0, True)],
+)
+def test_who_is_worth_a_wait(tmp_path: Path, label: str, wall_s: float, waits: bool) -> None:
+    """A short job of a user, which can be tried again elsewhere, fails at once; a long one and production wait."""
+    night = Night(tmp_path, never)
+    work = night.work(wall_s, label, recover=False)
+    night.run(work)
+    held = [type(record.event) for record in work.journal.records].count(ev.OutputsHeld)
+    assert bool(held) is waits
+    if not waits:
+        assert work.case.state is State.FAILED
+        assert work.case.faults[0].says.startswith("output out")
+
+
+def test_a_queue_whose_jobs_cannot_move_keeps_them(tmp_path: Path) -> None:
+    """Then a short job of a user is worth a wait as well."""
+    night = Night(tmp_path, never)
+    work = night.work(600, "user", recover=False)
+    night.run(work, jobs_can_move=False)
+    assert work.case.waiting and work.case.held is not None
+    assert work.case.held.why == "it can run nowhere else"

@@ -48,7 +48,7 @@ def submit(grid: Grid, **spec: Any) -> tuple[int, Path]:
     return grid.submit_python(
         f"import os\nopen({str(counter)!r}, 'a').write('x')\n"
         "open('out.' + os.environ['PANDAID'] + '.txt', 'w').write('precious')\n",
-        **{**OUTPUT, **spec},
+        **{**OUTPUT, "useJobRecovery": "True", **spec},
     ), counter
 
 

@@ -189,6 +189,8 @@ class OutputsHeld(Event, frozen=True, kw_only=True):
     faults: tuple[Fault, ...]
     where: str
     """Host and directory where the outputs lie, for people."""
+    why: str = "no result is lost"
+    """Which rule says that this job is worth a wait."""
     until: float
     again_at: float | None = None
 

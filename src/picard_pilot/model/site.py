@@ -191,6 +191,8 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     register_outputs: bool = False
     """The pilot tells the catalogue among the queue's movers about outputs. Off: the PanDA server does that when it
     has the report, as today's pilots leave it to."""
+    jobs_can_move: bool = True
+    """Users' jobs of this queue can run elsewhere too. Off: outputs that no storage takes are worth a wait."""
     trace_url: str | None = None
     """Where a Rucio-style trace of each transfer is sent; None: nowhere."""
     container_type: str | None = None

@@ -20,7 +20,6 @@ from picard_pilot.data.stageout import Listeners, StageOutEvent, StageOutResult,
 from picard_pilot.data.walk import Pace
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.experiments.hooks import HookFailed
-from picard_pilot.lifecycle import holding
 from picard_pilot.model import events as ev
 from picard_pilot.model.fault import Fault
 from picard_pilot.model.files import FileSpec, StoredFile
@@ -28,6 +27,7 @@ from picard_pilot.model.site import Activity
 from picard_pilot.model.states import Phase, State
 from picard_pilot.pilot.faults import hook_fault
 from picard_pilot.pilot.hooking import Hooks
+from picard_pilot.pilot.keeping import Keeper
 from picard_pilot.pilot.moving import Moving
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.work import JobWork
@@ -67,7 +67,7 @@ class Staging:
         self._post = post
         self._record = record
         self._tell = tell
-        self._ends_at = ends_at
+        self._keeper = Keeper(parts, hooks, ends_at)
         self._paces = paces(parts.settings, parts.clock, random.Random(parts.seed), ends_at)
 
     def get_ready(self, work: JobWork) -> None:
@@ -139,34 +139,8 @@ class Staging:
         _log_decisions(work, result.decisions)
         if not result.faults:
             return ev.OutputsStored()
-        return self._held(work, result) or ev.StageOutFailed(faults=result.faults)
-
-    def _held(self, work: JobWork, result: StageOutResult) -> ev.OutputsHeld | None:
-        """What it means for outputs to wait: where, until when, and when this pilot comes back; None where waiting
-        cannot help, is not wanted, or has lasted too long."""
-        if not result.can_wait or not self._parts.settings.hold_outputs:
-            return None
-        case, now = work.case, work.now(self._parts.clock)
-        if case.failed:
-            return None  # the server would not register them
-        since = now if case.held_since is None else case.held_since
-        # The server counts from the first `holding`, whatever was the reason.
-        until = holding.held_until(case.job, case.entered.get(State.HOLDING, since))
-        if now >= until:
-            return None
-        left_s = None if self._ends_at is None else self._ends_at - self._parts.clock.monotonic()
-        return ev.OutputsHeld(
-            faults=result.faults,
-            where=f"{self._parts.node.host}:{work.bundle.directory}",
-            until=until,
-            again_at=holding.next_break(
-                first_held_at=since,
-                now=now,
-                wall_s=case.exit.wall_s if case.exit else None,
-                until=until,
-                leaves_at=None if left_s is None else now + left_s - self._parts.settings.report_grace_s,
-            ),
-        )
+        held = await self._keeper.held(work, result.faults) if result.can_wait else None
+        return held or ev.StageOutFailed(faults=result.faults)
 
     def _write_down(self, work: JobWork, generation: int, event: StageOutEvent) -> None:
         """Before anything else is done: no storage is asked for a further copy, no catalogue told and no copy removed
@@ -188,19 +162,20 @@ class Staging:
         except OSError as error:
             # Others may make room on the disk.
             waits = StageOutResult(faults=(_no_archive(file, error),), can_wait=disk.is_full_error(error))
-            return self._without_log(work, waits)
+            return await self._without_log(work, waits)
         result, kept = await self._store_archive(work, generation, folder, file)
         if not result.faults:
             return ev.LogStored(file=kept[0])
         if result.certain and is_new:
             # No storage can have it: a later one can tell more.
             (folder / file.lfn).unlink(missing_ok=True)
-        return self._without_log(work, result)
+        return await self._without_log(work, result)
 
-    def _without_log(self, work: JobWork, result: StageOutResult) -> ev.Event:
+    async def _without_log(self, work: JobWork, result: StageOutResult) -> ev.Event:
         """The log of a good job may wait: without it the server would call the job failed."""
-        needed = work.case.state is State.ARCHIVING and not work.case.failed
-        return (self._held(work, result) if needed else None) or ev.LogFailed(fault=result.faults[0])
+        needed = work.case.state is State.ARCHIVING and result.can_wait
+        held = await self._keeper.held(work, result.faults) if needed else None
+        return held or ev.LogFailed(fault=result.faults[0])
 
     async def _archive(self, work: JobWork, folder: Path, file: FileSpec) -> None:
         """Make the archive, unless it is there; on a full disk, what is safe gives way to it. Raises OSError."""

@@ -38,6 +38,7 @@ QUEUE_FIELDS = (
     FactField("federation", "federation", data.federation),
     FactField("alt_stage_out", "alt_stage_out", read.choice(AltStageOut)),
     FactField("register_outputs", "register_outputs", read.flag),
+    FactField("jobs_can_move", "jobs_can_move", read.flag),
     FactField("trace_url", "trace_url", data.web_address),
     FactField("container_type", "container_type", read.text),
     FactField("container_options", "container_options", read.text),
