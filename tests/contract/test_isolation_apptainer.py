@@ -43,6 +43,13 @@ def image(tmp_path: Path) -> str:
     return str(skeleton(tmp_path))
 
 
+def area_in(folder: Path) -> WorkArea:
+    """A work area for payloads in the image, which has no /usr of its own."""
+    made = WorkArea(folder)
+    made.image_needs = ("/usr",)
+    return made
+
+
 class TestApptainer(IsolationSuite):
     """The whole suite in an image."""
 
@@ -58,10 +65,15 @@ class TestApptainer(IsolationSuite):
         """A directory."""
         return image
 
+    @pytest.fixture
+    def area(self, tmp_path: Path) -> WorkArea:
+        """A fresh work area."""
+        return area_in(tmp_path / "area")
+
 
 def test_the_payload_is_in_the_image(isolation: Isolation, image: str, tmp_path: Path) -> None:
     """It sees the image's files and its own directory as home, and none of the node's other folders."""
-    area = WorkArea(tmp_path / "area")
+    area = area_in(tmp_path / "area")
     script = "cat /marked/which; echo $HOME; pwd; ls /; ls /etc"
     ended = area.run(isolation, area.request("/bin/sh", "-c", script, image=image))
     assert ended.exit_code == 0, ended
@@ -72,7 +84,7 @@ def test_the_payload_is_in_the_image(isolation: Isolation, image: str, tmp_path:
 
 def test_an_image_in_one_file(isolation: Isolation, tmp_path: Path) -> None:
     """A SIF file is made from a directory, and runs."""
-    area = WorkArea(tmp_path / "area")
+    area = area_in(tmp_path / "area")
     sif = tmp_path / "image.sif"
     built = subprocess.run(
         (str(PROGRAM), "build", "--userns", str(sif), str(skeleton(tmp_path))),
@@ -90,7 +102,7 @@ def test_an_image_that_is_not_there_is_refused(
     isolation: Isolation, image: str | None, tmp_path: Path
 ) -> None:
     """No image, one that would be fetched from the network, one that does not exist: said before a start."""
-    area = WorkArea(tmp_path / "area")
+    area = area_in(tmp_path / "area")
     with pytest.raises(CannotConfine, match=r"image"):
         isolation.wrap(area.request("/bin/true", image=image, read_only=()))
 
@@ -99,7 +111,7 @@ def test_a_name_that_cannot_be_bound_is_refused(isolation: Isolation, image: str
     """A colon or a comma in a path would be read as something else."""
     odd = tmp_path / "with,comma"
     odd.mkdir()
-    area = WorkArea(tmp_path / "area")
+    area = area_in(tmp_path / "area")
     with pytest.raises(CannotConfine, match="comma"):
         isolation.wrap(area.request("/bin/true", image=image, read_only=(str(odd),)))
 
@@ -108,7 +120,7 @@ def test_a_program_that_is_not_in_the_image_is_a_clear_fault(
     isolation: Isolation, image: str, tmp_path: Path
 ) -> None:
     """Apptainer's own words, told apart from the payload's end."""
-    area = WorkArea(tmp_path / "area")
+    area = area_in(tmp_path / "area")
     ended = area.run(isolation, area.request("/nowhere/program", image=image))
     fault = isolation.fault(ended.exit_code or 0, ended.stderr)
     assert fault is not None, ended

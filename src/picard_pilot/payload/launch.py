@@ -27,6 +27,10 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     stderr: str
     output_limit_bytes: int | None = None
     grace_s: float = 30.0
+    cgroup: str | None = None
+    """The folder of a cgroup of its own, where there is one: all that is in it is killed at the end."""
+    own_process_space: bool = False
+    """`argv` confines the payload in a process space of its own: SIGTERM is for those in it alone."""
 
 
 class LaunchHandle(msgspec.Struct, frozen=True, kw_only=True):

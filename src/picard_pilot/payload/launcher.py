@@ -170,6 +170,8 @@ async def _start(spec: LaunchSpec, directory: Path, lock_fd: int) -> LaunchHandl
             output_limit_bytes=spec.output_limit_bytes,
             grace_s=spec.grace_s,
             oom_score_adj=OOM_SCORE,
+            cgroup=spec.cgroup,
+            own_process_space=spec.own_process_space,
         )
     except spawn.BadOrder as error:
         raise LaunchFailed(StartError(kind=StartErrorKind.BAD_ARGUMENT, evidence=str(error))) from None

@@ -41,8 +41,14 @@ def encode_order(
     output_limit_bytes: int | None = None,
     grace_s: float,
     oom_score_adj: int | None = None,
+    cgroup: str | None = None,
+    own_process_space: bool = False,
 ) -> bytes:
-    """The bytes of an order. With a `directory` the command is detached. Raises BadOrder."""
+    """The bytes of an order. With a `directory` the command is detached. Raises BadOrder.
+
+    The command starts in the `cgroup` (a folder), if it may, and whatever is in that at its end is killed. With
+    `own_process_space` the command makes one for its children, and SIGTERM is only for them.
+    """
     texts = [*argv, *env.keys(), *env.values(), cwd]
     if not argv or not argv[0] or any("\0" in text for text in texts):
         raise BadOrder("the command is empty or has a NUL byte in it")
@@ -64,6 +70,8 @@ def encode_order(
         "output_limit_bytes": output_limit_bytes,
         "grace_s": float(grace_s),
         "oom_score_adj": oom_score_adj,
+        "cgroup": cgroup,
+        "own_process_space": own_process_space,
     }
     body = marshal.dumps(order)
     return b"%0*d" % (ORDER_LENGTH_DIGITS, len(body)) + body

@@ -63,6 +63,8 @@ class WorkArea:
     def __init__(self, base: Path) -> None:
         """`base` is an empty folder."""
         self.base = base
+        self.image_needs: tuple[str, ...] = ()
+        """Folders of the node that the suite's image does not work without."""
         self.marker = uuid.uuid4().hex
         self.unique = f"picard-suite-{uuid.uuid4().hex[:12]}"
         self.work = base / "work"
@@ -103,7 +105,7 @@ class WorkArea:
             "environment": {"PATH": "/usr/bin:/bin", "PAYLOAD_SAYS": self.says},
             "job_directory": str(self.job),
             "scratch": str(self.scratch),
-            "read_only": (str(self.inputs), *(("/usr",) if image else ())),
+            "read_only": (str(self.inputs), *(self.image_needs if image else ())),
             "read_write": (str(self.extra),),
             "hidden": (str(self.work), str(self.private), str(self.credential)),
             "image": image,

@@ -6,6 +6,8 @@ Who forks it and reads what it says is `launcher`.
 import _signal  # type: ignore[import-not-found]
 import posix
 
+from picard_pilot.system.shim import recordfile
+
 TYPE_CHECKING = False  # `typing` itself would cost more than everything else here
 if TYPE_CHECKING:
     from typing import Any
@@ -66,6 +68,8 @@ def become(order: "dict[str, Any]", launcher: int, close: tuple[int, ...], gate:
         # A launcher that is killed takes at least the main process with it.
         prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)
         _offer_to_oom_killer(order["oom_score_adj"])
+        if order["cgroup"] is not None:
+            recordfile.tell(f"{order['cgroup']}/cgroup.procs", b"0")
         if posix.read(gate, 1) != b"g" or posix.getppid() != launcher:
             posix._exit(127)
         stage = "cwd"

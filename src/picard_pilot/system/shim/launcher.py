@@ -228,7 +228,7 @@ class Launcher:
         if self.stopped_by is None:
             self.stopped_by = reason
             if grace_s > 0:
-                tree.signal_descendants(_signal.SIGTERM)
+                tree.signal_descendants(_signal.SIGTERM, inner_only=self.order["own_process_space"])
         stop_at = time.monotonic() + grace_s
         self.stop_at = stop_at if self.stop_at is None else min(self.stop_at, stop_at)
         self.limit_at = None
@@ -270,6 +270,9 @@ class Launcher:
         """
         self._reap()
         self.killing = True
+        if self.order["cgroup"] is not None:
+            # The only way to those of another user; and it cannot lose a race.
+            recordfile.tell(f"{self.order['cgroup']}/cgroup.kill", b"1")
         seen: set[int] = set()
         give_up_s = time.monotonic() + KILL_PATIENCE_S
         while self._reap():

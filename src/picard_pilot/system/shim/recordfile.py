@@ -38,3 +38,17 @@ def remove(path: str) -> None:
         posix.unlink(path)
     except FileNotFoundError:
         pass
+
+
+def tell(path: str, data: bytes) -> bool:
+    """Write to a file of the kernel's that may not be there or not be ours; whether it was taken."""
+    try:
+        fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return posix.write(fd, data) == len(data)
+    except OSError:
+        return False
+    finally:
+        posix.close(fd)
