@@ -131,8 +131,11 @@ class JobWork:
     def remove_what_is_safe(self) -> bool:
         """Once the payload is over, on a full disk: remove the inputs and the outputs that are stored. Whether there
         was anything to remove."""
+        job, stored = self.case.job, self.case.stored
+        # A payload may have written an output over an input of the same name.
+        unsafe = {file.lfn for file in job.outputs} - stored.keys()
         removed = 0
-        for name in (*(file.lfn for file in self.case.job.inputs), *self.case.stored):
+        for name in {file.lfn for file in job.inputs} - unsafe | stored.keys():
             try:
                 Path(self.bundle.directory, name).unlink()
                 removed += 1
