@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from picard_pilot.isolation.base import Isolation
-from picard_pilot.model.isolation import ConfineRequest, Guarantee
+from picard_pilot.model.isolation import ConfineRequest, Guarantee, Wrapped
 from picard_pilot.testing import isolation_escapes, isolation_pilot
 
 LIMIT_S = 120.0
@@ -113,6 +113,19 @@ class WorkArea:
         return ConfineRequest(**(fields | changes))
 
     @property
+    def pilot_uid(self) -> int:
+        """Whose the pilot is."""
+        return os.getuid()
+
+    def python(self) -> tuple[str, ...]:
+        """The command that runs Python with Picard in it as the pilot's user."""
+        return (sys.executable,)
+
+    def wrap(self, isolation: Isolation, request: ConfineRequest) -> Wrapped:
+        """What the pilot asks of the way to confine."""
+        return isolation.wrap(request)
+
+    @property
     def says(self) -> str:
         """A value of the payload's environment that is easily broken on the way."""
         return "with blank, 'quote' \"quote\" $HOME, comma\nand line"
@@ -141,7 +154,7 @@ class WorkArea:
             "writable": [str(self.extra)],
             "says": self.says,
             "cwd": str(self.job),
-            "pilot_uid": os.getuid(),
+            "pilot_uid": self.pilot_uid,
             "socket": str(self.work / "door"),
         }
 
@@ -156,7 +169,7 @@ class WorkArea:
 
     def run(self, isolation: Isolation, request: ConfineRequest, attempts: tuple[str, ...] = ()) -> Ended:
         """Have a pilot with secrets in its environment run the payload confined, and wait for the end."""
-        wrapped = isolation.wrap(request)
+        wrapped = self.wrap(isolation, request)
         order = {
             "argv": wrapped.argv,
             "environment": wrapped.environment,
@@ -170,7 +183,7 @@ class WorkArea:
             "time_limit_s": LIMIT_S,
         }
         done = subprocess.run(
-            (sys.executable, "-m", isolation_pilot.__name__),
+            (*self.python(), "-m", isolation_pilot.__name__),
             input=msgspec.json.encode(order),
             env={**_plain(os.environ), "BEARER_TOKEN": self.marker, "X509_USER_PROXY": str(self.credential)},
             stdout=subprocess.PIPE,
