@@ -191,7 +191,7 @@ def test_what_a_program_is_asked(tmp_path: Path) -> None:
 def test_a_program_that_waits_says_so(tmp_path: Path) -> None:
     """`passed` lines keep a transfer alive that moves nothing, such as one that waits for a tape."""
     text = (
-        "for _ in range(45):\n"
+        "for _ in range(90):\n"
         "    say(result='passed', passed_bytes=0)\n"
         "    time.sleep(0.1)\n"
         "open(ask['path'], 'w').write('abc')\n"
@@ -199,7 +199,7 @@ def test_a_program_that_waits_says_so(tmp_path: Path) -> None:
     )
 
     async def work() -> None:
-        async with TransferWorker(limits=WorkerLimits(stall_s=3.0), log_path=tmp_path / "log") as worker:
+        async with TransferWorker(limits=WorkerLimits(stall_s=6.0), log_path=tmp_path / "log") as worker:
             asked = fetch(tmp_path, movers=(program(tmp_path, text),))
             assert good(await worker.transfer(asked)).size_bytes == 3
 

@@ -52,6 +52,10 @@ def lsm(folder: Path) -> SiteMover:
     return made
 
 
+STALL_S = 6.0
+"""Longer than worker and program take to start on a busy machine, and shorter than the program that trickles."""
+
+
 def fetch(folder: Path, mover: str = "", surl: str = "site://door/in", **more: object) -> FetchRequest:
     """A request for a file, by the scripts of `folder`."""
     return FetchRequest(
@@ -78,7 +82,7 @@ def test_nothing_moves_after_the_verdict(tmp_path: Path, end: str, direction: st
         )
 
     async def work() -> None:
-        limits = WorkerLimits(stall_s=2.0 if end == "stall" else DEADLINE_S)
+        limits = WorkerLimits(stall_s=STALL_S if end == "stall" else DEADLINE_S)
         async with TransferWorker(limits=limits, log_path=tmp_path / "log") as worker:
             transfer = asyncio.create_task(worker.transfer(request))
             await until(lambda: ticks.exists() and ticks.stat().st_size > 0)
@@ -110,16 +114,16 @@ def test_a_fetch_that_trickles_lives(tmp_path: Path) -> None:
         "lsm-get",
         "import sys, time\n"
         "with open(sys.argv[2], 'wb', 0) as out:\n"
-        "    for number in range(45):\n"
+        "    for number in range(90):\n"
         "        out.write(b'x')\n"
         "        time.sleep(0.1)\n",
     )
 
     async def work() -> None:
-        async with TransferWorker(limits=WorkerLimits(stall_s=3.0), log_path=tmp_path / "log") as worker:
+        async with TransferWorker(limits=WorkerLimits(stall_s=STALL_S), log_path=tmp_path / "log") as worker:
             done = await worker.transfer(fetch(tmp_path))
             assert isinstance(done, Transferred), done
-            assert done.size_bytes == 45
+            assert done.size_bytes == 90
 
     run(work())
 
