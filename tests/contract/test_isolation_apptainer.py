@@ -10,6 +10,8 @@ import pytest
 from confining import INSTALL, apptainer, lacks_namespaces
 from picard_pilot.isolation.base import Isolation
 from picard_pilot.model.isolation import CannotConfine
+from picard_pilot.payload import launcher
+from picard_pilot.payload.launch import Exited, LaunchSpec
 from picard_pilot.plugins.loader import load
 from picard_pilot.testing.isolation_kit import WorkArea
 from picard_pilot.testing.isolation_suite import IsolationSuite
@@ -80,6 +82,48 @@ def test_the_payload_is_in_the_image(isolation: Isolation, image: str, tmp_path:
     lines = ended.stdout.splitlines()
     assert lines[:3] == ["the image", str(area.job), str(area.job)]
     assert "boot" not in lines
+
+
+async def pipe_is_written(path: Path) -> None:
+    """Return when somebody has written to a named pipe."""
+    fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    loop = asyncio.get_running_loop()
+    written = asyncio.Event()
+    loop.add_reader(fd, written.set)
+    try:
+        await written.wait()
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
+
+
+def test_a_payload_is_asked_before_it_is_killed(isolation: Isolation, image: str, tmp_path: Path) -> None:
+    """SIGTERM reaches the payload and not the programs that hold it; its own end is what is told."""
+    area = area_in(tmp_path / "area")
+    polite = "trap 'echo told >told; exit 5' TERM; echo run >ready; while :; do sleep 0.05; done"
+    wrapped = isolation.wrap(area.request("/bin/sh", "-c", polite, image=image))
+    spec = LaunchSpec(
+        directory=str(area.private / "launch"),
+        argv=wrapped.argv,
+        cwd=str(area.job),
+        env=wrapped.environment,
+        stdout=str(area.job / "payload.stdout"),
+        stderr=str(area.job / "payload.stderr"),
+        own_process_space=True,
+    )
+
+    async def story() -> Exited:
+        handle = await launcher.launch(spec)
+        async with asyncio.timeout(60):
+            await pipe_is_written(area.job / "ready")
+        launcher.stop(handle, 60.0, "limit")
+        ended = await launcher.wait(handle)
+        assert isinstance(ended, Exited), ended
+        return ended
+
+    ended = asyncio.run(story()).exit
+    assert (ended.exit_code, ended.stopped_by, ended.survivors) == (5, "limit", 0), ended
+    assert (area.job / "told").exists()
 
 
 def test_an_image_in_one_file(isolation: Isolation, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from picard_pilot.model.isolation import (
 )
 
 # Without the last a value with a `$` in it would be expanded.
-OPTIONS = ("--containall", "--pid", "--ipc", "--no-init", "--cleanenv", "--no-eval")
+OPTIONS = ("--containall", "--pid", "--ipc", "--cleanenv", "--no-eval")
 ROOTS_OPTIONS = ("--userns", "--no-privs")
 """As root it would keep all capabilities, and could take off what covers the pilot's folders."""
 PROC_COVERED = "/proc/sys"
@@ -45,6 +45,7 @@ class Apptainer(Isolation):
     )
     runs_images = True
     needs_image = True
+    signals_as_codes = True
     program: ClassVar[str | None] = None
 
     @classmethod

@@ -17,6 +17,7 @@ from picard_pilot.system.run import run
 
 PROBE_LIMIT_S = 30.0
 """How long a probe may take: it starts a program or two, whose files may lie on a cold CVMFS."""
+LAST_SIGNAL = 64
 VERB_LIMIT_S = 120.0
 """How long signalling, removing or opening may take through the switch: a work directory may hold 100 000 files."""
 
@@ -32,6 +33,8 @@ class Isolation(abc.ABC):
     runs_images: ClassVar[bool] = False
     needs_image: ClassVar[bool] = False
     switches_identity: ClassVar[bool] = False
+    signals_as_codes: ClassVar[bool] = False
+    """A payload that dies of a signal is seen as an exit code of 128 and the signal's number, as shells do it."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         """`environ` is the pilot's environment: where programs are looked up, and what a switch has to know."""
@@ -53,6 +56,13 @@ class Isolation(abc.ABC):
     def fault(self, exit_code: int, stderr: str = "") -> ConfineFault | None:
         """What an exit code says about the confinement itself; None where it is the payload's own."""
         return None
+
+    def signal_of(self, exit_code: int) -> int | None:
+        """The signal that an exit code stands for; None where it is a code.
+
+        A payload that is a shell may say the same of a child of its own: the two cannot be told apart.
+        """
+        return exit_code - 128 if self.signals_as_codes and 128 < exit_code <= 128 + LAST_SIGNAL else None
 
     # for the plug-ins
 

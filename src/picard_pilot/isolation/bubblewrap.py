@@ -46,6 +46,7 @@ class Bubblewrap(Isolation):
     """The node's own root, confined."""
 
     name = "bubblewrap"
+    signals_as_codes = True
     claims = frozenset(
         {Guarantee.HIDES_PILOT_CREDENTIALS, Guarantee.OWN_PROCESS_SPACE, Guarantee.READ_ONLY_HOST}
     )

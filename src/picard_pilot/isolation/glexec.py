@@ -50,6 +50,7 @@ class Glexec(IdentitySwitch):
     """The payload as the account of its owner's proxy."""
 
     name = "glexec"
+    signals_as_codes = True
     program: ClassVar[str | None] = None
 
     def __init__(self, environ: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ A payload tries to break every guarantee that the way claims, by all means of `t
 import asyncio
 import fcntl
 import os
+import signal
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ import msgspec
 import pytest
 
 from picard_pilot.isolation.base import Isolation
-from picard_pilot.model.isolation import CannotConfine, Guarantee, Probed
+from picard_pilot.model.isolation import CannotConfine, Probed
 from picard_pilot.plugins.loader import load
 from picard_pilot.testing.isolation_kit import ALL, PYTHON, WorkArea
 
@@ -122,6 +123,12 @@ class IsolationSuite:
         script = "echo out; echo error >&2; exit 7"
         ended = area.run(isolation, area.request("/bin/sh", "-c", script, image=image))
         assert (ended.exit_code, ended.stdout, ended.stderr) == (7, "out\n", "error\n"), ended
+
+    def test_death_by_a_signal_is_told(self, isolation: Isolation, area: WorkArea, image: str | None) -> None:
+        """As a signal, or as the code that stands for it."""
+        program = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+        ended = area.run(isolation, area.request(PYTHON, "-c", program, image=image))
+        assert signal.SIGSEGV in (ended.signal, isolation.signal_of(ended.exit_code or 0)), ended
 
     def test_hostile_arguments_arrive(self, isolation: Isolation, area: WorkArea, image: str | None) -> None:
         """Blanks, quotes, options and lines in arguments are the payload's."""

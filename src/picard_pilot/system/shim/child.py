@@ -44,6 +44,15 @@ def prctl(option: int, value: int | bytes) -> None:
         raise OSError(f"prctl {option} was refused")
 
 
+def adopt_orphans() -> bool:
+    """Become the parent of all descendants that lose theirs; False where a sandbox does not let us."""
+    try:
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+    except OSError:
+        return False
+    return True
+
+
 def set_all_signals(action: "Any", *, but: tuple[int, ...] = ()) -> None:
     """Give every signal that can have one the same action."""
     for number in range(1, _signal.NSIG):

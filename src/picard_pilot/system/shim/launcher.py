@@ -55,8 +55,9 @@ _FAULTS = (_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _sig
 class Launcher:
     """One command from its order to its record."""
 
-    def __init__(self, order: "dict[str, Any]") -> None:
+    def __init__(self, order: "dict[str, Any]", adopts: bool) -> None:
         self.order = order
+        self.adopts = adopts
         self.directory: str | None = order["directory"]
         self.grace_s: float = order["grace_s"]
         self.output = Output(order["output_limit_bytes"])
@@ -275,7 +276,7 @@ class Launcher:
             recordfile.tell(f"{self.order['cgroup']}/cgroup.kill", b"1")
         seen: set[int] = set()
         give_up_s = time.monotonic() + KILL_PATIENCE_S
-        while self._reap():
+        while self._reap() or self._kill_strays():
             pids = tree.signal_descendants(_signal.SIGKILL)
             if pids != seen:
                 seen, give_up_s = pids, time.monotonic() + KILL_PATIENCE_S
@@ -283,6 +284,12 @@ class Launcher:
                 self.survivors = max(1, len(pids))
                 return
             self._pause()
+
+    def _kill_strays(self) -> bool:
+        """Where orphans do not come to us: kill what is left of the command's session; whether there was something."""
+        if self.adopts or not self.main:
+            return False
+        return bool(tree.signal_session(self.main, self.main_ticks, _signal.SIGKILL))
 
     def _pause(self) -> None:
         poller = select.poll()
@@ -363,10 +370,10 @@ def main() -> None:
     if order is None or order["protocol"] != PROTOCOL:
         posix._exit(1)
     close_strangers((0, 1, 2, CHANNEL_FD) if order["directory"] is None else (0, 1, 2, CHANNEL_FD, LOCK_FD))
-    child.prctl(child.PR_SET_CHILD_SUBREAPER, 1)
+    adopts = child.adopt_orphans()
     child.prctl(child.PR_SET_NAME, LAUNCHER_NAME)
     posix.chdir("/")  # a file system can be unmounted although a launcher is about
-    launcher = Launcher(order)
+    launcher = Launcher(order, adopts)
     try:
         launcher.start()
         launcher.supervise()

@@ -92,6 +92,28 @@ def signal_descendants(number: int, *, inner_only: bool = False) -> set[int]:
     return {pid for pid, _ in tree}
 
 
+def signal_session(session: int, leader_ticks: int, number: int) -> set[int]:
+    """Send a signal to all of a session that a child of ours began, wherever its parents went; returns the pids seen.
+
+    For where orphans do not come to us. No process gets the session's number while one of it lives, and whoever has
+    that number later started later.
+    """
+    leader = start_ticks(session)
+    if leader not in (0, leader_ticks):
+        return set()
+    seen = set()
+    for pid in [int(name) for name in posix.listdir("/proc") if name.isdigit()]:
+        stat = stat_fields(pid)
+        if not stat or stat[0] == b"Z" or int(stat[3]) != session or int(stat[19]) < leader_ticks:
+            continue
+        seen.add(pid)
+        try:
+            posix.kill(pid, number)
+        except OSError:
+            pass  # gone, or another user's
+    return seen
+
+
 def _send(pid: int, parent: int, me: int, number: int) -> None:
     """Signal a process that is surely ours: nobody else can reap our own child, so its pid cannot be reused.
 
