@@ -1,10 +1,13 @@
 """Downloads into memory and uploads from it, for tests of transfers by http."""
 
+import socket
+
 import pytest
 
 from picard_pilot.model.transfer import StorageAccess
 from picard_pilot.system.http_transfer import HttpTransfers
 from picard_pilot.system.http_trip import Answer, TransferTrouble
+from picard_pilot.testing.faulty_server import FaultyServer, Say
 
 DATA = bytes(range(256)) * 4096
 """One MiB in which every shifted block shows."""
@@ -63,3 +66,22 @@ def trouble(
     with pytest.raises(TransferTrouble) as raised:
         get(transfers, url, access, **more)
     return raised.value
+
+
+class Parrot(FaultyServer):
+    """Says these bytes to each request, whatever it is, and keeps the connection; the last ones again and again."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = list(answers)
+        self.heads: list[bytes] = []
+        super().__init__([Say()])
+
+    def converse(self, connection: socket.socket, number: int) -> None:
+        """Serve one connection."""
+        head = b""
+        while more := connection.recv(65536):
+            head += more
+            if head.endswith(b"\r\n\r\n"):
+                self.heads.append(head)
+                head = b""
+                connection.sendall(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])

@@ -3,6 +3,8 @@
 What is worth a line of the pilot's own log is in the answers.
 """
 
+from __future__ import annotations
+
 import io
 import os
 import sys
@@ -41,7 +43,7 @@ class OpenLog:
 class _Lossy(io.FileIO):
     """Writes what there is room for: a full disk is no reason for a mover's `print` to fail."""
 
-    def write(self, data: "ReadableBuffer", /) -> int:
+    def write(self, data: ReadableBuffer, /) -> int:
         try:
             return super().write(data)
         except OSError:
