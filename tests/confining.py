@@ -1,13 +1,12 @@
 """What the tests of isolation need of a machine, each asked of the machine itself and not of what is tested."""
 
 import ctypes
-import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 INSTALL = "scripts/setup_isolation.sh installs it"
-CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNS = 0x10000000, 0x20000000, 0x20000
 
 
 def lacks_program(*names: str) -> str | None:
@@ -18,12 +17,10 @@ def lacks_program(*names: str) -> str | None:
 
 def lacks_namespaces() -> str | None:
     """Why no namespaces can be made here, as in a container whose runtime forbids it; None where they can."""
-    child = os.fork()
-    if child == 0:
-        made = ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS)
-        os._exit(0 if made == 0 else 1)
-    refused = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return "the kernel of this machine lets nobody make user namespaces" if refused else None
+    if (reason := lacks_program("unshare")) is not None:
+        return reason
+    tried = subprocess.run(("unshare", "--user", "--mount", "--pid", "--fork", "true"), capture_output=True)
+    return None if tried.returncode == 0 else "this machine lets nobody make user namespaces"
 
 
 def lacks_bubblewrap() -> str | None:

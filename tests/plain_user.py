@@ -77,8 +77,10 @@ class UserArea(WorkArea):
     """A work area of an ordinary user."""
 
     def __init__(self, base: Path, user: str, isolation: str) -> None:
+        """`isolation` is the name of what the user's pilot asks, in processes of the user's."""
         super().__init__(base)
         self.user, self.isolation = user, isolation
+        self._python = python_for(user) or "python3"
         for path in (base, *base.rglob("*")):
             shutil.chown(path, user, pwd.getpwnam(user).pw_gid)
 
@@ -89,7 +91,7 @@ class UserArea(WorkArea):
 
     def python(self) -> tuple[str, ...]:
         """As the user."""
-        return command(self.user, python_for(self.user) or "python3")
+        return command(self.user, self._python)
 
     def wrap(self, isolation: Isolation, request: ConfineRequest) -> Wrapped:
         """Asked by the user."""

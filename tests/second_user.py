@@ -1,11 +1,13 @@
 """A second local user for the tests that switch identity: made by root, and removed with all that is its own."""
 
+import fcntl
 import os
 import secrets
-import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from confining import lacks_program
 
@@ -21,20 +23,15 @@ def lacks_second_user() -> str | None:
 def second_user() -> Iterator[str]:
     """The name of a new user without a home or a password."""
     name = f"picard{secrets.token_hex(4)}"
-    subprocess.run(
-        (
-            shutil.which("useradd") or "useradd",
-            "--no-create-home",
-            "--home-dir",
-            "/",
-            "--shell",
-            "/bin/sh",
-            name,
-        ),
-        check=True,
-        capture_output=True,
-    )
+    change_users("useradd", "--no-create-home", "--home-dir", "/", "--shell", "/bin/sh", name)
     try:
         yield name
     finally:
-        subprocess.run(("userdel", "--force", name), check=True, capture_output=True)
+        change_users("userdel", "--force", name)
+
+
+def change_users(*command: str) -> None:
+    """Change the machine's list of users, one after the other: the tools wait for each other some seconds only."""
+    with Path(tempfile.gettempdir(), "picard-tests-users.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(command, check=True, capture_output=True)

@@ -15,9 +15,6 @@ from picard_pilot.testing.isolation_suite import IsolationSuite
 from plain_user import UserArea, lacks_plain_user, open_folder
 from second_user import second_user
 
-REASON = lacks_plain_user()
-pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
-
 PROGRAM = apptainer()
 NO_BUBBLEWRAP = lacks_bubblewrap()
 NO_LANDLOCK = lacks_landlock()
@@ -27,6 +24,8 @@ NO_APPTAINER = lacks_namespaces() if PROGRAM else f"there is no apptainer here; 
 @pytest.fixture(scope="module")
 def user() -> Iterator[str]:
     """The pilot's user."""
+    if (reason := lacks_plain_user()) is not None:
+        pytest.skip(reason)
     with second_user() as name:
         yield name
 
