@@ -223,6 +223,30 @@ def test_a_look_at_processes_that_hangs_is_unknown(tmp_path: Path, monkeypatch: 
     go(story())
 
 
+def test_a_short_looping_limit_has_its_io_counted_often_enough(tmp_path: Path) -> None:
+    """A count that is older than the window in which life is looked for would look like none."""
+    counts = []
+
+    async def story(*limits: Limit) -> int:
+        folder = tmp_path / f"job-{len(limits)}"
+        script = "while :; do head -c 100000 /dev/zero >/dev/null; done"
+        async with job(folder, *limits) as here, running(folder, script) as handle:
+            here.runs(handle)
+            counts.clear()
+            for _ in range(5):
+                sample = await here.after(5)
+                assert sample.tree is not None and sample.tree.io is not None
+                counts.append(sample.tree.io.passed)
+                await until_async(
+                    lambda: tree.look(handle.launcher).sample.io.passed > counts[-1], "more I/O"
+                )  # type: ignore[union-attr]
+        return len(set(counts))
+
+    quiet = Limit(measure=Measure.QUIET_TIME, value=40.0, origin=From.DEFAULT, detail="of the test")
+    assert go(story(quiet)) == 5
+    assert go(story()) == 1
+
+
 def test_another_payload_begins_with_nothing_of_the_one_before(tmp_path: Path) -> None:
     """Its times and its memory are its own."""
 

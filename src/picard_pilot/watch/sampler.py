@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from picard_pilot.lifecycle.activity import window_for
 from picard_pilot.lifecycle.limits import Limit, Measure, limit_on
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.command import ProcessId
@@ -90,6 +91,9 @@ class Sampler:
         memory = limit_on(limits, Measure.MEMORY)
         self._memory_bytes = None if memory is None else memory.value
         self._period_s = period_s
+        quiet = limit_on(limits, Measure.QUIET_TIME)
+        # Twice a window at least: an old count would look like no I/O.
+        self._io_period_s = min(IO_PERIOD_S, window_for(None if quiet is None else quiet.value) / 2)
         self._threads = DaemonThreads("watch", 4)
         quick = {"period_s": period_s, "patience_s": QUICK_PATIENCE_S}
         self._tree: Reading[tree.Seen | None] = Reading(self._threads, **quick)
@@ -153,7 +157,7 @@ class Sampler:
     async def _look_at_tree(self, now: float, launcher: ProcessId | None) -> tree.Seen | None:
         if launcher is None:
             return None
-        with_io = self._before is None or now - self._io_at >= IO_PERIOD_S
+        with_io = self._before is None or now - self._io_at >= self._io_period_s
         if with_io:
             self._io_at = now
         return await self._tree.take(now, lambda: tree.look(launcher, with_io=with_io))
