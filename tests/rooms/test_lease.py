@@ -178,6 +178,42 @@ def test_a_link_whose_answer_got_lost_is_ours(tmp_path: Path, monkeypatch: pytes
     assert read(tmp_path) == Lease(owner=owner(1), expires_at=LEASE_S)
 
 
+def test_a_draft_that_the_winner_tidies_away_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the refused link and the look at why, another pilot may be done with all that it has to do."""
+    link = os.link
+
+    def others_live(pid: int, _ticks: int) -> bool:
+        return pid != 1
+
+    def too_late(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "link", link)
+        take(tmp_path, owner(2), 0.0, others_live)
+        raise FileExistsError(errno.EEXIST, "taken", str(target))
+
+    take(tmp_path, owner(1), 0.0, everybody)
+    monkeypatch.setattr(os, "link", too_late)
+    with pytest.raises(LeaseHeld, match="pilot p2"):
+        take(tmp_path, owner(3), 0.0, others_live)
+
+
+def test_who_holds_a_lease_can_be_seen_without_a_trace(tmp_path: Path) -> None:
+    """A living neighbour does, a dead one does not, nor does the asker; elsewhere it is a matter of time."""
+    assert lease.holder(tmp_path, owner(2), 0.0, everybody) is None
+    take(tmp_path, owner(1), 0.0, everybody)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    seen = lease.holder(tmp_path, owner(2), 0.0, everybody)
+    assert seen is not None and seen.owner == owner(1)
+    assert lease.holder(tmp_path, owner(2), 0.0, nobody) is None
+    assert lease.holder(tmp_path, owner(1), 0.0, everybody) is None
+    assert lease.holder(tmp_path, owner(2, "other"), time.time(), nobody) is not None
+    assert lease.holder(tmp_path, owner(2, "other"), time.time() + LEASE_S + 1, nobody) is None
+    release(tmp_path, owner(1))
+    assert lease.holder(tmp_path, owner(2), 0.0, everybody) is None
+    assert set(before) == {path.name for path in tmp_path.iterdir()}
+
+
 def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The name is made exclusively instead."""
 

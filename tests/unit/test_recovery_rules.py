@@ -6,7 +6,16 @@ from lifecycle_story import START, a_job, good_story
 
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.lifecycle.case import Case
-from picard_pilot.lifecycle.recovery import DAY_S, LONG_CPU_S, OVER_AT_SERVER, Claim, judge, may_wait
+from picard_pilot.lifecycle.recovery import (
+    DAY_S,
+    LONG_CPU_S,
+    OVER_AT_SERVER,
+    REST_S,
+    Claim,
+    judge,
+    may_wait,
+    rests,
+)
 from picard_pilot.lifecycle.table import step
 from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
@@ -164,3 +173,73 @@ def test_a_disowned_job_leaves_without_a_word(state: State, held: bool) -> None:
         case, then = step(case, ev.PayloadLost(fault=FOREIGN.fault), START + 100)
     assert (case.state, then) == (State.FAILED, (do.CleanUp(),))
     assert case.disowned and case.stop is not None and FOREIGN.fault in case.faults
+
+
+def held_for(seconds: float, tried_s_ago: float) -> tuple[Case, float]:
+    """A case whose outputs have waited so long, the last try so long ago; and the present moment."""
+    first = fault("STAGEOUTFAILED", "nobody answers", rule="test")
+    held = ev.OutputsHeld(faults=(first,), where="h:/x", until=1e9)
+    base = msgspec.structs.replace(
+        Case(job=USER, queue="Q", state=State.HOLDING, since=1e6 - tried_s_ago, received_at=0.0),
+        held=held,
+        held_since=1e6 - seconds,
+    )
+    return base, 1e6
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "tried_s_ago", "rests_now"),
+    [
+        (60.0, 60.0, True),
+        (REST_S, REST_S - 1, True),
+        (REST_S + 1, REST_S + 1, False),
+        (10 * 3600.0, 3600.0, True),
+        (10 * 3600.0, 4 * 3600.0, False),
+    ],
+)
+def test_outputs_that_were_tried_are_left_in_peace_for_a_while(
+    waited_s: float, tried_s_ago: float, rests_now: bool
+) -> None:
+    """The longer they have waited, the longer."""
+    case, now = held_for(waited_s, tried_s_ago)
+    assert rests(case, now) is rests_now
+
+
+def test_what_does_not_wait_for_a_storage_never_rests() -> None:
+    """It was left in the middle, or put down since its pilot had to leave."""
+    case, now = held_for(60.0, 60.0)
+    assert not rests(msgspec.structs.replace(case, suspended_because="the slot ended"), now)
+    assert not rests(msgspec.structs.replace(case, state=State.STAGING_OUT), now)
+
+
+def test_tries_in_the_longest_window_are_fewer_than_a_job_may_be_taken_up() -> None:
+    """A pilot that looks every ten minutes does not use up a job's attempts in one outage."""
+    tries, waited_s = 0, 0.0
+    while waited_s < 48 * 3600:
+        case, now = held_for(waited_s, 0.0)
+        pause_s = 0.0
+        while rests(case, now + pause_s):
+            pause_s += 600.0
+        tries, waited_s = tries + 1, waited_s + pause_s
+    assert tries <= RecoveryPolicy().max_attempts
+
+
+def test_only_pilots_that_did_not_put_a_job_down_count_against_it() -> None:
+    """A hundred short-lived pilots try its outputs in one outage: none of them was brought down by the job."""
+    case, at = None, 0.0
+    for event in good_story():
+        case, _ = step(case, event, at)
+        if case.state is State.STAGING_OUT:
+            break
+    assert case is not None and case.state is State.STAGING_OUT
+    first = fault("STAGEOUTFAILED", "nobody answers", rule="test")
+    for _ in range(100):
+        case, _ = step(case, ev.OutputsHeld(faults=(first,), where="h:/x", until=1e9), at)
+        case, _ = step(case, ev.Resumed(pilot="p"), at)
+    assert (case.resumed, case.crashes) == (100, 0)
+    for _ in range(3):
+        case, _ = step(case, ev.Resumed(pilot="p"), at)
+    assert case.crashes == 3
+    case, _ = step(case, ev.Suspended(reason="the slot ends"), at)
+    case, _ = step(case, ev.Resumed(pilot="p"), at)
+    assert case.crashes == 0

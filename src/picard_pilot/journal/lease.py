@@ -121,6 +121,17 @@ def read(directory: Path) -> Lease | None:
     return None if standing is None else standing.lease
 
 
+def holder(directory: Path, asker: Owner, now: float, is_alive: IsAlive) -> Lease | None:
+    """The lease of somebody else that counts now; None where `asker` could take the directory. Nothing is written.
+
+    For looking: a lease of another host is judged by `now`, and by `take` with the file server's clock. Raises OSError.
+    """
+    standing = _standing(directory)
+    if standing is None or standing.lease is None or standing.lease.owner == asker:
+        return None
+    return standing.lease if _holds(standing.lease, asker, now - standing.changed_at, is_alive) else None
+
+
 def name(number: int) -> str:
     """The file name of the lease with this number."""
     return NAME if number == 0 else f"lease.{number}.json"
@@ -196,7 +207,10 @@ def _publish(draft: Path, target: Path) -> bool:
         return False  # who got the lease before tidied our draft away
     except FileExistsError:
         # NFS repeats a request whose answer was lost, and then answers so: the count tells whose link it is.
-        return draft.stat().st_nlink > 1
+        try:
+            return draft.stat().st_nlink > 1
+        except FileNotFoundError:
+            return False  # as above; if the link was ours, the next look finds that
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise

@@ -56,6 +56,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     suspended_because: str | None = None
     resumed: int = 0
     """How many times a pilot took the job up from its journal."""
+    crashes: int = 0
+    """How many times in a row it was taken up from a pilot that had not put it down: since it last waited in order."""
     entered: dict[str, float] = {}
     """When each state was first entered, by state."""
     spent: dict[str, float] = {}

@@ -40,7 +40,7 @@ def _suspended(case: Case, event: ev.Suspended, at: float) -> Step:
 def _resumed_from_holding(case: Case, event: ev.Resumed, at: float) -> Step:
     waited, back = case.waiting, case.suspended_from or State.CLOSING
     again = msgspec.structs.replace(
-        case, suspended_from=None, suspended_because=None, resumed=case.resumed + 1
+        case, suspended_from=None, suspended_because=None, resumed=case.resumed + 1, crashes=0
     )
     if event.stop is not None:
         return disown(msgspec.structs.replace(again, state=back), at, event.stop)
@@ -52,7 +52,7 @@ def _resumed_from_holding(case: Case, event: ev.Resumed, at: float) -> Step:
 
 
 def _resumed(case: Case, event: ev.Resumed, at: float) -> Step:
-    again = msgspec.structs.replace(case, resumed=case.resumed + 1)
+    again = msgspec.structs.replace(case, resumed=case.resumed + 1, crashes=case.crashes + 1)
     if event.stop is not None and not case.over:
         return disown(again, at, event.stop)
     return again, entry(again)

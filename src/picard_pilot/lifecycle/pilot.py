@@ -19,6 +19,7 @@ class Leaving(StrEnum):
     PLUGIN = "a plug-in misbehaved"
     NO_SPACE = "the disk of the work directory is full"
     NO_DIRECTORY = "no directory for a job could be made"
+    ONLY_LEFT = "it was started for jobs that others left, and for no other"
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):

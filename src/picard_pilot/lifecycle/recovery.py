@@ -70,6 +70,21 @@ class Judgement(NamedTuple):
     why: str
 
 
+REST_S = 900.0
+"""Outputs that were tried are left in peace for so long at least, or for half as long again as they have waited: a
+repair takes longer the longer it has taken. That makes 14 tries in the longest window of a server."""
+
+
+def rests(case: Case, now: float) -> bool:
+    """Whether a pilot that looks again and again should pass the job over for now (`now`: UTC seconds).
+
+    That is so where its outputs were tried in vain a short while ago. A pilot that has just started tries at once.
+    """
+    if not case.waiting or case.held_since is None:
+        return False
+    return now < case.since + max(REST_S, (case.since - case.held_since) / 2)
+
+
 OVER_AT_SERVER = frozenset({"finished", "failed", "cancelled", "closed", "transferring", "merging"})
 """The server's states after which nobody waits for this attempt; in the last two its outputs are there already."""
 

@@ -23,7 +23,7 @@ from picard_pilot.model.states import Phase
 from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.panda.outbox import Accepted, Outbox
 from picard_pilot.payload import jobdir
-from picard_pilot.pilot import faults
+from picard_pilot.pilot import faults, recovery
 from picard_pilot.pilot.extract import log_extract
 from picard_pilot.pilot.hooking import Hooks
 from picard_pilot.pilot.parts import Parts
@@ -140,9 +140,9 @@ class Performer:
             policy = await self._hooks.call(self._hooks.experiment.recovery_policy, work.case.job)
         except HookFailed:
             return None
-        if work.case.resumed <= policy.max_attempts:
+        if work.case.crashes <= policy.max_attempts:
             return None
-        return Stop(kind=StopKind.LIMIT, fault=faults.too_often_fault(work.case.resumed), grace_s=0.0)
+        return Stop(kind=StopKind.LIMIT, fault=faults.too_often_fault(work.case.crashes), grace_s=0.0)
 
     def renew(self, work: JobWork) -> bool:
         """Renew the lease on the job's directory. False when a pilot elsewhere has taken the job over meanwhile."""
@@ -158,11 +158,7 @@ class Performer:
 
     def release(self, work: JobWork) -> None:
         """Let go of the directory, so that a later pilot can take it up. May be called twice."""
-        work.journal.close()
-        try:
-            lease.release(Path(work.bundle.private), self._parts.owner)
-        except OSError as error:
-            log.warning("job %s: its lease cannot be given up: %s", work.job_id, error)
+        recovery.let_go(self._parts, work)
 
     def _clean_up(self, work: JobWork) -> None:
         if not self._parts.settings.cleanup:

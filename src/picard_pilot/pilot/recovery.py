@@ -7,12 +7,13 @@ What then happens to a job is the same as always: it goes on from its state. Whe
 import asyncio
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from picard_pilot.journal import file as journal_file
 from picard_pilot.journal import lease
 from picard_pilot.lifecycle.fold import fold
-from picard_pilot.lifecycle.recovery import Claim, Judgement, judge
+from picard_pilot.lifecycle.recovery import Claim, Judgement, judge, rests
 from picard_pilot.lifecycle.table import NoSuchTransition
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.orders import ServerTrouble, Standing
@@ -26,25 +27,71 @@ ASK_LIMIT_S = 20.0
 """How long the server may take to say what it knows of the jobs that were found; a pilot has other work to do."""
 
 
-def take_up(parts: Parts) -> list[JobWork]:
-    """The jobs in the work directory that no living pilot works on, and that are this queue's.
+class NotTaken(Exception):
+    """A directory is not taken up; the text is the reason, as the end of a sentence."""
 
-    A job that cannot be read is left as it is, with a line in the log that says where it lies and why.
+    def __init__(self, why: str, level: int = logging.INFO) -> None:
+        """`level` is how loud the log says so."""
+        super().__init__(why)
+        self.level = level
+
+
+Reasons = dict[Path, str]
+"""Why directories are not taken up."""
+
+
+def take_up(
+    parts: Parts,
+    directories: Iterable[Path] | None = None,
+    *,
+    limit: int | None = None,
+    passed_over: Reasons | None = None,
+    resting: bool = False,
+) -> list[JobWork]:
+    """The jobs in the work directory, or in `directories`, that no living pilot works on and that are this queue's.
+
+    At most `limit` of them, by default the pilot's own. What is left as it is goes into `passed_over` with the reason,
+    and into the log where that is news. With `resting`, outputs that were tried a short while ago are left in peace.
     """
+    limit = parts.settings.max_recoveries if limit is None else limit
+    reasons: Reasons = {} if passed_over is None else passed_over
     works: list[JobWork] = []
-    for directory in jobdir.left_in(parts.workdir):
-        if len(works) == parts.settings.max_recoveries:
-            log.warning(
-                "%s and what comes after it is left to other pilots: this one took up enough", directory
-            )
-            break
-        if (work := _take_one(parts, directory)) is not None:
-            works.append(work)
-            log.info(
-                "job %s was left by an earlier pilot in %s, in state %s",
-                work.job_id, directory, work.case.state,
-            )  # fmt: skip
+    enough = logging.WARNING
+    for directory in left_in(parts) if directories is None else directories:
+        if len(works) >= limit:
+            _pass_over(reasons, directory, NotTaken("this pilot took up enough, others may", enough))
+            enough = logging.DEBUG  # said once
+            continue
+        try:
+            work = _take_one(parts, directory, resting)
+        except NotTaken as not_taken:
+            _pass_over(reasons, directory, not_taken)
+            continue
+        works.append(work)
+        log.info(
+            "job %s was left by an earlier pilot in %s, in state %s", work.job_id, directory, work.case.state
+        )
     return works
+
+
+def left_in(parts: Parts) -> list[Path]:
+    """The job directories in the pilot's work directory, oldest first. Raises OSError."""
+    return jobdir.left_in(parts.workdir)
+
+
+def let_go(parts: Parts, work: JobWork) -> None:
+    """Give up a job whose lease is ours, so that a later pilot can take it up. May be called twice."""
+    work.journal.close()
+    try:
+        lease.release(Path(work.bundle.private), parts.owner)
+    except OSError as error:
+        log.warning("job %s: its lease cannot be given up: %s", work.job_id, error)
+
+
+def _pass_over(reasons: Reasons, directory: Path, why: NotTaken) -> None:
+    if reasons.get(directory) != str(why):
+        log.log(why.level, "%s is left as it is: %s", directory, why)
+    reasons[directory] = str(why)
 
 
 async def judged(parts: Parts, works: list[JobWork]) -> list[tuple[JobWork, Judgement]]:
@@ -87,44 +134,53 @@ async def _ask(parts: Parts, job_ids: tuple[int, ...]) -> dict[int, Standing] | 
     return {standing.job_id: standing for standing in answer}
 
 
-def _take_one(parts: Parts, directory: Path) -> JobWork | None:
+def _take_one(parts: Parts, directory: Path, resting: bool) -> JobWork:
+    """Raises NotTaken; then the directory is as it was."""
     bundle = jobdir.bundle_of(directory)
     private = Path(bundle.private)
+    now = parts.clock.now_utc()
     try:
         if not os.path.lexists(private / journal_file.NAME):
-            return None
-        lease.take(private, parts.owner, parts.clock.now_utc(), parts.is_alive)
+            raise NotTaken("it holds no journal", logging.DEBUG)
+        if resting and (held := lease.holder(private, parts.owner, now, parts.is_alive)) is not None:
+            raise lease.LeaseHeld(held)  # seen without writing, which on shared scratch is what costs
+        lease.take(private, parts.owner, now, parts.is_alive)
     except lease.LeaseHeld as held:
-        log.info("%s: %s", directory.name, held)
-        return None
+        raise NotTaken(str(held)) from held
     except OSError as error:
-        log.error("%s cannot be taken up: %s", directory, error)
-        return None
-    work = _followed(parts, bundle)
-    if work is None:
+        raise NotTaken(f"it cannot be taken up: {error}", logging.ERROR) from error
+    try:
+        return _followed(parts, bundle, resting)
+    except NotTaken:
         try:
             lease.release(private, parts.owner)
         except OSError as error:
             log.warning("%s: its lease cannot be given up: %s", directory, error)
-    return work
+        raise
 
 
-def _followed(parts: Parts, bundle: Bundle) -> JobWork | None:
-    """The job in this directory, whose lease is ours; None where there is none for this pilot."""
+def _followed(parts: Parts, bundle: Bundle, resting: bool) -> JobWork:
+    """The job in this directory, whose lease is ours. Raises NotTaken where there is none for this pilot."""
     try:
         journal = journal_file.Journal(
             Path(bundle.private, journal_file.NAME), parts.owner.pilot, parts.clock.now_utc
         )
     except (journal_file.JournalDamaged, OSError) as error:
-        log.error("%s is left as it is, its journal cannot be read: %s", bundle.directory, error)
-        return None
+        raise NotTaken(f"its journal cannot be read: {error}", logging.ERROR) from error
     try:
         case = fold((record.event, record.at) for record in journal.records)
+        if case is None:
+            raise NotTaken("there was no job in it yet", logging.DEBUG)
+        if case.queue != parts.site.queue.name:
+            raise NotTaken(f"its job {case.job.job_id} is of queue {case.queue}, for whose pilots it waits")
+        if case.over and not parts.settings.cleanup:
+            raise NotTaken("its job is over and was kept", logging.DEBUG)
+        if resting and rests(case, parts.clock.now_utc()):
+            raise NotTaken("its outputs were tried a short while ago", logging.DEBUG)
     except NoSuchTransition as error:
-        log.error("%s is left as it is, its journal cannot be followed: %s", bundle.directory, error)
-        case = None
-    # Without a first record there was no job yet; another queue's job needs another pilot; one that is over was kept.
-    if case is None or case.queue != parts.site.queue.name or (case.over and not parts.settings.cleanup):
         journal.close()
-        return None
+        raise NotTaken(f"its journal cannot be followed: {error}", logging.ERROR) from error
+    except NotTaken:
+        journal.close()
+        raise
     return JobWork(case, bundle, journal)

@@ -18,6 +18,7 @@ from picard_pilot.pilot.ends import LAST_WORD_S, Ends
 from picard_pilot.pilot.exits import exit_for
 from picard_pilot.pilot.faults import disowned, server_kill
 from picard_pilot.pilot.jobs import Jobs
+from picard_pilot.pilot.lookout import Lookout
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.status import note_job_id, waiting, write_pilot_heartbeat
 from picard_pilot.pilot.stepping import Stepper
@@ -50,23 +51,25 @@ class Supervisor:
         self._stepper = Stepper(parts, self._tellers, self._ends.drain, self._ends.lifetime_ends)
         self._jobs = Jobs(parts, self._tellers, self._stepper)
         self._acquirer = Acquirer(parts, self._stepper.wake)
+        self.lookout = Lookout(parts, self._take_up, self._stepper.wake)
         self._jobs_taken = 0
 
-    async def run(self, left: list[JobWork]) -> int:
+    async def run(self, left: list[JobWork], *, only_left: bool = False) -> int:
         """Take up the jobs that were `left`, then ask, run and report until there is a reason to leave.
 
-        Returns the exit code. Whatever is not finished by then waits on disk for a later pilot.
+        With `only_left` no other job is asked for. Returns the exit code. Whatever is not finished then waits on disk
+        for a later pilot.
         """
         signals.install(self._on_signal)
-        taken_up = sum(not work.case.over for work in left)
+        if only_left:
+            self._ends.drain(Leaving.ONLY_LEFT)
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self._tellers.start(group)
                 self._stepper.start(group)
                 beat = group.create_task(self._beat(), name="show that the pilot lives")
-                for work, judgement in await recovery.judged(self._parts, left):
-                    await self._take_up(work, judgement)
+                await self.lookout.take(left)
                 why = await self._loop()
                 log.info(
                     "leaving: %s", self._ends.signal.name + " received" if self._ends.signal else why.value
@@ -78,7 +81,7 @@ class Supervisor:
             signals.remove()
         if self._ends.signal is not None:
             return signals.EXIT_BASE + self._ends.signal
-        return exit_for(why, self._jobs_taken + taken_up, self._ends.lifetime_stopped_a_job)
+        return exit_for(why, self._jobs_taken + self.lookout.taken, self._ends.lifetime_stopped_a_job)
 
     async def _loop(self) -> Leaving:
         while True:
@@ -95,7 +98,8 @@ class Supervisor:
                 case Leave(why):
                     return why
                 case Ask():
-                    self._acquirer.ask(self._group, self._ends.lifetime_ends - now)
+                    if not self.lookout.look(self._group, now):
+                        self._acquirer.ask(self._group, self._ends.lifetime_ends - now)
                     await self._wait(now, None)
                 case WaitUntil(when):
                     await self._wait(now, when)
@@ -108,7 +112,7 @@ class Supervisor:
             closing_reserve_s=min(self._parts.settings.report_grace_s, lifetime / 10),
             jobs_taken=self._jobs_taken,
             jobs_limit=self._parts.settings.jobs,
-            jobs_active=len(self._jobs.active()) + self._acquirer.asking,
+            jobs_active=len(self._jobs.active()) + self._acquirer.asking + self.lookout.looking,
             jobs_at_once=JOBS_AT_ONCE,
             jobs_waiting=len(self._waiting()),
             draining=self._ends.draining,
@@ -152,7 +156,7 @@ class Supervisor:
         me = self._parts.owner.pilot
         match judgement.claim:
             case Claim.LEAVE:
-                self._stepper.performer.release(work)
+                recovery.let_go(self._parts, work)
                 return
             case Claim.DISOWN:
                 self._jobs.adopt(work, silently=True)
@@ -173,6 +177,7 @@ class Supervisor:
         self._jobs_taken += 1
         log.info("job %s attempt %s received", job.job_id, job.attempt_nr)
         work = self._stepper.performer.open(arrived)
+        self.lookout.had(work.bundle.directory)
         if work.unhoused is not None:
             self._ends.drain(work.unhoused)
         self._jobs.adopt(work)
@@ -221,6 +226,7 @@ class Supervisor:
                 self._stepper.handle(work, ev.StopRequested(stop=self._ends.lifetime_stop()))
         if self._ends.must_leave(now):
             self._acquirer.abandon()
+            self.lookout.abandon()
             self._suspend_jobs()
 
     def _suspend_jobs(self) -> None:
