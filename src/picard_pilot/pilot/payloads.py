@@ -157,12 +157,13 @@ class Payloads:
         jobdir.reopen(work.bundle)
         if case.exit is None:
             return ev.Diagnosed()
+        watched = () if work.watching is None else work.watching.payload_ended(case.exit)
         experiment = self._hooks.experiment
         try:
             outcome = self._hidden(
                 await self._hooks.call(experiment.outcome, case.job, work.bundle, case.exit)
             )
-            found = await self._faults(work, outcome)
+            found = await self._faults(work, outcome, watched)
             policy = await self._hooks.call(experiment.output_policy, case.job, self._parts.site)
         except HookFailed as failed:
             return ev.Diagnosed(faults=(faults.hook_fault(failed, Phase.STAGEOUT),))
@@ -174,8 +175,9 @@ class Payloads:
         hidden = None if diag is None else self._parts.log.redactor.text(diag)
         return msgspec.structs.replace(outcome, exe_error_diag=hidden)
 
-    async def _faults(self, work: JobWork, outcome: Outcome) -> tuple[Fault, ...]:
-        """What the experiment's own rules recognise comes first: it is the cause, the bad exit its symptom."""
+    async def _faults(self, work: JobWork, outcome: Outcome, watched: tuple[Fault, ...]) -> tuple[Fault, ...]:
+        """What the kernel did comes first, then what the experiment's rules recognise: it is the cause, the bad exit
+        its symptom."""
         ended = work.case.exit
         assert ended is not None
         full = ended.exit_code != 0 and _is_full(self._parts.workdir)
@@ -185,7 +187,7 @@ class Payloads:
             return ()
         rules = await self._hooks.call(self._hooks.experiment.rules)
         cause = first_match(rules, _lines(work.bundle, redactor), phase=Phase.RUNNING) if rules else None
-        return (cause, *found) if cause else found
+        return (*watched, cause, *found) if cause else (*watched, *found)
 
 
 def _is_full(workdir: Path) -> bool:

@@ -31,6 +31,7 @@ from picard_pilot.pilot.payloads import Payloads
 from picard_pilot.pilot.staging import Staging
 from picard_pilot.pilot.teller import Tellers
 from picard_pilot.pilot.waiting import first_of
+from picard_pilot.pilot.watching import final_usage
 from picard_pilot.pilot.work import JobWork
 
 log = logging.getLogger("picard.perform")
@@ -207,6 +208,7 @@ class Performer:
             log_extract(work.case, work.bundle, self._parts.log.redactor),
             await self._metrics(work),
         )
+        report = msgspec.structs.replace(report, usage=final_usage(work.case, work.bundle))
         work.make_room()
         delivered = await self._outbox.deliver(
             report, Path(work.bundle.private, REPORT_FILE), when_saved=lambda: self._tellers.hush(work)

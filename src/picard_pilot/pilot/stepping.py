@@ -17,6 +17,7 @@ from picard_pilot.lifecycle.pilot import Leaving
 from picard_pilot.lifecycle.table import NoSuchTransition
 from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
+from picard_pilot.model.states import State
 from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.pilot.faults import disk_full_fault
 from picard_pilot.pilot.parts import Parts
@@ -32,6 +33,12 @@ log = logging.getLogger("picard.pilot")
 
 SHOW_S = 1.0
 """How often status.json follows single files; it is written as a whole, and a job may have thousands of inputs."""
+
+
+WATCHED = (do.StageIn, do.Launch, do.Watch, do.StageOut)
+"""What a job does while its limits hold."""
+
+UNWATCHED = frozenset({State.CLOSING, State.FINISHED, State.FAILED, State.HOLDING})
 
 
 class Stepper:
@@ -91,6 +98,21 @@ class Stepper:
                     work.cancel()
                 case _:
                     self._start(work, instruction)
+                    if isinstance(instruction, WATCHED):
+                        self._watch(work)
+
+    def _watch(self, work: JobWork) -> None:
+        """From here on the job's limits hold; a broken one stops it."""
+        if work.watch is not None:
+            return
+        from picard_pilot.pilot.watching import Watching  # with a job only, as the performer
+
+        work.watching = Watching(self._parts, work, self._stop)
+        work.watch = self._group.create_task(work.watching.run(), name=f"watch {work.job_id}")
+
+    def _stop(self, work: JobWork, stop: Stop) -> None:
+        self.handle(work, ev.StopRequested(stop=stop))
+        self.wake()
 
     def show(self, work: JobWork) -> None:
         """Write status.json."""
@@ -107,6 +129,8 @@ class Stepper:
         if then is None:
             return
         self._tell_people(work, before)
+        if work.case.state in UNWATCHED:
+            work.unwatch()
         self.begin(work, then)
         if work.disk_full and not was_full and not work.case.over:
             stop = Stop(

@@ -1,9 +1,11 @@
-"""What a running payload has used so far, for heartbeats; unknown is None.
+"""What a payload has used so far, for heartbeats; unknown is None.
 
-Limits on it are `lifecycle`'s; sampling memory over time is `watch`, when there is one.
+Limits on it are `lifecycle`'s; sampling it over time is `pilot.watching`.
 """
 
 from pathlib import Path
+
+import msgspec
 
 from picard_pilot.model.command import ProcessId
 from picard_pilot.model.report import UsageSummary
@@ -13,11 +15,13 @@ from picard_pilot.system.proc import launcher_usage
 
 
 def payload_usage(work: JobWork) -> UsageSummary:
-    """CPU time and output of a running payload so far; nothing for a job without one."""
+    """What a payload has used so far: CPU time and output of this moment, the rest as it was last seen."""
+    seen = UsageSummary() if work.watching is None else work.watching.usage()
     if work.case.state not in (State.RUNNING, State.STOPPING):
-        return UsageSummary()
+        return seen
     used = launcher_usage(work.launcher) if isinstance(work.launcher, ProcessId) else None
-    return UsageSummary(
+    return msgspec.structs.replace(
+        seen,
         cpu_time_s=None if used is None else round(used.cpu_user_s + used.cpu_system_s),
         stdout_bytes=_size(work.bundle.stdout),
         stderr_bytes=_size(work.bundle.stderr),

@@ -9,8 +9,13 @@ import os
 from collections.abc import Callable
 from contextlib import aclosing
 
+import msgspec
+
 from picard_pilot.diagnosis.faults import fault
+from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.limits import Breach, Defaults, Limit, limits_for
+from picard_pilot.lifecycle.report import exit_usage
+from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.fault import Fault
 from picard_pilot.model.report import UsageSummary
@@ -114,6 +119,20 @@ class Watching:
             self._watcher.write(self._work.bundle)
         except OSError as error:
             log.info("job %s: what it uses cannot be written down: %s", self._work.job_id, error)
+
+
+def final_usage(case: Case, bundle: Bundle) -> UsageSummary:
+    """What the payload used in all: as its launcher counted it, and what was seen of it by whichever pilot watched."""
+    counted, seen = exit_usage(case), Summary.resume(bundle).usage()
+    return msgspec.structs.replace(
+        seen,
+        cpu_time_s=counted.cpu_time_s,
+        max_rss_kb=max(
+            (each for each in (seen.max_rss_kb, counted.max_rss_kb) if each is not None), default=None
+        ),
+        stdout_bytes=counted.stdout_bytes,
+        stderr_bytes=counted.stderr_bytes,
+    )
 
 
 def defaults_of(settings: Settings) -> Defaults:

@@ -26,6 +26,7 @@ from picard_pilot.system.clock import Clock
 
 if TYPE_CHECKING:
     from picard_pilot.pilot.moving import Moving
+    from picard_pilot.pilot.watching import Watching
 
 log = logging.getLogger("picard.work")
 
@@ -62,6 +63,9 @@ class JobWork:
         """The payload's launcher, once it is known to this pilot."""
         self.moving: Moving | None = None
         """The stage that moves files now, if any."""
+        self.watching: Watching | None = None
+        """What looks whether the job keeps to its limits, from its first stage on."""
+        self.watch: asyncio.Task[None] | None = None
         self.notes: list[StageNote] = []
         """What is to be told, one with each update: where the files of a stage came from or went."""
         self._clocks_apart_s: float | None = None
@@ -158,3 +162,10 @@ class JobWork:
         for task in self.tasks.values():
             task.cancel()
         self.tasks.clear()
+        self.unwatch()
+
+    def unwatch(self) -> None:
+        """The job's limits do not matter any more."""
+        if self.watch is not None:
+            self.watch.cancel()
+            self.watch = None
