@@ -126,7 +126,10 @@ class IdentitySwitch(Isolation):
         A pid may be used again between look and signal; as it is that user who sends it, nobody else is hit.
         """
         alive = [str(each.pid) for each in processes if is_running(each)]
-        return await self.run(("kill", f"-{number}", "--", *alive)) if alive else None
+        if not alive:
+            return None
+        # The shell's own, since a node need not have a program of this name.
+        return await self.run(("/bin/sh", "-c", 'kill -"$0" "$@"', str(number), *alive))
 
     async def remove(self, path: str) -> CommandResult:
         """Remove a file or a folder with all in it, as far as it is the other user's. May be called twice."""
