@@ -43,7 +43,6 @@ class Mount(NamedTuple):
 
     path: str
     show: Show
-    is_file: bool = False
 
 
 def plan(request: ConfineRequest) -> tuple[Mount, ...]:
@@ -66,7 +65,7 @@ def plan(request: ConfineRequest) -> tuple[Mount, ...]:
     if shown(scratch, shows) in (Show.READ_WRITE, Show.READ_ONLY):
         shows[scratch] = Show.HIDDEN
     ordered = sorted(shows, key=lambda path: (len(PurePosixPath(path).parts), path))
-    return tuple(Mount(path, shows[path], not Path(path).is_dir()) for path in ordered)
+    return tuple(Mount(path, shows[path]) for path in ordered)
 
 
 def shown(path: str, shows: dict[str, Show]) -> Show | None:
