@@ -81,6 +81,7 @@ class Night:
         self.storages = Storages(self.clock, up)
         self.directory = directory
         self._settings = settings
+        self.left_is_lost: str | None = None
 
     def work(self, wall_s: float, label: str = "managed", *more: ev.Event, recover: bool = True) -> JobWork:
         """The job, its payload over after `wall_s`, and what happened since; with `recover` a user wants it kept."""
@@ -120,7 +121,12 @@ class Night:
             for name in "AB"
         }
         worker: Any = self.storages
-        parts = msgspec.structs.replace(parts, site=Site(queue=queue, endpoints=endpoints), worker=worker)
+        parts = msgspec.structs.replace(
+            parts,
+            site=Site(queue=queue, endpoints=endpoints),
+            worker=worker,
+            left_is_lost=self.left_is_lost,
+        )
 
         async def scenario() -> tuple[float, int]:
             async with asyncio.timeout(60):
@@ -232,6 +238,19 @@ def test_a_pilot_that_shall_not_hold_fails_the_job(tmp_path: Path) -> None:
     ended, _ = night.run(work)
     assert ended < 5
     assert (work.case.state, night.last.status, night.last.pilot_error_code) == (State.FAILED, "failed", 1137)
+
+
+@pytest.mark.parametrize("wall_s", [600.0, 20 * HOUR_S])
+def test_where_nothing_outlives_the_slot_a_job_waits_for_this_pilot_alone(
+    tmp_path: Path, wall_s: float
+) -> None:
+    """A long job gets its breaks; then, and a short one at once, it is failed while the server can still try again."""
+    night = Night(tmp_path, never)
+    night.left_is_lost = "the directory is in _CONDOR_SCRATCH_DIR"
+    ended, _ = night.run(night.work(wall_s))
+    assert night.last.status == "failed"
+    assert "holding holding" not in night.words() or wall_s > HOUR_S
+    assert (ended > HOUR_S) is (wall_s > HOUR_S)
 
 
 def test_the_servers_kill_during_a_break_ends_it(tmp_path: Path) -> None:

@@ -44,18 +44,22 @@ class Keeper:
         if now >= until or not keeping.keep:
             return None
         left_s = None if self._ends_at is None else self._ends_at - self._parts.clock.monotonic()
+        again_at = holding.next_break(
+            first_held_at=since,
+            now=now,
+            wall_s=case.exit.wall_s if case.exit else None,
+            until=until,
+            leaves_at=None if left_s is None else now + left_s - self._parts.settings.report_grace_s,
+        )
+        if again_at is None and self._parts.left_is_lost is not None:
+            log.info("job %s: nobody can come back to it: %s", work.job_id, self._parts.left_is_lost)
+            return None
         return ev.OutputsHeld(
             faults=faults,
             where=f"{self._parts.node.host}:{work.bundle.directory}",
             why=keeping.why,
             until=until,
-            again_at=holding.next_break(
-                first_held_at=since,
-                now=now,
-                wall_s=case.exit.wall_s if case.exit else None,
-                until=until,
-                leaves_at=None if left_s is None else now + left_s - self._parts.settings.report_grace_s,
-            ),
+            again_at=again_at,
         )
 
     async def _keeping(self, work: JobWork) -> Keeping:

@@ -51,3 +51,5 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     log: Log
     seed: int
     is_alive: IsAlive
+    left_is_lost: str | None = None
+    """Why no later pilot would find what this one leaves in its work directory; None where one can."""

@@ -25,6 +25,7 @@ from picard_pilot.panda.client import PandaClient
 from picard_pilot.panda.credentials import Credential, discover
 from picard_pilot.pilot.access import StorageCredentials
 from picard_pilot.pilot.parts import OnAttempt, Parts, nobody_listens
+from picard_pilot.pilot.scratch import describe, look_at
 from picard_pilot.plugins import loader
 from picard_pilot.settings.address import server_address
 from picard_pilot.settings.environment import (
@@ -85,6 +86,8 @@ async def build(
     experiment = loader.load("experiment", site.queue.experiment or settings.experiment)()
     clock = RealClock()
     credential = _credential(settings, environ, clock.now_utc(), pilot_log)
+    scratch = look_at(workdir, environ)
+    log.info("%s", describe(scratch, workdir, recover=settings.recover))
     me = proc.myself()
     host = socket.gethostname()
     node = _node(workdir, host, environ)
@@ -123,6 +126,7 @@ async def build(
         log=pilot_log,
         seed=me.pid ^ me.start_ticks,
         is_alive=lambda pid, ticks: proc.is_running(ProcessId(pid=pid, start_ticks=ticks)),
+        left_is_lost=scratch.lost_because,
     )
 
 
