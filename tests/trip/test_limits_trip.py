@@ -10,7 +10,10 @@ from grid import Grid
 HOLD_MEMORY = "data = bytearray(b'x') * (80 << 20)\nimport signal\nsignal.pause()\n"
 DO_NOTHING = "import signal\nsignal.pause()\n"
 FILL_DIRECTORY = "import os\nopen('big', 'wb').write(os.urandom(4 << 20))\nimport signal\nsignal.pause()\n"
-SPAWN = "import subprocess, signal\nkept = [subprocess.Popen(['/bin/sleep', '1000']) for _ in range(650)]\nsignal.pause()\n"
+SPAWN = (
+    "import subprocess, signal\n"
+    "kept = [subprocess.Popen(['/bin/sleep', '1000']) for _ in range(650)]\nsignal.pause()\n"
+)
 
 
 def limit_queue(grid: Grid, **limits: int) -> None:
