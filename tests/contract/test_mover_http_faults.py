@@ -105,6 +105,26 @@ def test_the_storages_own_checksum_counts_where_the_catalogue_has_none(
         assert storage.requests[-1].headers["want-digest"] == kind
 
 
+def test_a_refusal_may_be_meant_for_the_question_about_the_checksum(
+    storage: FaultyStorage, node: Path, mover: HttpMover
+) -> None:
+    """Then the file is asked for without it: once, not where the storage is busy, and not in mid-file."""
+    storage.fault("GET", status=500, last=1)
+    assert mover.fetch(fetch(storage, node, checksum=None), ignore).checksum == adler32(CONTENT)
+    assert ["want-digest" in request.headers for request in storage.requests] == [True, False]
+    (node / "in.root").unlink()
+    storage.heal()
+    storage.fault("GET", status=503)
+    failed(lambda: mover.fetch(fetch(storage, node, checksum=None), ignore))
+    assert storage.count("GET") == 3
+    storage.heal()
+    storage.fault("GET", cut_at=400_000, last=1)
+    storage.fault("GET", status=500, last=1)  # of those that come after
+    failure = failed(lambda: mover.fetch(fetch(storage, node, checksum=None, size_bytes=None), ignore))
+    assert (failure.kind, failure.code) == (FailureClass.TRANSFER, "http 500")
+    assert storage.count("GET") == 5 and names(node) == []
+
+
 def test_a_file_of_another_size_is_refused_before_its_bytes(
     storage: FaultyStorage, node: Path, mover: HttpMover
 ) -> None:

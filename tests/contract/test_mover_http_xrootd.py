@@ -2,13 +2,14 @@
 
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CalledProcessError
 from urllib.parse import quote
 
 import pytest
 
-from federation import Federation
+from federation import EXPORT, Federation
 from federation import Storage as Tree
 from picard_pilot.model.files import ChecksumKind
 from picard_pilot.model.site import Endpoint, Protocol
@@ -24,10 +25,12 @@ from picard_pilot.model.transfer import (
 )
 from picard_pilot.movers.base import SiteMover
 from picard_pilot.movers.http import HttpMover
-from picard_pilot.testing.mover_kit import CONTENT, HOSTILE_NAMES, Storage, adler32, failed, ignore
+from picard_pilot.testing.mover_check import examine
+from picard_pilot.testing.mover_kit import CONTENT, HOSTILE_NAMES, Storage, adler32, failed, ignore, md5
 from picard_pilot.testing.mover_suite import MoverSuite
 from secure_door import SecureDoor
-from xrootd_server import wait_until
+from xrootd_alone import server_alone
+from xrootd_server import wait_until, why_not
 
 pytestmark = pytest.mark.xdist_group("xrootd")
 
@@ -212,3 +215,49 @@ def test_a_frozen_door_is_given_up(federation: Federation, tmp_path: Path) -> No
         failure = failed(lambda: mover.fetch(request, ignore))
     assert (failure.kind, failure.remedy) == (FailureClass.TIMEOUT, Remedy.BENCH)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(params=["xrootd.chksum adler32", ""], ids=["adler32", "no checksums"])
+def plain_door(request: pytest.FixtureRequest) -> Iterator[DoorStorage]:
+    """A server as a new user sets it up: with one kind of checksum, or none."""
+    if (reason := why_not()) is not None:
+        pytest.skip(f"no XRootD server here: {reason}")
+    with server_alone(f"xrd.protocol http libXrdHttp.so\n{request.param}") as (root, tree):
+        yield DoorStorage(tree, root.replace("root://", "http://").replace(f"/{EXPORT}", EXPORT))
+
+
+@pytest.mark.parametrize("kind", list(ChecksumKind))
+def test_a_missing_file_without_a_checksum_is_missing(
+    plain_door: DoorStorage, tmp_path: Path, kind: ChecksumKind
+) -> None:
+    """The door says 500 when it is asked for a checksum too: that is no broken storage."""
+    request = FetchRequest(
+        lfn="gone.root", surl=plain_door.surl("gone.root"), target=str(tmp_path / "gone.root"), measure=kind
+    )
+    failure = failed(lambda: HttpMover().fetch(request, ignore))
+    assert (failure.kind, failure.remedy, failure.code) == (FailureClass.MISSING, Remedy.NEXT, "http 404")
+    assert not HttpMover().stat(StatRequest(surl=request.surl, measure=kind)).exists
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", list(ChecksumKind))
+def test_a_door_that_does_not_know_the_checksum_gives_the_file(
+    plain_door: DoorStorage, tmp_path: Path, kind: ChecksumKind
+) -> None:
+    """It refuses the question, or calls the kind that it has by the name asked for; neither makes the file bad."""
+    plain_door.put("in.root", CONTENT)
+    request = FetchRequest(
+        lfn="in.root", surl=plain_door.surl("in.root"), target=str(tmp_path / "in.root"), measure=kind
+    )
+    done = HttpMover().fetch(request, ignore)
+    assert (tmp_path / "in.root").read_bytes() == CONTENT
+    assert done.checksum == {ChecksumKind.ADLER32: adler32, ChecksumKind.MD5: md5}[kind](CONTENT)
+    facts = HttpMover().stat(StatRequest(surl=request.surl, measure=kind))
+    assert (facts.exists, facts.size_bytes) == (True, len(CONTENT))
+    assert facts.checksum in (None, done.checksum)
+
+
+def test_every_check_of_the_mover_holds_at_a_plain_door(plain_door: DoorStorage) -> None:
+    """What `ppilot plugin check http --storage ADDRESS` shows."""
+    findings = examine("http", plain_door.url)
+    assert findings and [finding for finding in findings if not finding.holds] == []

@@ -45,7 +45,8 @@ class ArrivingFile:
         self._where = where
         self._progress = progress
         self._running = measure(request.checksum.kind if request.checksum else request.measure)
-        self._passed_bytes = 0
+        self.passed_bytes = 0
+        """How much has arrived so far."""
         self._began = time.monotonic()
 
     def announced(self, size_bytes: int | None) -> None:
@@ -56,9 +57,9 @@ class ArrivingFile:
 
     def write(self, block: memoryview) -> None:
         """The next bytes. A body without an announced length need not end before the node's disk does."""
-        self._passed_bytes += len(block)
+        self.passed_bytes += len(block)
         said_bytes = self._request.size_bytes
-        if said_bytes is not None and self._passed_bytes > said_bytes:
+        if said_bytes is not None and self.passed_bytes > said_bytes:
             raise self._wrong(f"goes on behind its {said_bytes} bytes {self._where}")
         with self._writing:
             self._part.write(block)

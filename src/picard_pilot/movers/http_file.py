@@ -21,6 +21,8 @@ PACKED = (".gz", ".tgz", ".bz2", ".tbz", ".xz", ".txz", ".zst", ".br", ".z")
 """How names of packed files end."""
 FIRST_BYTES = 4096
 """What is read of a file to see that it can be opened."""
+_DIGITS = {ChecksumKind.ADLER32: 8, ChecksumKind.MD5: 32}
+"""How many hexadecimal digits a checksum has."""
 
 
 class Facts(NamedTuple):
@@ -51,17 +53,22 @@ def fetch_file(
             if said is None and request.size_bytes is None:
                 _must_be_plain(request.lfn, address, answer)
 
-        try:
-            answer = transfers.download(
+        def get(asked: dict[str, str]) -> Answer:
+            return transfers.download(
                 address.url,
                 address.access,
                 begin=begin,
                 write=file.write,
-                headers={} if said else want_digest(request.measure),
+                headers=asked,
                 may_resume=said is not None,
-                size_bytes=0 if said else (request.size_bytes or 0),
+                size_bytes=(request.size_bytes or 0) if asked else 0,
                 waiting=progress,
             )
+
+        try:
+            answer = get({} if said else want_digest(request.measure))
+            if said is None and not file.passed_bytes and may_be_the_question(answer):
+                answer = get({})
         except TransferTrouble as trouble:
             raise no_answer(trouble, address, doing=doing) from None
         if answer.status not in (200, 206):
@@ -97,6 +104,8 @@ def look(
                 size_bytes=size_bytes if kinds else 0,
                 waiting=progress,
             )
+            if kinds and may_be_the_question(answer):
+                answer = transfers.ask("HEAD", url or address.url, address.access)
     except TransferTrouble as trouble:
         raise no_answer(trouble, address, doing=doing) from None
     server = answer.headers.get("server", "").lower()
@@ -146,6 +155,15 @@ def want_digest(*kinds: ChecksumKind) -> dict[str, str]:
     return {"Want-Digest": ",".join(kinds)} if kinds else {}
 
 
+def may_be_the_question(answer: Answer) -> bool:
+    """Whether it may be the question for a checksum that was refused, and not the file: it is to be asked for without.
+
+    XRootD's door (5.5.3) says 500 to a GET with that question for a file that it does not have, and 405 to any where
+    it has no checksums. 503 is a storage that is busy, which does not want to be asked twice.
+    """
+    return answer.status == 405 or (answer.status >= 500 and answer.status != 503)
+
+
 def digests_in(answer: Answer) -> dict[ChecksumKind, str]:
     """The checksums of a Digest header, in lower-case hexadecimal."""
     found: dict[ChecksumKind, str] = {}
@@ -162,11 +180,16 @@ def digests_in(answer: Answer) -> dict[ChecksumKind, str]:
 def _hexadecimal(kind: ChecksumKind, value: str) -> str:
     if kind is ChecksumKind.MD5 and len(value) != 32:  # RFC 3230 says base64; some storages do not
         try:
-            return base64.b64decode(value, validate=True).hex()
+            value = base64.b64decode(value, validate=True).hex()
         except binascii.Error as error:
             raise ValueError(str(error)) from None
     int(value, 16)
-    return value.lower().zfill(8) if kind is ChecksumKind.ADLER32 else value.lower()
+    value = value.lower().zfill(_DIGITS[ChecksumKind.ADLER32])
+    if (
+        len(value) != _DIGITS[kind]
+    ):  # XRootD's door (5.5.3) calls its only kind by whatever name was asked for
+        raise ValueError(f"{len(value)} digits are no {kind}")
+    return value
 
 
 def _must_be_plain(lfn: str, address: HttpAddress, answer: Answer) -> None:
