@@ -205,8 +205,7 @@ def test_a_pilot_waits_for_its_own_and_takes_jobs_meanwhile() -> None:
     """Cores are free during a break; it does not leave before, and no further job keeps it from leaving after."""
     now = Situation(
         now=100.0,
-        lifetime_ends=None,
-        closing_reserve_s=10.0,
+        no_job_after=None,
         jobs_taken=1,
         jobs_limit=0,
         jobs_active=0,

@@ -9,8 +9,7 @@ from picard_pilot.lifecycle.pilot import Ask, Leave, Leaving, Situation, WaitUnt
 
 QUIET = Situation(
     now=100.0,
-    lifetime_ends=1000.0,
-    closing_reserve_s=10.0,
+    no_job_after=990.0,
     jobs_taken=0,
     jobs_limit=0,
     jobs_active=0,

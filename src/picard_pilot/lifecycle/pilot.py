@@ -13,7 +13,7 @@ class Leaving(StrEnum):
 
     NO_JOBS = "the queue had no job for long enough"
     JOB_LIMIT = "it ran as many jobs as it was told to"
-    LIFETIME = "its lifetime leaves no room for another job"
+    LIFETIME = "the slot leaves no room for another job"
     DRAINING = "it was told to take no further job"
     SERVER_GONE = "the server could not be reached for long enough"
     PLUGIN = "a plug-in misbehaved"
@@ -26,10 +26,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """What the decision rests on. Times are seconds on one monotonic clock; None where it has not happened."""
 
     now: float
-    lifetime_ends: float | None
-    """When the pilot has to be gone, or None without a limit."""
-    closing_reserve_s: float
-    """How long before that no further job is taken."""
+    no_job_after: float | None
+    """When the slot leaves no time for another job; None where no end is known."""
     jobs_taken: int
     jobs_limit: int
     """How many jobs to run at most; 0 means no limit."""
@@ -84,7 +82,7 @@ def _no_more(now: Situation) -> Leaving | None:
         return now.draining
     if now.jobs_limit and now.jobs_taken >= now.jobs_limit:
         return Leaving.JOB_LIMIT
-    if now.lifetime_ends is not None and now.now >= now.lifetime_ends - now.closing_reserve_s:
+    if now.no_job_after is not None and now.now >= now.no_job_after:
         return Leaving.LIFETIME
     if now.dry_for_s is not None and now.dry_for_s >= now.queue_patience_s:
         return Leaving.NO_JOBS

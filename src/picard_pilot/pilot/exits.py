@@ -51,7 +51,7 @@ BY_ERROR: dict[int, Exit] = {
 """Exit code of a pilot that cannot start, by the error that stops it; all others are GENERAL."""
 
 
-def exit_for(why: Leaving, jobs_done: int, lifetime_stopped_a_job: bool) -> Exit:
+def exit_for(why: Leaving, jobs_done: int, slot_stopped_a_job: bool) -> Exit:
     """The exit code of a pilot that leaves by its own decision. How its jobs ended does not matter: it did its part."""
     match why:
         case Leaving.SERVER_GONE:
@@ -65,4 +65,4 @@ def exit_for(why: Leaving, jobs_done: int, lifetime_stopped_a_job: bool) -> Exit
         case Leaving.NO_JOBS if jobs_done == 0:
             return Exit.NO_JOBS
         case _:
-            return Exit.MAX_TIME if lifetime_stopped_a_job else Exit.OK
+            return Exit.MAX_TIME if slot_stopped_a_job else Exit.OK

@@ -9,11 +9,14 @@ from pathlib import Path
 from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.experiments.hooks import HookFailed
+from picard_pilot.lifecycle.deadline import Reserve
+from picard_pilot.lifecycle.holding import moment
 from picard_pilot.model.bundle import Bundle, Outcome
 from picard_pilot.model.command import PayloadExit, StartError, StartErrorKind
 from picard_pilot.model.fault import Evidence, Fault
 from picard_pilot.model.orders import BadJob
 from picard_pilot.model.policy import Refusal
+from picard_pilot.model.slot import SlotEnd
 from picard_pilot.model.states import Phase
 from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.pilot.lines import last_lines
@@ -44,12 +47,13 @@ def disowned(why: str) -> Stop:
     return Stop(kind=StopKind.DISOWNED, fault=fault("PANDAKILL", says, rule="pilot.recovery"), grace_s=0.0)
 
 
-def lifetime_fault(lifetime_s: float) -> Fault:
-    """The pilot's own lifetime ended while the job ran."""
+def slot_end_fault(end: SlotEnd, reserve: Reserve) -> Fault:
+    """The slot ended, or was about to, while the job ran: by whose word, and what was read there."""
+    if not end.hard:
+        return fault(end.error, f"{end.evidence} was over before the job was done", rule="pilot.lifetime")
+    says = f"the slot ends at {moment(end.at)} by {end.name}, and the job was stopped {reserve.total_s:.0f} s before"
     return fault(
-        "REACHEDMAXTIME",
-        f"the pilot's lifetime of {lifetime_s:g} s was over before the job was done",
-        rule="pilot.lifetime",
+        end.error, says, rule="pilot.slot_end", evidence=(end.evidence, f"time kept: {reserve.says()}")
     )
 
 

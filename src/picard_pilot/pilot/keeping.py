@@ -4,6 +4,7 @@ The rules are `lifecycle.recovery` (who) and `lifecycle.holding` (how long); whi
 """
 
 import logging
+from collections.abc import Callable
 
 from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.lifecycle import holding
@@ -12,6 +13,7 @@ from picard_pilot.model import events as ev
 from picard_pilot.model.fault import Fault
 from picard_pilot.model.policy import RecoveryPolicy
 from picard_pilot.model.states import State
+from picard_pilot.pilot.ends import Until
 from picard_pilot.pilot.hooking import Hooks
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.work import JobWork
@@ -22,11 +24,11 @@ log = logging.getLogger("picard.staging")
 class Keeper:
     """Decides for each job anew, since time passes and an experiment may change its mind."""
 
-    def __init__(self, parts: Parts, hooks: Hooks, ends_at: float | None) -> None:
-        """`ends_at` is when the pilot has to be gone, on its monotonic clock; None where it does not."""
+    def __init__(self, parts: Parts, hooks: Hooks, until: Callable[[], Until]) -> None:
+        """`until` tells when the pilot has to be gone."""
         self._parts = parts
         self._hooks = hooks
-        self._ends_at = ends_at
+        self._until = until
 
     async def held(self, work: JobWork, faults: tuple[Fault, ...]) -> ev.OutputsHeld | None:
         """What it means for the job's outputs to wait for what `faults` tell of; None where they do not.
@@ -43,13 +45,13 @@ class Keeper:
         until = holding.held_until(case.job, case.entered.get(State.HOLDING, since))
         if now >= until or not keeping.keep:
             return None
-        left_s = None if self._ends_at is None else self._ends_at - self._parts.clock.monotonic()
+        left_s = self._until().gone - self._parts.clock.monotonic()
         again_at = holding.next_break(
             first_held_at=since,
             now=now,
             wall_s=case.exit.wall_s if case.exit else None,
             until=until,
-            leaves_at=None if left_s is None else now + left_s - self._parts.settings.report_grace_s,
+            leaves_at=now + left_s - self._parts.settings.report_grace_s,
         )
         if again_at is None and self._parts.left_is_lost is not None:
             log.info("job %s: nobody can come back to it: %s", work.job_id, self._parts.left_is_lost)

@@ -12,6 +12,7 @@ from picard_pilot.data.walk import Attempt
 from picard_pilot.model.file_note import FileNote, StageNote
 from picard_pilot.model.files import FileSpec
 from picard_pilot.model.progress import StageProgress
+from picard_pilot.model.states import Phase
 from picard_pilot.model.transfer import How, Opened, TransferFailure, Transferred
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.status import waiting, write_status
@@ -73,7 +74,9 @@ class Moving:
         """A try has ended: count it, note it, send its trace."""
         self._parts.on_attempt(self._work.case.job, file, attempt)
         match attempt.outcome:
-            case Transferred(size_bytes=size_bytes, how=how):
+            case Transferred(size_bytes=size_bytes, how=how, seconds=seconds):
+                if how not in NOT_MOVED:
+                    self._parts.rates.moved(size_bytes, seconds, stored=self._phase is not Phase.STAGEIN)
                 self._progress.finished(file.lfn, size_bytes, moved=how not in NOT_MOVED)
             case Opened(size_bytes=size_bytes):
                 self._progress.finished(file.lfn, size_bytes, moved=False)
@@ -118,7 +121,7 @@ class Moving:
             case = self._work.case
             now = self._parts.clock.now_utc()
             log.info("job %s: %s", self._work.job_id, waiting(case, now, view))
-            write_status(case, self._work.bundle, self._parts.owner.pilot, view)
+            write_status(case, self._work.bundle, self._parts.owner.pilot, view, self._work.slot)
             moved = view.files_done, view.bytes_done
             if moved != self._told:
                 self._told = moved

@@ -18,6 +18,8 @@ from picard_pilot.model.files import FileSpec
 from picard_pilot.model.job import Job
 from picard_pilot.model.orders import Dispatcher
 from picard_pilot.model.site import Site
+from picard_pilot.model.slot import Found
+from picard_pilot.pilot.rates import Rates
 from picard_pilot.settings.settings import Settings
 from picard_pilot.system.clock import Clock
 from picard_pilot.system.log import Log
@@ -33,6 +35,11 @@ def nobody_listens(_job: Job, _file: FileSpec, _attempt: "Attempt") -> None:
     """For a queue that wants no traces."""
 
 
+def nothing_expires(_now: float) -> Found:
+    """For a pilot without credentials."""
+    return Found()
+
+
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """The pilot's parts. `environ` is its environment as it was at the start, `seed` makes its pauses its own."""
 
@@ -46,6 +53,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     experiment: Experiment
     dispatcher: Dispatcher
     worker: TransferWorker
+    rates: Rates = msgspec.field(default_factory=Rates)
+    expiries: Callable[[float], Found] = nothing_expires
+    """The ends of the credentials, at a time in UTC seconds."""
     on_attempt: OnAttempt = nobody_listens
     clock: Clock
     log: Log

@@ -30,7 +30,7 @@ from picard_pilot.payload.launch import (
     Running,
     UndeterminedLaunch,
 )
-from picard_pilot.pilot import faults
+from picard_pilot.pilot import faults, notice
 from picard_pilot.pilot.hooking import Hooks
 from picard_pilot.pilot.lines import last_lines
 from picard_pilot.pilot.parts import Parts
@@ -82,6 +82,7 @@ class Payloads:
             site.queue.environment,
             catalogues,
             variables,
+            {notice.VARIABLE: str(notice.path_of(bundle))},
             command.environment,
             keep=needs.variables,
         )

@@ -24,6 +24,7 @@ from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.panda.outbox import Accepted, Outbox
 from picard_pilot.payload import jobdir
 from picard_pilot.pilot import faults, recovery
+from picard_pilot.pilot.ends import Until
 from picard_pilot.pilot.extract import log_extract
 from picard_pilot.pilot.hooking import Hooks
 from picard_pilot.pilot.parts import Parts
@@ -51,18 +52,18 @@ class Performer:
         post: Post,
         record: Post,
         plugin_failed: Callable[[], None],
-        ends_at: float | None = None,
+        until: Callable[[], Until],
     ) -> None:
         """`post` takes the events that come before an instruction's last one, such as each staged file.
 
         `record` does so too, and returns only when the event is in the journal. `plugin_failed` is called when a hook
-        of the experiment misbehaves. `ends_at` is when the pilot's lifetime is over, on its monotonic clock.
+        of the experiment misbehaves. `until` tells how much time there is.
         """
         self._hooks = Hooks(parts, plugin_failed)
         self._parts = parts
         self._tellers = tellers
         self._payloads = Payloads(parts, self._hooks)
-        self._staging = Staging(parts, self._hooks, post, record, tellers.tell_progress, ends_at)
+        self._staging = Staging(parts, self._hooks, post, record, tellers.tell_progress, until)
         self._outbox = Outbox(parts.dispatcher, parts.clock, random.Random(parts.seed))
 
     async def perform(self, work: JobWork, generation: int, instruction: do.Instruction) -> ev.Event | None:

@@ -25,6 +25,7 @@ from picard_pilot.model.fault import Fault
 from picard_pilot.model.files import FileSpec, StoredFile
 from picard_pilot.model.site import Activity
 from picard_pilot.model.states import Phase, State
+from picard_pilot.pilot.ends import Until
 from picard_pilot.pilot.faults import hook_fault
 from picard_pilot.pilot.hooking import Hooks
 from picard_pilot.pilot.keeping import Keeper
@@ -57,18 +58,19 @@ class Staging:
         post: Post,
         record: Post,
         tell: Callable[[JobWork], None],
-        ends_at: float | None = None,
+        until: Callable[[], Until],
     ) -> None:
         """`hooks` calls the experiment; `post` takes the event of each staged input, and `record` those that must
-        be in the journal before anything else is done; `tell` lets the server know of progress. `ends_at` is the
-        pilot's last moment on its monotonic clock."""
+        be in the journal before anything else is done; `tell` lets the server know of progress; `until` tells how
+        much time there is."""
         self._parts = parts
         self._hooks = hooks
         self._post = post
         self._record = record
         self._tell = tell
-        self._keeper = Keeper(parts, hooks, ends_at)
-        self._paces = paces(parts.settings, parts.clock, random.Random(parts.seed), ends_at)
+        self._keeper = Keeper(parts, hooks, until)
+        self._paces = paces(parts.settings, parts.clock, random.Random(parts.seed), None)
+        self._until = until
 
     def get_ready(self, work: JobWork) -> None:
         """Start the transfer worker beside the job's setup: its start takes longer than most logs' transfer."""
@@ -105,7 +107,7 @@ class Staging:
                 done=work.case.staged,
                 worker=self._parts.worker,
                 on_staged=staged,
-                pace=self._paces.stagein,
+                pace=_ending(self._paces.stagein, self._until().outputs),
                 max_alternative_replicas=self._parts.settings.max_alternative_replicas,
                 on_attempt=moving.attempted,
                 on_progress=moving.passed,
@@ -134,7 +136,7 @@ class Staging:
                     on_event=happened, on_attempt=moving.attempted, on_progress=moving.passed
                 ),
                 guids=work.case.outcome.guids,
-                pace=self._paces.stageout,
+                pace=_ending(self._paces.stageout, self._until().outputs),
             )
         _log_decisions(work, result.decisions)
         if not result.faults:
@@ -232,10 +234,14 @@ class Staging:
         return Moving(self._parts, work, sizes, self._tell, done)
 
     def _log_pace(self, work: JobWork) -> Pace:
-        pace = self._paces.stageout
+        pace = _ending(self._paces.stageout, self._until().log)
         if work.case.state is State.HOLDING:
             return msgspec.structs.replace(pace, limits=LOG_WHILE_WAITING)
         return msgspec.structs.replace(pace, limits=LOG_OF_FAILED) if work.case.failed else pace
+
+
+def _ending(pace: Pace, at: float) -> Pace:
+    return msgspec.structs.replace(pace, ends_at=at)
 
 
 def _no_archive(file: FileSpec, error: OSError) -> Fault:

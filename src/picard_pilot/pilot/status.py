@@ -15,6 +15,7 @@ from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.report import holding_text
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.progress import StageProgress
+from picard_pilot.model.slot import SlotView
 from picard_pilot.model.states import Phase
 from picard_pilot.system.files import open_regular
 
@@ -48,9 +49,13 @@ class JobStatusView(msgspec.Struct, frozen=True, kw_only=True):
     """Until when outputs that wait for a storage can still be stored."""
     next_try_at: float | None
     """When this pilot tries to store them again."""
+    slot: SlotView | None
+    """When the slot of the pilot that has the job ends, and by whose word."""
 
 
-def write_status(case: Case, bundle: Bundle, pilot: str, moved: StageProgress | None = None) -> None:
+def write_status(
+    case: Case, bundle: Bundle, pilot: str, moved: StageProgress | None = None, slot: SlotView | None = None
+) -> None:
     """Replace the job's status.json by the present view. Never raises for a full or vanished disk."""
     view = JobStatusView(
         schema="picard.status/1",
@@ -71,6 +76,7 @@ def write_status(case: Case, bundle: Bundle, pilot: str, moved: StageProgress | 
         held_because=holding_text(case) if case.waiting else case.suspended_because,
         held_until=case.held.until if case.waiting and case.held else None,
         next_try_at=case.held.again_at if case.waiting and case.held else None,
+        slot=slot,
     )
     _replace(
         Path(bundle.private, STATUS_NAME), msgspec.json.format(msgspec.json.encode(view), indent=1) + b"\n"

@@ -19,6 +19,7 @@ from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
 from picard_pilot.model.states import State
 from picard_pilot.model.stop import Stop, StopKind
+from picard_pilot.pilot.ends import Until
 from picard_pilot.pilot.faults import disk_full_fault
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.status import progress, write_status
@@ -45,13 +46,13 @@ class Stepper:
     """Takes events of jobs, its own tasks' among them, one at a time."""
 
     def __init__(
-        self, parts: Parts, tellers: Tellers, drain: Callable[[Leaving], None], ends_at: float
+        self, parts: Parts, tellers: Tellers, drain: Callable[[Leaving], None], until: Callable[[], Until]
     ) -> None:
-        """`drain` is called where no further job should be taken; `ends_at` is the end of the pilot's lifetime."""
+        """`drain` is called where no further job should be taken; `until` tells how much time there is."""
         self._parts = parts
         self._tellers = tellers
         self._drain = drain
-        self._ends_at = ends_at
+        self._until = until
         self._inbox: deque[tuple[JobWork, int, ev.Event]] = deque()
         self.arrival = asyncio.Event()
         """Set when something has changed that the pilot's loop should look at."""
@@ -63,7 +64,7 @@ class Stepper:
 
         # A plug-in that misbehaved once is given no further job.
         hands = (self.post, self._take, lambda: self._drain(Leaving.PLUGIN))
-        return Performer(self._parts, self._tellers, *hands, self._ends_at)
+        return Performer(self._parts, self._tellers, *hands, self._until)
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """From here on, what follows from an event can be begun."""
@@ -117,7 +118,7 @@ class Stepper:
     def show(self, work: JobWork) -> None:
         """Write status.json."""
         work.shown_at = self._parts.clock.monotonic()
-        write_status(work.case, work.bundle, self._parts.owner.pilot, work.progress)
+        write_status(work.case, work.bundle, self._parts.owner.pilot, work.progress, work.slot)
 
     def _take(self, work: JobWork, generation: int, event: ev.Event) -> None:
         if generation == work.generation:

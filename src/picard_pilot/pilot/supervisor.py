@@ -20,6 +20,7 @@ from picard_pilot.pilot.faults import disowned, server_kill
 from picard_pilot.pilot.jobs import Jobs
 from picard_pilot.pilot.lookout import Lookout
 from picard_pilot.pilot.parts import Parts
+from picard_pilot.pilot.slot import Slot
 from picard_pilot.pilot.status import note_job_id, waiting, write_pilot_heartbeat
 from picard_pilot.pilot.stepping import Stepper
 from picard_pilot.pilot.teller import Tellers
@@ -48,9 +49,10 @@ class Supervisor:
         self._clock = parts.clock
         self._ends = Ends(parts.settings, parts.clock)
         self._tellers = Tellers(parts, self._obey)
-        self._stepper = Stepper(parts, self._tellers, self._ends.drain, self._ends.lifetime_ends)
+        self._stepper = Stepper(parts, self._tellers, self._ends.drain, self._ends.until)
         self._jobs = Jobs(parts, self._tellers, self._stepper)
         self._acquirer = Acquirer(parts, self._stepper.wake)
+        self._slot = Slot(parts, self._ends, self._jobs.unfinished, self._stepper.wake)
         self.lookout = Lookout(parts, self._take_up, self._stepper.wake)
         self._jobs_taken = 0
 
@@ -69,19 +71,21 @@ class Supervisor:
                 self._tellers.start(group)
                 self._stepper.start(group)
                 beat = group.create_task(self._beat(), name="show that the pilot lives")
+                slot = self._slot.start(group)
                 await self.lookout.take(left)
                 why = await self._loop()
                 log.info(
                     "leaving: %s", self._ends.signal.name + " received" if self._ends.signal else why.value
                 )
                 beat.cancel()
+                slot.cancel()
                 await self._tellers.close(LAST_WORD_S)
                 self._jobs.let_go_of_all()
         finally:
             signals.remove()
         if self._ends.signal is not None:
             return signals.EXIT_BASE + self._ends.signal
-        return exit_for(why, self._jobs_taken + self.lookout.taken, self._ends.lifetime_stopped_a_job)
+        return exit_for(why, self._jobs_taken + self.lookout.taken, self._ends.stopped_a_job)
 
     async def _loop(self) -> Leaving:
         while True:
@@ -99,17 +103,15 @@ class Supervisor:
                     return why
                 case Ask():
                     if not self.lookout.look(self._group, now):
-                        self._acquirer.ask(self._group, self._ends.lifetime_ends - now)
+                        self._acquirer.ask(self._group, self._ends.deadline.stops_at - now)
                     await self._wait(now, None)
                 case WaitUntil(when):
                     await self._wait(now, when)
 
     def _situation(self, now: float) -> Situation:
-        lifetime = self._parts.settings.lifetime_s
         return Situation(
             now=now,
-            lifetime_ends=self._ends.lifetime_ends,
-            closing_reserve_s=min(self._parts.settings.report_grace_s, lifetime / 10),
+            no_job_after=self._ends.deadline.no_job_after,
             jobs_taken=self._jobs_taken,
             jobs_limit=self._parts.settings.jobs,
             jobs_active=len(self._jobs.active()) + self._acquirer.asking + self.lookout.looking,
@@ -118,7 +120,7 @@ class Supervisor:
             draining=self._ends.draining,
             dry_for_s=self._acquirer.dry_for_s,
             trouble_for_s=self._acquirer.trouble_for_s,
-            next_ask=self._acquirer.next_ask,
+            next_ask=max(self._acquirer.next_ask, self._slot.hold_until),
             queue_patience_s=self._parts.settings.queue_patience_s,
             server_patience_s=self._parts.settings.server_patience_s,
         )
@@ -132,7 +134,7 @@ class Supervisor:
 
         A deadline that had passed when all was judged was dealt with: it is no reason to look again at once.
         """
-        deadlines = (self._ends.lifetime_ends, self._ends.leave_by, until)
+        deadlines = (self._ends.deadline.stops_at, self._ends.leave_by, until)
         ends = [end for end in deadlines if end is not None and end > judged_at]
         pauses_s = [end - self._clock.monotonic() for end in sorted(ends)[:1]]
         await first_of(self._stepper.arrival.wait(), *map(self._clock.sleep, pauses_s))
@@ -220,10 +222,10 @@ class Supervisor:
         self._stepper.wake()
 
     def _check_ends(self, now: float) -> None:
-        """At the end of the pilot's own lifetime its payloads are stopped, and what is then left waits on disk."""
-        if self._ends.lifetime_is_over(now):
+        """At the end of the slot payloads are stopped, and what cannot leave before it waits on disk."""
+        if self._ends.slot_is_over(now):
             for work in self._jobs.unfinished():
-                self._stepper.handle(work, ev.StopRequested(stop=self._ends.lifetime_stop()))
+                self._stepper.handle(work, ev.StopRequested(stop=self._ends.slot_stop()))
         if self._ends.must_leave(now):
             self._acquirer.abandon()
             self.lookout.abandon()

@@ -31,6 +31,9 @@ PAUSES = Backoff(first_s=2.0, longest_s=300.0)
 HUSH_S = 3.0
 """How long the final report waits for an update under way: should that arrive after it, the server passes it over."""
 
+REMAINING = "remainingTime"
+"""In `job_metrics` of updates on the way: the seconds until a payload would be stopped for the end of the slot."""
+
 Obey = Callable[[JobWork, tuple[str, ...]], None]
 
 
@@ -59,6 +62,9 @@ class Teller:
         if not self._closing.is_set() and not self._heard_holding:
             told = update(self._work.case, self._parts.sender, payload_usage(self._work))
             told = msgspec.structs.replace(told, progress=self._work.progress, note=self._work.take_note())
+            if self._work.slot is not None:
+                left_s = self._work.slot.stops_at - self._parts.clock.now_utc()
+                told = msgspec.structs.replace(told, metrics={REMAINING: f"{max(0.0, left_s):.0f}"})
             self._pending.append(told)
             self._said.clear()
             self._news.set()

@@ -20,6 +20,7 @@ from picard_pilot.model.command import ProcessId
 from picard_pilot.model.events import Event
 from picard_pilot.model.file_note import StageNote
 from picard_pilot.model.progress import StageProgress
+from picard_pilot.model.slot import SlotView
 from picard_pilot.payload import jobdir
 from picard_pilot.system import disk
 from picard_pilot.system.clock import Clock
@@ -59,6 +60,8 @@ class JobWork:
         """Set if no directory could be made for the job, for a reason that the next one would meet as well."""
         self.end_log: Callable[[], None] = _nothing
         """Ends the job's own copy of the pilot's log."""
+        self.slot: SlotView | None = None
+        """The end of the slot as it is known now."""
         self.launcher: ProcessId | None = None
         """The payload's launcher, once it is known to this pilot."""
         self.moving: Moving | None = None

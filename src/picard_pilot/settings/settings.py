@@ -44,6 +44,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     command_poll_s: float
     stop_grace_s: float
     report_grace_s: float
+    slot_margin_s: float
+    assumed_rate_bytes: int
+    payload_warning_s: float
+    warning_signal: str | None
+    drain_file: str | None
+    credentials_renewed: bool
     hook_limit_s: float
     output_limit_bytes: int
     looping_limit_s: float

@@ -85,6 +85,14 @@ def send_signal(process: ProcessId, number: int) -> bool:
     return True
 
 
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler of its own for a signal; False for one that is gone or ignores it."""
+    for line in tree.read_small(f"/proc/{pid}/status").splitlines():
+        if line.startswith(b"SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
 def descendants(pid: int) -> list[ProcessId]:
     """All living processes that descend from `pid`, parents first."""
     found = (identify(child) for child, _ in tree.descendants(pid))
@@ -126,3 +134,11 @@ def ancestors(pid: int) -> set[int]:
         fields = tree.stat_fields(pid)
         pid = int(fields[1]) if fields else 0
     return found
+
+
+def started_at(process: ProcessId) -> float:
+    """When a process was started, in seconds since 1970; as exact as the node's clock was not set since its boot."""
+    for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
+        if line.startswith("btime "):
+            return float(line.split()[1]) + process.start_ticks / _TICKS_PER_S
+    raise OSError("/proc/stat tells no btime")
