@@ -7,6 +7,7 @@ import _signal  # type: ignore[import-not-found]
 import posix
 
 from picard_pilot.system.shim import recordfile
+from picard_pilot.system.shim.kernel import call
 
 TYPE_CHECKING = False  # `typing` itself would cost more than everything else here
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ PR_SET_CHILD_SUBREAPER = 36
 
 _ENOENT, _EACCES, _ENOTDIR, _ELOOP = 2, 13, 20, 40
 _S_IFMT, _S_IFREG = 0o170000, 0o100000
-_RTLD_NOW = 2
 _OUTSIDE_ANY_HANDLER = (_signal.SIGKILL, _signal.SIGSTOP, 32, 33)
 """The two that cannot be caught, and two that the C library keeps for itself."""
 
@@ -27,20 +27,8 @@ DEFAULT_PATH = b"/usr/local/bin:/usr/bin:/bin"
 
 
 def prctl(option: int, value: int | bytes) -> None:
-    """The system call, through `_ctypes`: 0.3 MB and 1 ms; the `ctypes` package would cost 0.7 MB and 8 ms."""
-    import _ctypes
-
-    class Long(_ctypes._SimpleCData):  # type: ignore[type-arg]
-        _type_ = "l"
-
-    class Function(_ctypes.CFuncPtr):
-        _flags_ = _ctypes.FUNCFLAG_CDECL
-        _restype_ = Long
-
-    library = _ctypes.dlopen(None, _RTLD_NOW)  # type: ignore[arg-type]
-    function = Function(_ctypes.dlsym(library, "prctl"))
-    argument = value if isinstance(value, bytes) else Long(value)
-    if function(Long(option), argument, Long(0), Long(0), Long(0)) != 0:
+    """The system call. Raises OSError."""
+    if call("prctl", option, value, 0, 0, 0) != 0:
         raise OSError(f"prctl {option} was refused")
 
 

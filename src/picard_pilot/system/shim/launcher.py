@@ -38,6 +38,7 @@ from picard_pilot.system.shim.protocol import (
     encode_record,
     word,
 )
+from picard_pilot.system.shim.seen import Seen
 
 TYPE_CHECKING = False  # `typing` itself would cost more than everything else here
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Launcher:
         self.channel = self.control = CHANNEL_FD
         self.control_text = b""
         self.gate_fd = self.status_fd = self.exit_fd = -1
+        self.seen: Seen | None = None
         self.poller = select.poll()
         self.wakeup = self._catch_signals()
 
@@ -132,6 +134,9 @@ class Launcher:
         self.control = posix.open(control, posix.O_RDWR | posix.O_NONBLOCK)
         self.exit_fd = recordfile.create(f"{directory}/{EXIT_FILE}")
         recordfile.overwrite(self.exit_fd, b"")
+        self.seen = Seen(directory)
+        if self.seen.fd >= 0:
+            self.poller.register(self.seen.fd, select.POLLIN)
 
     def _record_start(self, directory: str) -> None:
         path = f"{directory}/{STARTED_FILE}"
@@ -169,6 +174,8 @@ class Launcher:
                     self._read_status()
                 elif fd == self.control:
                     self._read_control()
+                elif self.seen is not None:
+                    self.seen.ready()
             self._reap()
             self._watch()
         if self.status_fd >= 0 and self.main_status is not None:
@@ -180,7 +187,8 @@ class Launcher:
         return self.stop_at is not None and time.monotonic() >= self.stop_at
 
     def _timeout_ms(self) -> float | None:
-        times = [at for at in (self.limit_at, self.stop_at, self.look_at) if at is not None]
+        seen_at = None if self.seen is None else self.seen.next_at
+        times = [at for at in (self.limit_at, self.stop_at, self.look_at, seen_at) if at is not None]
         if not times:
             return None
         return min(max(0.0, (min(times) - time.monotonic()) * 1000 + 1), LONGEST_WAIT_MS)
@@ -236,6 +244,8 @@ class Launcher:
 
     def _watch(self) -> None:
         now = time.monotonic()
+        if self.seen is not None and now >= self.seen.next_at:
+            self.seen.look()
         if self.limit_at is not None and now >= self.limit_at:
             self._stop("time_limit", self.grace_s)
         if self.look_at is not None and now >= self.look_at:
@@ -257,6 +267,8 @@ class Launcher:
             self.user_s += usage.ru_utime
             self.system_s += usage.ru_stime
             self.max_rss_kb = max(self.max_rss_kb, usage.ru_maxrss)
+            if self.seen is not None:
+                self.seen.ended.add(pid)
             if pid == self.main:
                 self.main_status = status
                 self.ended_s, self.ended_at = time.monotonic(), time.time()
@@ -270,6 +282,8 @@ class Launcher:
         stopping them all first was measured to lose.
         """
         self._reap()
+        if self.seen is not None:
+            self.seen.look()  # who lives still shows whose child it is
         self.killing = True
         if self.order["cgroup"] is not None:
             # The only way to those of another user; and it cannot lose a race.
@@ -357,6 +371,8 @@ class Launcher:
     def finish(self) -> None:
         """Put the exit record in its place: a detached command's file, an attached command's channel."""
         record = self._ending()
+        if self.seen is not None:
+            self.seen.finish()
         if self.exit_fd >= 0 and not self.nothing_ran:
             recordfile.overwrite(self.exit_fd, encode_record(record))
         if self.directory is not None:

@@ -17,6 +17,8 @@ LOCK_FILE = "lock"
 STARTED_FILE = "started.json"
 EXIT_FILE = "exit.json"
 CONTROL_FILE = "control"
+SEEN_FILE = "seen"
+"""A record for each thing that the command made outside of its directory, as far as the launcher saw it."""
 RECORD_BYTES = 4096
 """One block of every usual file system, so that overwriting it in place needs no new one."""
 

@@ -1,0 +1,211 @@
+"""What a payload makes outside of its directory, as its launcher sees it: shared memory, files in the usual places.
+
+It looks and writes down, one record a line. Removing and telling is the pilot's (`system.strays`, `pilot.receipt`).
+Only the launcher can know: it is the ancestor of all that the payload starts and outlives it, and once a process is
+gone the kernel no longer tells whose child it was.
+"""
+
+import posix
+import sys
+import time
+
+from picard_pilot.system.shim import tree
+from picard_pilot.system.shim.kernel import call
+from picard_pilot.system.shim.protocol import SEEN_FILE, encode_record
+
+TYPE_CHECKING = False  # `typing` itself would cost more than everything else here
+if TYPE_CHECKING:
+    from collections.abc import Iterable, KeysView
+
+    from picard_pilot.system.shim.protocol import Value
+
+PLACES = (b"/dev/shm", b"/tmp", b"/var/tmp")
+"""Where programs put what has no better place. Only their top is watched."""
+LOOK_S = 2.0
+"""Between two looks at the node's shared memory, 30 microseconds each; nothing wakes us when some is made."""
+REST_FACTOR = 20
+"""Who in a large tree has a new file open takes milliseconds to find out; then there is rest for so many times as long,
+so that a payload that makes files without end costs 5 % of a core at most."""
+LOOKS = 2
+SECOND_LOOK_S = 0.02
+"""The kernel tells of a file a moment before its maker has it open; not later, or it may be another's to open it."""
+FRESH_LIMIT = 1000
+"""So many new files are remembered; a payload that makes more is no better known by the next."""
+
+_IN_CREATE, _IN_MOVED_TO = 0x100, 0x80
+_IN_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
+
+Segment = tuple[int, int, int]
+"""Shared memory of System V: number, key and the process that made it."""
+
+
+def segments(uid: int) -> list[Segment]:
+    """The node's shared memory segments that were made by this user."""
+    lines = tree.read_small("/proc/sysvipc/shm").splitlines()[1:]
+    rows = [[int(word) for word in line.split()] for line in lines]
+    return [(row[1], row[0], row[4]) for row in rows if row[9] == uid]
+
+
+class Seen:
+    """What was seen of one payload. `fd` is readable when a file has appeared; `next_at` is when to look anyway."""
+
+    def __init__(self, directory: str) -> None:
+        """Raises OSError when nothing can be written down."""
+        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOFOLLOW
+        self.file = posix.open(f"{directory}/{SEEN_FILE}", flags, 0o600)
+        self.me, self.uid = posix.getpid(), posix.geteuid()
+        self.known = set(segments(self.uid))
+        self.doubtful: list[Segment] = []
+        self.ended: set[int] = set()
+        """The processes that were reaped since the last look."""
+        self.fresh: dict[bytes, tuple[int, int]] = {}
+        """New files with device and inode, as long as nobody of ours was seen with them."""
+        self.new: dict[bytes, int] = {}
+        """Those of them whose maker is being looked for, with how many looks are left."""
+        self.rests_until = 0.0
+        self.next_at = time.monotonic() + LOOK_S
+        self.fd, self.places = _watch()
+
+    def ready(self) -> None:
+        """Files have appeared."""
+        try:
+            data = posix.read(self.fd, 65536)
+        except BlockingIOError:
+            return
+        while data:
+            # struct inotify_event: watch, mask, cookie, length of the name, name.
+            watch, length = (int.from_bytes(data[at : at + 4], sys.byteorder) for at in (0, 12))
+            if watch in self.places:
+                self._appeared(self.places[watch] + b"/" + data[16 : 16 + length].rstrip(b"\0"))
+            data = data[16 + length :]
+        self._find_makers()
+
+    def look(self) -> None:
+        """Look at the shared memory: whose is what is new?"""
+        for segment in segments(self.uid):
+            if segment in self.known:
+                continue
+            self.known.add(segment)
+            ours = True if segment[2] in self.ended else self._is_ours(segment[2])
+            if ours:
+                self._note_segment(segment, sure=1)
+            elif ours is None:
+                self.doubtful.append(segment)
+        self.ended.clear()
+        self._find_makers()
+        self.next_at = time.monotonic() + LOOK_S
+
+    def finish(self) -> None:
+        """All have ended: what is there and may be the payload's is written down too, as such."""
+        self.look()
+        there = set(segments(self.uid))
+        for segment in self.doubtful:
+            if segment in there:
+                self._note_segment(segment, sure=0)
+        for path, key in self.fresh.items():
+            if _key(path, self.uid) == key:
+                self._note_file(path, key, 0, sure=0)
+
+    def _is_ours(self, pid: int) -> bool | None:
+        """Whether a process descends from us; None if it is gone and nobody can tell."""
+        if pid == 0 or not tree.stat_fields(pid):
+            return None
+        while pid > 1 and pid != self.me:
+            fields = tree.stat_fields(pid)
+            pid = int(fields[1]) if fields else 0
+        return pid == self.me
+
+    def _appeared(self, path: bytes) -> None:
+        key = _key(path, self.uid)
+        if key is not None and len(self.fresh) < FRESH_LIMIT:
+            self.fresh[path] = key
+            self.new[path] = LOOKS
+
+    def _find_makers(self) -> None:
+        """A file that only processes of ours have open right after it appeared was made by them."""
+        began = time.monotonic()
+        if not self.new:
+            return
+        if began < self.rests_until:
+            self.next_at = min(self.next_at, self.rests_until)
+            return
+        ours = [pid for pid, _ in tree.descendants(self.me)]
+        found = _holders(ours, self.new.keys())
+        if found:
+            others = set(_own_pids(self.uid)) - {self.me, *ours}
+            for path in found.keys() - _holders(others, found.keys()).keys():
+                self._note_file(path, self.fresh.pop(path), found[path], sure=1)
+        self.new = {path: left - 1 for path, left in self.new.items() if left > 1 and path not in found}
+        ended = time.monotonic()
+        self.rests_until = ended + max(SECOND_LOOK_S, REST_FACTOR * (ended - began))
+        if self.new:
+            self.next_at = min(self.next_at, self.rests_until)
+
+    def _note_segment(self, segment: Segment, sure: int) -> None:
+        self._note({"kind": "segment", "sure": sure, "id": segment[0], "key": segment[1], "pid": segment[2]})
+
+    def _note_file(self, path: bytes, key: tuple[int, int], pid: int, sure: int) -> None:
+        fields: dict[str, Value] = {"kind": "file", "sure": sure, "path": path.hex(), "pid": pid}
+        self._note({**fields, "device": key[0], "inode": key[1]})
+
+    def _note(self, fields: "dict[str, Value]") -> None:
+        try:
+            posix.write(self.file, encode_record({"event": "seen", **fields}))
+        except OSError:
+            pass  # a full disk: it stays unknown
+
+
+def _watch() -> tuple[int, dict[int, bytes]]:
+    """The descriptor that tells of new files, -1 where the kernel gives none, and which place each watch is of."""
+    fd = call("inotify_init1", _IN_NONBLOCK_CLOEXEC)
+    if fd < 0:
+        return -1, {}
+    watches = {call("inotify_add_watch", fd, place, _IN_CREATE | _IN_MOVED_TO): place for place in PLACES}
+    watches.pop(-1, None)
+    return fd, watches
+
+
+def _key(path: bytes, uid: int) -> tuple[int, int] | None:
+    """Device and inode of what is there, if it is this user's."""
+    try:
+        status = posix.lstat(path)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if status.st_uid == uid else None
+
+
+def _own_pids(uid: int) -> list[int]:
+    found = []
+    for name in posix.listdir("/proc"):
+        try:
+            if name.isdigit() and posix.stat(f"/proc/{name}").st_uid == uid:
+                found.append(int(name))
+        except OSError:
+            continue
+    return found
+
+
+def _descriptors(pid: int) -> list[str]:
+    try:
+        return posix.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return []  # gone, or another user's
+
+
+def _holders(pids: "Iterable[int]", paths: "KeysView[bytes]") -> dict[bytes, int]:
+    """Which of the paths one of these processes has open or mapped, with the process."""
+    mapped = any(path.startswith(PLACES[0]) for path in paths)
+    found: dict[bytes, int] = {}
+    for pid in pids:
+        held = set()
+        for fd in _descriptors(pid):
+            try:
+                held.add(posix.readlink(f"/proc/{pid}/fd/{fd}".encode()))
+            except OSError:
+                pass  # closed meanwhile
+        if mapped:
+            lines = tree.read_small(f"/proc/{pid}/maps").splitlines()
+            held.update(b"/" + line.partition(b" /")[2] for line in lines if PLACES[0] in line)
+        for path in paths & held:
+            found.setdefault(path, pid)
+    return found
