@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from picard_pilot.cli.job_measured import measured
 from picard_pilot.cli.job_text import description, error_text
 from picard_pilot.cli.screen import Screen
 from picard_pilot.model.file_note import FileNote
@@ -68,7 +69,7 @@ def told(
         transformation="/bin/true",
         parameters="",
         resources={},
-        usage={"cpu_time": 12, "job_metrics": metrics},
+        usage={"cpu_consumption_time": 12, "cpu_consumption_unit": "s", "job_metrics": metrics},
         files=files,
         history=(),
         attempts=(row,),
@@ -87,7 +88,7 @@ def test_files_that_move_are_told_in_words(status: str, phase: str) -> None:
     """Files, bytes, rate and time left as a sentence, and not once more as raw pairs."""
     says = told(status, phase)
     assert "Its files: 3 of 10 files, 1.2 GB of 4.0 GB, 95 MB/s, 30 s left." in says
-    assert "Measured: cpu_time 12, job_metrics nEvents=7" in says
+    assert "Measured: CPU time 12s, nEvents 7\n" in says
     assert "stageFiles" not in says
 
 
@@ -101,7 +102,43 @@ def test_a_stage_that_is_over_is_not_told(status: str, phase: str) -> None:
 def test_nothing_but_progress_is_nothing_measured() -> None:
     """No empty word is left where the pairs stood."""
     only = METRICS.removeprefix("nEvents=7 ")
-    assert "Measured: cpu_time 12\n" in told("starting", "stagein", only)
+    assert "Measured: CPU time 12s\n" in told("starting", "stagein", only)
+
+
+def test_what_was_measured_is_told_in_words_with_units() -> None:
+    """Memory comes in kB, what was read in bytes, times in seconds; what has no words here stands as it came."""
+    usage: dict[str, int | float | str] = {
+        "cpu_consumption_time": 3725,
+        "cpu_consumption_unit": "s",
+        "core_count": 4,
+        "pilot_timing": "1|65|7200|3|0|2",
+        "job_metrics": "leak=0.5 phaseSince=1800000000 stdoutBytes=2048 remainingTime=3660",
+        "reported_start": "2026-01-31 10:00:00",
+        "max_rss": 1048576,
+        "avg_rss": 524288,
+        "tot_rchar": 3 * 1024**2,
+        "rate_rchar": 1024.0,
+        "max_swap": 0,
+    }
+    assert measured(usage) == [
+        "CPU time 1h02m",
+        "cores 4",
+        "RSS 1.0 GiB at most and 512.0 MiB on average",
+        "swap 0 B at most",
+        "read by calls 3.0 MiB at 1.0 KiB/s",
+        "begun at 2026-01-31 10:00:00 UTC",
+        "getting the job 1s",
+        "stage-in 1m05s",
+        "payload 2h00m",
+        "stage-out 3s",
+        "starting the pilot 0s",
+        "set-up 2s",
+        "stdout 2.0 KiB",
+        "left in the slot 1h01m",
+        "leak 0.5",
+    ]
+    assert measured({"cpu_consumption_time": 9, "cpu_consumption_unit": "HS06"}) == ["CPU time 9 HS06"]
+    assert measured({"pilot_timing": "1|2"}) == ["pilot timing 1|2"]
 
 
 def an_input(lfn: str) -> FileRow:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from picard_pilot.cli.job_measured import measured
 from picard_pilot.cli.moments import duration, shown, size
 from picard_pilot.cli.screen import Screen, clean
-from picard_pilot.wire.progress import progress_of, without_progress
+from picard_pilot.wire.progress import progress_of
 
 if TYPE_CHECKING:
     from picard_pilot.server.views import JobDetail, JobError, JobRow
@@ -92,9 +93,8 @@ def _sentences(job: JobDetail, now: datetime) -> Iterator[str]:
     metrics = str(job.usage.get("job_metrics", ""))
     if (moved := progress_of(row.status, row.sub_status, metrics)) is not None:
         yield f"Its files: {moved.says()}."
-    measured = {**job.usage, "job_metrics": without_progress(metrics)}
-    if told := ", ".join(f"{name} {clean(str(value))}" for name, value in measured.items() if value != ""):
-        yield f"Measured: {told}"
+    if told := measured(job.usage):
+        yield f"Measured: {', '.join(told)}"
 
 
 def _error(error: JobError) -> Iterator[str]:
