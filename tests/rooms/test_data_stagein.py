@@ -25,9 +25,7 @@ def test_inputs_arrive_verified_with_a_reason(ground: Ground) -> None:
         assert result.faults == ()
         assert sorted(event.lfn for event in ground.staged) == names(ground.directory)
         assert {event.endpoint for event in ground.staged} == {"A"}
-        assert ground.staged[0].reason.startswith(
-            "endpoint 1 of queue Q for pr; copied: direct_access_lan is off"
-        )
+        assert ground.staged[0].reason == "endpoint 1 of queue Q for pr"
         assert len(result.decisions) == 10
 
     with_worker(test)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from picard_pilot.data.policy import JITTER, RULES, STAGEIN, STAGEOUT, TRIES, RetryLimits, remedy_of, rule_for
 from picard_pilot.data.sources import MAX_ALTERNATIVE_REPLICAS
-from picard_pilot.data.walk import Attempt, Pace, door_of, many, walk
+from picard_pilot.data.walk import Attempt, Pace, door_of, evidence, many, walk
 from picard_pilot.model.files import Checksum, ChecksumKind
 from picard_pilot.model.site import Endpoint
 from picard_pilot.model.transfer import (
@@ -89,9 +89,16 @@ def steps(
 
     async def run() -> list[Attempt]:
         seen: list[Attempt] = []
-        walking = asyncio.create_task(walk(entries(letters), perform, pace, on_attempt=seen.append))
+        awake_at: list[float] = []
+
+        def waits(wait_s: float) -> None:
+            awake_at.append(clock.monotonic() + wait_s)
+
+        hearing = walk(entries(letters), perform, pace, on_attempt=seen.append, on_wait=waits)
+        walking = asyncio.create_task(hearing)
         await clock.advance(seconds)
         attempts = await walking
+        assert {time for _, time in at} <= {0.0, *awake_at} or takes_s  # each pause is told with its end
         assert [attempt for attempt in attempts if attempt.number] == seen
         return attempts
 
@@ -173,6 +180,7 @@ def test_a_walk_takes_the_first_that_works() -> None:
         "A: contact: contact!; again in 30 s at the earliest (root://A//f; test)",
         "B (test, root://B//f): copy, 3 bytes in 0.500 s",
     ]
+    assert evidence(attempts)[0] == "A: contact: contact! (root://A//f; test)"  # nothing comes again
     assert many(attempts) == " after 2 attempts"
     assert attempts[0].began_at == 1_800_000_000.0
 

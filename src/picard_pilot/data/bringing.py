@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from picard_pilot.data.choice import choose, may_be_direct, payload_address
+from picard_pilot.data.choice import Choice, Told, choose, may_be_direct, payload_address
 from picard_pilot.data.policy import remedy_of
 from picard_pilot.data.room import Room
 from picard_pilot.data.worker import TransferWorker
@@ -64,7 +64,7 @@ class Bringer:
         self._policy = policy
         self._on_progress = on_progress
         self._not_opened: set[str] = set()
-        self._why: dict[str, str] = {}
+        self._why: dict[str, Choice] = {}
         federation = site.queue.federation
         self.federation_bytes_left = federation.max_bytes if federation else None
         """What the job may still fetch from the federation; None: no limit."""
@@ -89,14 +89,14 @@ class Bringer:
 
     async def _bring(self, file: FileSpec, source: Source) -> Outcome:
         if source.kind is SourceKind.NODE:
-            self._why[file.lfn] = ""
+            self._why.pop(file.lfn, None)
             return await self._copy(file, source, or_direct=False)
         choice = choose(file, source, self._job, self._queue, self._room.left_for(file.lfn), self._policy)
-        self._why[file.lfn] = choice.reason
+        self._why[file.lfn] = choice
         if not choice.direct:
             return await self._copy(file, source)
         if source.surl in self._not_opened:
-            self._why[file.lfn] = "copied: it could not be opened where it is"
+            self._why[file.lfn] = _fell_back("copied: it could not be opened where it is")
             return await self._copy(file, source, or_direct=False)
         opened = await self._open(file, source)
         if isinstance(opened, Opened):
@@ -115,7 +115,7 @@ class Bringer:
             self.decisions.append(f"{said}, and there is no room for a copy")
             return failure
         self.decisions.append(f"{said}: copied instead")
-        self._why[file.lfn] = f"copied: it could not be opened where it is ({failure.kind})"
+        self._why[file.lfn] = _fell_back(f"copied: it could not be opened where it is ({failure.kind})")
         return await self._copy(file, source, or_direct=False)
 
     async def _copy(self, file: FileSpec, source: Source, or_direct: bool = True) -> Outcome:
@@ -139,7 +139,7 @@ class Bringer:
                 f"({opened.kind}: {opened.says})"
             )
             return failure
-        self._why[file.lfn] = f"read directly: the disk is full ({failure.says})"
+        self._why[file.lfn] = _fell_back(f"read directly: the disk is full ({failure.says})")
         return opened
 
     def links(self, source: Source) -> bool:
@@ -176,10 +176,11 @@ class Bringer:
             )
         )
 
-    def explained(self, file: FileSpec, source: Source) -> Source:
+    def explained(self, file: FileSpec, source: Source, outcome: Outcome) -> Source:
         """The source that was tried last for this file, for those who are told of it: its reason completed (copied or
-        read directly, and why), and its address without signatures."""
-        why = self._why.get(file.lfn)
+        read directly, and why) where that helps, and its address without signatures."""
+        choice = self._why.get(file.lfn)
+        why = choice.reason if choice is not None and _helps(choice, outcome) else ""
         return msgspec.structs.replace(
             source,
             surl=without_query(source.surl),
@@ -213,6 +214,19 @@ class Bringer:
             seconds=done.seconds,
             reason=reason,
         )
+
+
+def _fell_back(reason: str) -> Choice:
+    """The other way than the one that was chosen first."""
+    return Choice(reason.startswith("read directly"), reason, Told.ALWAYS)
+
+
+def _helps(choice: Choice, outcome: Outcome) -> bool:
+    """Whether the reader of a try with this end should hear why the file was copied or read directly."""
+    if not isinstance(outcome, TransferFailure):
+        return choice.told is not Told.NEVER
+    no_room = outcome.kind is FailureClass.SPACE and outcome.side is Side.NODE
+    return no_room or choice.direct or choice.told is Told.ALWAYS
 
 
 def context(job: Job, site: Site, endpoint: Endpoint, activity: str) -> TransferContext:

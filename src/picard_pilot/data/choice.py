@@ -5,6 +5,7 @@ Pure. Which places there are is `data.sources`; opening and copying, and falling
 """
 
 import re
+from enum import StrEnum
 from typing import NamedTuple
 
 from picard_pilot.data.paths import on_tape
@@ -36,11 +37,22 @@ NEAR = frozenset({SourceKind.SITE, SourceKind.LAN})
 """Places for which `direct_access_lan` counts; for all others `direct_access_wan` does."""
 
 
+class Told(StrEnum):
+    """When a reason helps those who read of a try. Where there is no room for a copy it always does."""
+
+    ALWAYS = "always"
+    WORKED = "worked"
+    """Not beside a failure that it has nothing to do with."""
+    NEVER = "never"
+    """Nobody would have expected anything else."""
+
+
 class Choice(NamedTuple):
     """Read where it is (`direct`), or copy; and why, in a sentence that goes on after the file's name."""
 
     direct: bool
     reason: str
+    told: Told = Told.WORKED
 
 
 def choose(
@@ -52,9 +64,11 @@ def choose(
     room, then the size. The kind of job (user or production) does not matter.
     """
     hindrance = _hindrance(file, source, policy) or _not_permitted(source, queue)
-    if hindrance is not None:
-        return Choice(False, f"copied: {hindrance}")
     wish = _wish(job)
+    if hindrance is not None:
+        asked = wish is not None and wish[0] is InputAccess.DIRECT
+        usual = not asked and not _switch(source, queue)[1]
+        return Choice(False, f"copied: {hindrance}", Told.NEVER if usual else Told.WORKED)
     if wish is not None:
         mode, said = wish
         return Choice(mode is InputAccess.DIRECT, f"{_done(mode)}: the job asks for it ({said})")
@@ -109,18 +123,25 @@ def _hindrance(file: FileSpec, source: Source, policy: InputPolicy) -> str | Non
 
 def _not_permitted(source: Source, queue: Queue) -> str | None:
     """Why the queue does not let payloads read from this source."""
-    near = source.kind in NEAR
     if _SECRET.search(source.surl):
         return "its address holds a signature or token, which is for the pilot alone"
     if not source.surl.isprintable() or " " in source.surl:
         return "its address has blanks or control characters, which no list of addresses can hold"
     scheme = source.surl.partition("://")[0].lower()
-    if not (queue.direct_access_lan if near else queue.direct_access_wan):
-        key = "direct_access_lan" if near else "direct_access_wan"
+    key, is_on = _switch(source, queue)
+    if not is_on:
         return f"{key} is off in queue {queue.name}"
+    near = source.kind in NEAR
     if scheme not in (NEAR_SCHEMES if near else FAR_SCHEMES):
         return f"payloads cannot read {scheme}:// " + ("" if near else "over long distances ") + "well"
     return None
+
+
+def _switch(source: Source, queue: Queue) -> tuple[str, bool]:
+    """What of the queue permits reading from this source, and whether it does."""
+    if source.kind in NEAR:
+        return "direct_access_lan", bool(queue.direct_access_lan)
+    return "direct_access_wan", bool(queue.direct_access_wan)
 
 
 def _wish(job: Job) -> tuple[InputAccess, str] | None:

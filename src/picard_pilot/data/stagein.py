@@ -7,6 +7,7 @@ journal is the caller's.
 
 import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from picard_pilot.data.policy import RetryLimits
 from picard_pilot.data.room import NoRoom, Room, Wanted
 from picard_pilot.data.sources import MAX_ALTERNATIVE_REPLICAS, SourceList, sources
 from picard_pilot.data.verdicts import stagein_fault
-from picard_pilot.data.walk import Attempt, Pace, many, walk
+from picard_pilot.data.walk import Attempt, Pace, evidence, many, walk
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.model.address import without_query
@@ -52,6 +53,7 @@ NOWHERE = Endpoint(name="nowhere")
 
 OnStaged = Callable[[InputStaged], Awaitable[None]]
 OnAttempt = Callable[[FileSpec, Attempt], None]
+OnWait = Callable[[FileSpec, float], None]
 
 
 class StageInResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +76,7 @@ async def stage_in(
     pace: Pace | None = None,
     max_alternative_replicas: int = MAX_ALTERNATIVE_REPLICAS,
     on_attempt: OnAttempt | None = None,
+    on_wait: OnWait | None = None,
     on_progress: OnProgress | None = None,
 ) -> StageInResult:
     """Bring the job's inputs into `directory`, or open them where the payload will read them; safe to repeat after a
@@ -82,7 +85,8 @@ async def stage_in(
     `done` holds what the journal knows to be staged: a copy is looked at (it exists with its size) and fetched again
     if it is not so; what was opened is not opened again. `node_files` knows copies that lie on the node anyway: they
     come first. `policy` is the experiment's. `on_staged` is awaited for each input, after it lies complete under its
-    name or was opened; `on_attempt` gets each try of each file, `on_progress` the bytes passed so far in it.
+    name or was opened; `on_attempt` gets each try of each file, `on_wait` the
+    seconds of each pause before the next one, `on_progress` the bytes passed so far in it.
 
     Nothing is begun when the inputs cannot fit. After a first input that cannot be had no further one is begun;
     those under way are finished. Cancelling ends the transfers under way and leaves no partial file's content under
@@ -100,6 +104,7 @@ async def stage_in(
         pace=pace or Pace(),
         max_alternative_replicas=max_alternative_replicas,
         on_attempt=on_attempt,
+        on_wait=on_wait,
         on_progress=on_progress,
         done=done,
     )
@@ -124,6 +129,7 @@ class _Run:
         pace: Pace,
         max_alternative_replicas: int,
         on_attempt: OnAttempt | None,
+        on_wait: OnWait | None,
         on_progress: OnProgress | None,
         done: Mapping[str, InputStaged],
     ) -> None:
@@ -136,6 +142,7 @@ class _Run:
         self._pace = pace
         self._max_alternative_replicas = max_alternative_replicas
         self._on_attempt = on_attempt
+        self._on_wait = on_wait
         self.faults: list[Fault] = []
         self.decisions: list[str] = []
         self._missing = [file for file in job.inputs if not self._still_there(file, done.get(file.lfn))]
@@ -256,7 +263,7 @@ class _Run:
         try:
             places = self._places(file)
         except NoPlan as none:
-            self._fail(none.fault, none.says, tuple(attempt.says() for attempt in attempts))
+            self._fail(none.fault, none.says, evidence(attempts))
             return
         if not await self._walked(file, places.found, self._pace, attempts):
             self._nobody_had_it(file, attempts, places.left_out)
@@ -269,12 +276,18 @@ class _Run:
 
         def hear(attempt: Attempt) -> None:
             assert isinstance(attempt.entry, Source)
-            attempt = attempt._replace(entry=self._bringer.explained(file, attempt.entry))
+            attempt = attempt._replace(entry=self._bringer.explained(file, attempt.entry, attempt.outcome))
             explained[attempt.number] = attempt
             if self._on_attempt is not None:
                 self._on_attempt(file, attempt)
 
-        walked = await walk(places, lambda source: self._bringer.bring(file, source), pace, on_attempt=hear)
+        walked = await walk(
+            places,
+            lambda source: self._bringer.bring(file, source),
+            pace,
+            on_attempt=hear,
+            on_wait=None if self._on_wait is None else partial(self._on_wait, file),
+        )
         attempts = [explained.get(attempt.number) or _untried(attempt) for attempt in walked]
         before += attempts
         self.decisions += self._bringer.decisions
@@ -300,7 +313,7 @@ class _Run:
         self._fail(
             stagein_fault(elsewhere or [failure for _, failure in failures], kind),
             f"input {file.lfn} cannot be had" + many(attempts),
-            (*(attempt.says() for attempt in attempts), *(f"not tried: {place}" for place in left_out)),
+            (*evidence(attempts), *(f"not tried: {place}" for place in left_out)),
         )
 
     def _fail(self, name: str, says: str, evidence: tuple[str, ...] = ()) -> None:

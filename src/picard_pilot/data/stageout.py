@@ -5,6 +5,7 @@ is `data.logs`; the journal is the caller's.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from picard_pilot.data.registrar import Registrar
 from picard_pilot.data.stagein import context
 from picard_pilot.data.strays import all_strays, clear
 from picard_pilot.data.verdicts import stageout_fault
-from picard_pilot.data.walk import Attempt, Pace, many, walk
+from picard_pilot.data.walk import Attempt, Pace, evidence, many, walk
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.model.events import (
@@ -58,6 +59,7 @@ UNCERTAIN = frozenset(
 StageOutEvent = OutputStored | OutputDiverted | OutputRegistering | OutputPlaceCleared
 OnEvent = Callable[[StageOutEvent], Awaitable[None]]
 OnAttempt = Callable[[FileSpec, Attempt], None]
+OnWait = Callable[[FileSpec, float], None]
 OnProgress = Callable[[FileSpec, int], None]
 
 
@@ -80,11 +82,13 @@ class Listeners(msgspec.Struct, frozen=True, kw_only=True):
     `on_event` is awaited for each event of the journal, which must hold it when that returns: OutputStored after the
     file stands complete under its name and before a copy elsewhere is removed, OutputDiverted before a byte goes
     elsewhere, OutputRegistering before a catalogue is told, OutputPlaceCleared afterwards. `on_attempt` gets each try
-    of each file, `on_progress` the bytes passed so far in the present one.
+    of each file, `on_wait` the seconds of each pause before the next one, `on_progress` the bytes passed so far in the
+    present one.
     """
 
     on_event: OnEvent
     on_attempt: OnAttempt | None = None
+    on_wait: OnWait | None = None
     on_progress: OnProgress | None = None
 
 
@@ -177,11 +181,13 @@ class _Run:
             self._fail(none.fault, none.says)
             return
         guid = output_guid(self._job, file, self._guids)
+        on_wait = self._listeners.on_wait
         attempts = await walk(
             places,
             lambda place: self._send(file, found, guid, place, _before(place, places)),
             self._pace,
             on_attempt=lambda attempt: self._attempted(file, attempt),
+            on_wait=None if on_wait is None else partial(on_wait, file),
         )
         last = attempts[-1]
         if isinstance(last.entry, Destination) and isinstance(last.outcome, Transferred):
@@ -286,7 +292,7 @@ class _Run:
             EXISTS if failures[-1].fault == EXISTS else stageout_fault(failures, kind),
             f"output {file.lfn} cannot be stored" + many(attempts),
             rule=RULE,
-            evidence=tuple(attempt.says() for attempt in attempts),
+            evidence=evidence(attempts),
             phase=Phase.STAGEOUT,
         )
         if found.name == EXISTS and self._job.attempt_nr > 1:

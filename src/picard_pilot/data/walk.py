@@ -60,7 +60,7 @@ class Attempt(NamedTuple):
     """One try, what became of it and what followed from that, for the journal, the log and the traces.
 
     `number` counts the attempts of one walk from 1; 0 is an entry that was not tried since time was up. `began_at` is
-    in UTC seconds. `then` is the decision after a failure.
+    in UTC seconds. `then` is the decision after a failure, which `again` tells to be a promise to come back.
     """
 
     entry: Source | Destination
@@ -68,20 +68,26 @@ class Attempt(NamedTuple):
     began_at: float
     number: int
     then: str = ""
+    again: bool = False
 
-    def says(self) -> str:
+    def says(self, *, over: bool = False) -> str:
         """Where, why there, what happened and what was done about it. A failure's cause comes first: it becomes the
-        one line that a user reads, which servers cut."""
+        one line that a user reads, which servers cut. `over`: all has ended, and no promise counts any more."""
         place = f"{self.entry.endpoint.name} ({self.entry.reason}, {self.entry.surl})"
         match self.outcome:
             case TransferFailure(kind=kind, says=says):
                 name, reason, surl = self.entry.endpoint.name, self.entry.reason, self.entry.surl
-                then = f"; {self.then}" if self.then else ""
+                then = f"; {self.then}" if self.then and not (over and self.again) else ""
                 return f"{name}: {kind}: {says}{then} ({surl}; {reason})"
             case Opened(seconds=seconds):
                 return f"{place}: opened in {seconds:.3f} s"
             case Transferred(how=how, size_bytes=size_bytes, seconds=seconds):
                 return f"{place}: {how}, {size_bytes} bytes in {seconds:.3f} s"
+
+
+def evidence(attempts: Sequence[Attempt]) -> tuple[str, ...]:
+    """What a verdict is made of, when nothing comes any more."""
+    return tuple(attempt.says(over=True) for attempt in attempts)
 
 
 def many(attempts: Sequence[Attempt]) -> str:
@@ -102,13 +108,15 @@ async def walk(
     pace: Pace,
     *,
     on_attempt: Callable[[Attempt], None] | None = None,
+    on_wait: Callable[[float], None] | None = None,
 ) -> list[Attempt]:
     """Try the entries until one works. All attempts in order, at least one: if the last one failed, all did.
 
     A failed entry comes again as `data.policy` says, and never while another could go on. Nothing is begun after
-    the end of the time. `on_attempt` is called after each try that was made. Cancelling cancels the try under way.
+    the end of the time. `on_attempt` is called after each try that was made, `on_wait` with the seconds before each
+    pause. Cancelling cancels the try under way.
     """
-    walking = _Walk(entries, perform, pace, on_attempt)
+    walking = _Walk(entries, perform, pace, on_attempt, on_wait)
     await walking.run()
     return walking.attempts
 
@@ -131,12 +139,14 @@ class _Walk(Generic[Entry]):
         perform: Callable[[Entry], Awaitable[Outcome]],
         pace: Pace,
         on_attempt: Callable[[Attempt], None] | None,
+        on_wait: Callable[[float], None] | None,
     ) -> None:
         self._pace = pace
         self._clock = pace.clock
         self._health = pace.known
         self._perform = perform
         self._on_attempt = on_attempt
+        self._on_wait = on_wait
         self._waiting = [_Waiting(entry) for entry in entries]
         patient_until = self._clock.monotonic() + pace.limits.patience_s
         self._ends_at = patient_until if pace.ends_at is None else min(pace.ends_at, patient_until)
@@ -157,7 +167,10 @@ class _Walk(Generic[Entry]):
             if wakes > self._ends_at:
                 self._no_time_left(wakes)
                 return
-            await self._clock.sleep(wakes - self._clock.monotonic())
+            wait_s = wakes - self._clock.monotonic()
+            if self._on_wait is not None:
+                self._on_wait(wait_s)
+            await self._clock.sleep(wait_s)
 
     def _choose(self) -> tuple[_Waiting[Entry], Permit] | None:
         """The first entry that may be tried now. One whose endpoint is sick is put off until it may be asked."""
@@ -182,17 +195,25 @@ class _Walk(Generic[Entry]):
             raise
         if not isinstance(outcome, TransferFailure):
             self._health.worked(permit, waiting.entry.surl)
-            self._tell(waiting, outcome, began_at, "")
+            self._tell(waiting, outcome, began_at)
             return True
         decision = decide(outcome, waiting.tries, self._pace.limits, self._pace.dice)
         self._learn(waiting.entry, outcome, decision, permit)
-        self._tell(waiting, outcome, began_at, decision.says)
+        self._tell(waiting, outcome, began_at, decision)
         self._put_back(waiting, decision)
         return False
 
-    def _tell(self, waiting: _Waiting[Entry], outcome: Outcome, began_at: float, then: str) -> None:
-        number = len(self.attempts) + 1
-        attempt = Attempt(waiting.entry, outcome, began_at, number, then)
+    def _tell(
+        self, waiting: _Waiting[Entry], outcome: Outcome, began_at: float, after: Decision | None = None
+    ) -> None:
+        attempt = Attempt(
+            waiting.entry,
+            outcome,
+            began_at,
+            number=len(self.attempts) + 1,
+            then=after.says if after else "",
+            again=after is not None and after.place is not Place.NOWHERE,
+        )
         self.attempts.append(attempt)
         if self._on_attempt is not None:
             self._on_attempt(attempt)
