@@ -105,6 +105,40 @@ def test_progress_is_told_once_a_minute_while_something_moves(
     assert stage.work.progress is None
 
 
+def test_a_stage_that_waits_says_for_what(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each new failure is a line at once; the line of each minute, status.json and the updates have the last one, with
+    the next try, until the file is through."""
+    token = secrets.token_urlsafe(24)
+    away = TransferFailure(kind=FailureClass.CONTACT, says=f"nobody listens ({'x' * 90} {token})")
+
+    async def story(stage: Stage) -> None:
+        stage.parts.log.hide(token)
+        async with stage.moving({"a": 1000, "b": None}) as moving:
+            for _ in range(3):
+                stage.ended(moving, "a", away)
+                moving.waits(_file("a"), 90.0)
+                await stage.clock.advance(60)
+            stage.ended(moving, "a", TransferFailure(kind=FailureClass.TIMEOUT, says="no byte"))
+            await stage.clock.advance(60)
+            status = json.loads(Path(stage.work.bundle.private, "status.json").read_bytes())
+            assert status["progress"]["trouble"] == "a from DISK: timeout: no byte"
+            stage.ended(moving, "a", _done(1000))
+            await stage.clock.advance(60)
+            assert len(moving.logged) == 2
+
+    with caplog.at_level(logging.INFO):
+        stage = _run(tmp_path, story, heartbeat_s=7200.0)
+    lines = [line for line in caplog.messages if "still" not in line]
+    assert len(lines) == 2 and all(line.startswith("job 5: a from DISK: ") for line in lines)
+    ticks = [line for line in caplog.messages if "still" in line]
+    assert "; a from DISK: contact: nobody listens (xxx" in ticks[0] and "again in 30 s" in ticks[0]
+    assert "timeout: no byte" in ticks[3] and "again" not in ticks[3]
+    assert "DISK" not in ticks[4]
+    told = [update.progress.trouble for _, update in stage.dispatcher.told if update.progress]
+    assert [text and text.split(": ")[1] for text in told] == ["contact", "timeout", None]
+    assert not any(token[:8] in str(text) for text in [*told, *ticks])
+
+
 def test_a_quick_stage_tells_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """No line, no update and no task left: most stages are over before the first minute."""
 

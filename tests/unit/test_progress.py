@@ -1,10 +1,11 @@
 """How far a stage is: counted from what transfers say, at the rate of the last seconds, told and read back."""
 
+import msgspec
 import pytest
 
 from picard_pilot.data.progress import RATE_WINDOW_S, Progress
 from picard_pilot.model.progress import StageProgress
-from picard_pilot.wire.progress import pairs_in, pairs_of, progress_in
+from picard_pilot.wire.progress import pairs_in, pairs_of, progress_in, without_progress
 
 
 class Hands:
@@ -27,6 +28,28 @@ def test_the_sentence_of_a_stage() -> None:
         progress.finished(f"f{number}")
     hands.now += 2.5
     assert progress.view().says() == "3 of 10 files, 1.2 GB of 4.0 GB, 96 MB/s, 29 s left"
+
+
+def test_what_is_in_the_way_is_told_with_the_next_try() -> None:
+    """The time only where one is known."""
+    view = StageProgress(
+        files_done=0, files_total=1, bytes_done=0, trouble="f from A: contact: nobody listens"
+    )
+    assert view.says() == "0 of 1 files, 0 B; f from A: contact: nobody listens"
+    assert msgspec.structs.replace(view, again_s=150.0).says().endswith("nobody listens, again in 2 min")
+
+
+@pytest.mark.parametrize(
+    "words", ["f from A: contact: nobody listens", "é=%20 \x00 stageFiles=9/9 100%", "ü " * 300]
+)
+def test_a_trouble_goes_over_the_wire_as_one_pair(words: str) -> None:
+    """Cut to its length, never in mid-character, and nothing in it is taken for another pair."""
+    view = StageProgress(files_done=0, files_total=1, bytes_done=0, trouble=words)
+    metrics = " ".join(f"{key}={value}" for key, value in pairs_of(view).items())
+    back = progress_in(pairs_in(metrics))
+    assert back is not None and back.trouble and words.startswith(back.trouble)
+    assert (back.files_total, back.trouble == words) == (1, len(words) < 100)
+    assert len(metrics) < 300 and without_progress(f"a=1 {metrics} b=2") == "a=1 b=2"
 
 
 def test_nothing_is_known_at_the_start() -> None:

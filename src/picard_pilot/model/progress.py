@@ -18,6 +18,10 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Of the last seconds; 0 while nothing moves."""
     left_s: float | None = None
     """What is left at this rate, in seconds."""
+    trouble: str | None = None
+    """The last failure of a file that is not through, in a few words."""
+    again_s: float | None = None
+    """In how many seconds that file is tried again; None: it is being tried, or nothing is known."""
 
     @property
     def share(self) -> float | None:
@@ -27,7 +31,7 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         return self.files_done / self.files_total if self.files_total else None
 
     def says(self) -> str:
-        """For people: `3 of 10 files, 1.2 GB of 4.0 GB, 95 MB/s, 30 s left`."""
+        """For people: `3 of 10 files, 1.2 GB of 4.0 GB, 95 MB/s, 30 s left; f from A: contact: gone, again in 20 s`."""
         parts = [f"{self.files_done} of {self.files_total} files", _amount(self.bytes_done)]
         if self.bytes_total is not None:
             parts[1] += f" of {_amount(self.bytes_total)}"
@@ -35,7 +39,10 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             parts.append(f"{_amount(self.rate_bytes_s)}/s")
         if self.left_s is not None:
             parts.append(f"{_time(self.left_s)} left")
-        return ", ".join(parts)
+        told = ", ".join(parts)
+        if self.trouble is None:
+            return told
+        return f"{told}; {self.trouble}" + (f", again in {_time(self.again_s)}" if self.again_s else "")
 
 
 def _amount(size_bytes: float) -> str:

@@ -110,9 +110,10 @@ class Staging:
                 pace=_ending(self._paces.stagein, self._until().outputs),
                 max_alternative_replicas=self._parts.settings.max_alternative_replicas,
                 on_attempt=moving.attempted,
+                on_wait=moving.waits,
                 on_progress=moving.passed,
             )
-        _log_decisions(work, result.decisions)
+        _log_decisions(work, result.decisions, moving.logged)
         return ev.StageInFailed(faults=result.faults) if result.faults else ev.InputsReady()
 
     async def stage_out(self, work: JobWork, generation: int) -> ev.Event:
@@ -133,12 +134,15 @@ class Staging:
                 settled=work.case.settled,
                 worker=self._parts.worker,
                 listeners=Listeners(
-                    on_event=happened, on_attempt=moving.attempted, on_progress=moving.passed
+                    on_event=happened,
+                    on_attempt=moving.attempted,
+                    on_wait=moving.waits,
+                    on_progress=moving.passed,
                 ),
                 guids=work.case.outcome.guids,
                 pace=_ending(self._paces.stageout, self._until().outputs),
             )
-        _log_decisions(work, result.decisions)
+        _log_decisions(work, result.decisions, moving.logged)
         if not result.faults:
             return ev.OutputsStored()
         held = await self._keeper.held(work, result.faults) if result.can_wait else None
@@ -222,12 +226,15 @@ class Staging:
                 settled=work.case.settled,
                 worker=self._parts.worker,
                 listeners=Listeners(
-                    on_event=happened, on_attempt=moving.attempted, on_progress=moving.passed
+                    on_event=happened,
+                    on_attempt=moving.attempted,
+                    on_wait=moving.waits,
+                    on_progress=moving.passed,
                 ),
                 activity=Activity.LOG,
                 pace=self._log_pace(work),
             )
-        _log_decisions(work, result.decisions)
+        _log_decisions(work, result.decisions, moving.logged)
         return result, kept
 
     def _moving(self, work: JobWork, sizes: Mapping[str, int | None], done: Collection[str]) -> Moving:
@@ -265,6 +272,8 @@ def _sizes(directory: Path, files: Collection[FileSpec]) -> dict[str, int | None
     return sizes
 
 
-def _log_decisions(work: JobWork, decisions: tuple[str, ...]) -> None:
+def _log_decisions(work: JobWork, decisions: tuple[str, ...], logged: Collection[str]) -> None:
+    """What the log has not heard while the stage went on."""
     for line in decisions:
-        log.info("job %s: %s", work.job_id, line)
+        if line not in logged:
+            log.info("job %s: %s", work.job_id, line)

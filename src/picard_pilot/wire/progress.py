@@ -3,11 +3,20 @@
 A real server keeps these pairs as they are; none of them is a key that it reads.
 """
 
+import re
 from collections.abc import Mapping
+from urllib.parse import quote, unquote
 
 from picard_pilot.model.progress import StageProgress
 
 FILES, BYTES, RATE, LEFT = "stageFiles", "stageBytes", "stageRate", "stageLeft"
+TROUBLE = "stageTrouble"
+"""The last failure, percent-coded. Not when the next try comes: a server keeps an update for longer than that holds."""
+
+_TROUBLE_LENGTH = 200
+"""Of its coded form."""
+_PLAIN = "/:;,.()[]'\"!?=+*@#$&-_~"
+"""What needs no code beside letters and digits, so that people can read it on any server."""
 
 PILOT_HAS = frozenset({"starting", "running"})
 MOVING_PHASES = frozenset({"stagein", "stageout", "finishing"})
@@ -31,6 +40,10 @@ def pairs_of(progress: StageProgress) -> dict[str, str]:
         pairs[RATE] = f"{progress.rate_bytes_s:.0f}"
     if progress.left_s is not None:
         pairs[LEFT] = f"{progress.left_s:.0f}"
+    if progress.trouble is not None:
+        pairs[TROUBLE] = quote(progress.trouble, safe=_PLAIN)[
+            :_TROUBLE_LENGTH
+        ]  # last: it is what a server may cut
     return pairs
 
 
@@ -53,6 +66,7 @@ def progress_in(pairs: Mapping[str, str]) -> StageProgress | None:
         bytes_total=bytes_total,
         rate_bytes_s=_number(pairs.get(RATE, "")),
         left_s=_number(pairs.get(LEFT, "")),
+        trouble=_words(pairs.get(TROUBLE, "")),
     )
 
 
@@ -67,13 +81,19 @@ def progress_of(status: str, phase: str | None, metrics: str) -> StageProgress |
 def without_progress(metrics: str) -> str:
     """The `job_metrics` text without the pairs of a stage."""
     return " ".join(
-        word for word in metrics.split() if word.partition("=")[0] not in (FILES, BYTES, RATE, LEFT)
+        word for word in metrics.split() if word.partition("=")[0] not in (FILES, BYTES, RATE, LEFT, TROUBLE)
     )
 
 
 def _fraction(text: str) -> tuple[int | None, int | None]:
     done, _, total = text.partition("/")
     return _number(done), _number(total)
+
+
+def _words(text: str) -> str | None:
+    """What was cut in the middle of a code loses its end."""
+    whole = re.sub(r"(%[0-9A-F]?)$", "", text)
+    return unquote(whole, errors="ignore") or None
 
 
 def _number(text: str) -> int | None:
