@@ -22,6 +22,9 @@ NOUNS: dict[str, Entry] = {
     "job": Entry(
         "picard_pilot.cli.job", "jobs on the server", ("list", "describe", "kill", "retry", "debug")
     ),
+    "recover": Entry(
+        "picard_pilot.cli.recover", "jobs that pilots left on this disk", ("list", "run", "discard")
+    ),
     "server": Entry(
         "picard_pilot.cli.server",
         "a PanDA-compatible server on this host",

@@ -82,14 +82,14 @@ def _run(call: Call) -> int:
             "neither --queue nor PICARD_QUEUE nor the settings file names one",
             "Say which queue's jobs to run: ppilot run -q MY_QUEUE",
         )
-    settings = call.settings if call.settings.server_url is not None else _with_own_server(call)
+    settings = call.settings if call.settings.server_url is not None else with_own_server(call)
     server_address(settings)
     from picard_pilot.pilot.main import run_pilot
 
     return run_pilot(settings, dict(os.environ))
 
 
-def _with_own_server(call: Call) -> Settings:
+def with_own_server(call: Call) -> Settings:
     """The settings with the server that this user runs on this host. Raises UsageTrouble where none runs.
 
     As the other commands do it; a batch system's pilots are told their server, and do not come here.
@@ -106,7 +106,7 @@ def _with_own_server(call: Call) -> Settings:
         running = None
     if running is None:
         raise UsageTrouble(
-            "ppilot run: no PanDA server is named",
+            "No PanDA server is named",
             "neither --server nor PICARD_SERVER nor the settings file gives an address, and none runs on this host",
             "Say which one: --server https://panda.example.org:25443; or start one here: ppilot server start",
         )

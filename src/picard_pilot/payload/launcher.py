@@ -89,6 +89,21 @@ async def find(directory: Path) -> Found:
     return found
 
 
+def runs_in_original(directory: Path) -> bool:
+    """Whether `directory` is a copy of a launch directory whose payload runs on this host. Raises OSError."""
+    try:
+        lock_fd = open_regular(directory / protocol.LOCK_FILE, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        started = _read_started(directory)
+        if started is None or started.boot_id != proc.boot_id() or not _lock(lock_fd, fcntl.LOCK_SH):
+            return False
+        return records.read(directory / protocol.EXIT_FILE) is None and proc.is_running(started.launcher)
+    finally:
+        os.close(lock_fd)
+
+
 async def wait(handle: LaunchHandle) -> Exited | Lost | Elsewhere:
     """Return when the payload and all it started are gone, and how it ended. Cancelling it changes nothing.
 
@@ -263,6 +278,8 @@ def _look(directory: Path) -> Found | None:
         if isinstance(ended, records.Ended) and ended.launch_id == handle.launch_id:
             plan = _read_plan(directory)
             return Exited(handle, ended.payload_exit(plan.program, plan.cwd))
+        if same_boot and proc.is_running(handle.launcher):
+            return None  # it is just ending, or this is a copy of the directory whose lock it holds
         if same_boot:
             return Lost(handle, LostReason.LAUNCHER_GONE, tuple(_leftovers(handle)))
         return Lost(handle, LostReason.NODE_REBOOTED) if _is_here(handle) else Elsewhere(handle)
@@ -320,5 +337,7 @@ def _now() -> float:
 
 async def _look_again(directory: Path, give_up_at: float) -> None:
     if _now() > give_up_at:
-        raise UndeterminedLaunch(f"{directory}: locked, but no payload was recorded within {SETTLE_S:.0f} s")
+        raise UndeterminedLaunch(
+            f"{directory}: locked without a payload, or a copy of where one runs, for {SETTLE_S:.0f} s now"
+        )
     await asyncio.sleep(LOOK_AGAIN_S)

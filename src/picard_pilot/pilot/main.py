@@ -19,6 +19,7 @@ from picard_pilot.model.version import VERSION
 from picard_pilot.pilot import recovery, wiring
 from picard_pilot.pilot.exits import BY_ERROR, Exit
 from picard_pilot.pilot.parts import Parts
+from picard_pilot.pilot.scratch import describe, look_at
 from picard_pilot.pilot.supervisor import Supervisor
 from picard_pilot.settings.settings import Settings
 from picard_pilot.site.errors import SiteError
@@ -33,7 +34,7 @@ WORKER_STATUS_S = 1.0
 
 def run_pilot(settings: Settings, environ: Mapping[str, str]) -> int:
     """Run one pilot to its end; returns the exit code of `pilot.exits`, never 1 or 2."""
-    redactor = _redactor(settings, environ)
+    redactor = redactor_for(settings, environ)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # No line is lost for a letter that a terminal lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -65,7 +66,10 @@ def run_pilot(settings: Settings, environ: Mapping[str, str]) -> int:
 
 async def _run(settings: Settings, environ: Mapping[str, str], workdir: Path, pilot_log: Log) -> int:
     async with AsyncExitStack() as stack:
-        parts = await wiring.build(settings, environ, workdir, pilot_log, stack)
+        scratch = look_at(workdir, environ)
+        parts = await wiring.build(
+            settings, environ, workdir, pilot_log, stack, left_is_lost=scratch.lost_because
+        )
         # All code is loaded: it is never garbage, and from here on only what comes on top is looked through.
         gc.freeze()
         gc.enable()
@@ -73,6 +77,7 @@ async def _run(settings: Settings, environ: Mapping[str, str], workdir: Path, pi
             "Picard %s, pilot %s: queue %s, experiment %s, work directory %s",
             VERSION, parts.owner.pilot, parts.site.queue.name, parts.experiment.name, workdir,
         )  # fmt: skip
+        log.info("%s", describe(scratch, workdir, recover=settings.recover))
         left = recovery.take_up(parts) if settings.recover else []
         await _tell_worker(parts, "started")
         code = await Supervisor(parts).run(left)
@@ -95,7 +100,7 @@ async def _tell_worker(parts: Parts, status: str) -> None:
         log.warning("the server did not note that the worker %s: %s", status, answer.says)
 
 
-def _redactor(settings: Settings, environ: Mapping[str, str]) -> Redactor:
+def redactor_for(settings: Settings, environ: Mapping[str, str]) -> Redactor:
     """Knows the values of all variables that are secret by name or look, and of those that were named."""
     redactor = Redactor()
     for name, value in environ.items():

@@ -109,7 +109,7 @@ class Payloads:
             case Lost():
                 return await self._lost(work, found)
             case Elsewhere(handle=handle):
-                why = f"it was started on another host, {handle.host}"
+                why = f"it was started elsewhere, on {handle.host}"
                 return ev.PayloadLost(fault=faults.lost_fault(why))
             case _:
                 return ev.PayloadLost(fault=faults.no_record_fault(f"{directory} holds none"))

@@ -25,7 +25,6 @@ from picard_pilot.panda.client import PandaClient
 from picard_pilot.panda.credentials import Credential, discover
 from picard_pilot.pilot.access import StorageCredentials
 from picard_pilot.pilot.parts import OnAttempt, Parts, nobody_listens
-from picard_pilot.pilot.scratch import describe, look_at
 from picard_pilot.plugins import loader
 from picard_pilot.settings.address import server_address
 from picard_pilot.settings.environment import (
@@ -76,9 +75,17 @@ def find_workdir(settings: Settings, environ: Mapping[str, str]) -> Path:
 
 
 async def build(
-    settings: Settings, environ: Mapping[str, str], workdir: Path, pilot_log: Log, stack: AsyncExitStack
+    settings: Settings,
+    environ: Mapping[str, str],
+    workdir: Path,
+    pilot_log: Log,
+    stack: AsyncExitStack,
+    *,
+    left_is_lost: str | None = None,
 ) -> Parts:
     """All parts of a pilot; what has to be closed at the end is put on `stack`.
+
+    `left_is_lost` says why no later pilot would find what this one leaves, if that is so.
 
     Raises Trouble (SiteError, PluginError, SettingsTrouble) when one of them cannot be had.
     """
@@ -86,8 +93,6 @@ async def build(
     experiment = loader.load("experiment", site.queue.experiment or settings.experiment)()
     clock = RealClock()
     credential = _credential(settings, environ, clock.now_utc(), pilot_log)
-    scratch = look_at(workdir, environ)
-    log.info("%s", describe(scratch, workdir, recover=settings.recover))
     me = proc.myself()
     host = socket.gethostname()
     node = _node(workdir, host, environ)
@@ -126,7 +131,7 @@ async def build(
         log=pilot_log,
         seed=me.pid ^ me.start_ticks,
         is_alive=lambda pid, ticks: proc.is_running(ProcessId(pid=pid, start_ticks=ticks)),
-        left_is_lost=scratch.lost_because,
+        left_is_lost=left_is_lost,
     )
 
 
