@@ -40,6 +40,29 @@ def test_heartbeats_go_out_while_nothing_happens(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_the_first_heartbeats_of_a_payload_come_early(tmp_path: Path) -> None:
+    """After a minute, then each after twice the time of the one before, up to the setting; not so in other phases."""
+
+    async def scenario() -> None:
+        clock = VirtualClock()
+        dispatcher = ToldDispatcher(clock)
+        work = work_for(tmp_path, clock)
+        work.record(ev.Admitted())
+        work.record(ev.Prepared())
+        parts = parts_for(clock, dispatcher, tmp_path, heartbeat_s=1800.0, progress_s=60.0)
+        teller = Teller(work, parts, ignore)
+        task = asyncio.create_task(teller.run())
+        teller.tell()
+        await clock.advance(7 * 1800)
+        whens = [when for when, _ in dispatcher.told]
+        assert [after - before for before, after in pairwise(whens)] == [60, 120, 240, 480, 960, *[1800] * 5]
+        assert set(dispatcher.phases) == {"running"}
+        await teller.hush()
+        await task
+
+    asyncio.run(scenario())
+
+
 def test_phases_told_during_an_outage_arrive_in_order_afterwards(tmp_path: Path) -> None:
     """Nothing is skipped; the pauses grow and differ from one job to the next."""
 
@@ -48,7 +71,7 @@ def test_phases_told_during_an_outage_arrive_in_order_afterwards(tmp_path: Path)
         dispatcher = ToldDispatcher(clock)
         dispatcher.down = True
         work = work_for(tmp_path, clock)
-        teller = Teller(work, parts_for(clock, dispatcher, tmp_path), ignore)
+        teller = Teller(work, parts_for(clock, dispatcher, tmp_path, progress_s=1800.0), ignore)
         task = asyncio.create_task(teller.run())
         teller.tell()
         await clock.advance(1)

@@ -18,6 +18,7 @@ from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.site import Queue, QueueLimits, Site
 from picard_pilot.model.states import Phase
 from picard_pilot.model.stop import Stop, StopKind
+from picard_pilot.model.usage import ToldLimit
 from picard_pilot.payload.launch import LaunchHandle
 from picard_pilot.pilot.watching import Watching
 from picard_pilot.pilot.work import JobWork
@@ -183,3 +184,15 @@ def test_a_job_without_a_payload_has_no_launcher_to_look_at(tmp_path: Path) -> N
             assert here.watching.usage().max_rss_kb == used.max_rss_kb
 
     go(story())
+
+
+def test_limits_are_told_once_with_their_origin(tmp_path: Path) -> None:
+    """That on stdout and stderr too, which the launcher watches."""
+    here = Watched(tmp_path / "job", QueueLimits(maxrss_mb=100), looping_limit_s=0.0)
+    told = {limit.measure: limit for limit in here.watching.take_limits()}
+    assert told["memory"] == ToldLimit(
+        measure="memory", value=200 * 1024**2, unit="bytes", origin="queue", detail="maxrss 100 MB x 2"
+    )
+    assert told["stdout or stderr"].value == 2 << 30
+    assert "time without a sign of life" not in told
+    assert here.watching.take_limits() == ()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from process_kit import DEADLINE_S, go, until_async
-from watch_kit import bundle_in, program, running
+from watch_kit import bundle_in, program, running, seen
 
 from picard_pilot.lifecycle.judging import History, judge, remember
 from picard_pilot.lifecycle.limits import From, Limit, Measure
@@ -20,7 +20,7 @@ from picard_pilot.system.daemon_threads import DaemonThreads
 from picard_pilot.testing.clock import VirtualClock
 from picard_pilot.watch import directory, pss, tree
 from picard_pilot.watch.reading import CORE_SHARE, URGENT_CREDIT_S, URGENT_PAUSE_S, Reading
-from picard_pilot.watch.sampler import LONGEST_PAUSE_S, PROGRESS_FILE, Sampler, Subject
+from picard_pilot.watch.sampler import LONGEST_PAUSE_S, PROGRESS_FILE, SMALL_TREE, Sampler, Subject
 
 MB = 1 << 20
 
@@ -165,6 +165,27 @@ def test_near_the_limit_pss_is_read_at_once_and_a_breach_is_found(tmp_path: Path
     go(story())
 
 
+def test_a_payload_that_has_grown_has_its_pss_read_anew(tmp_path: Path, monkeypatch: Any) -> None:
+    """A job of a minute would else be told with the PSS of its first moment; without any limit."""
+    monkeypatch.setattr("picard_pilot.watch.sampler.SLOW_PATIENCE_S", DEADLINE_S)
+
+    async def story() -> None:
+        folder = tmp_path / "job"
+        async with job(folder) as here, program(bundle_folder(folder), GROW) as handle:
+            here.runs(handle)
+            await here.clock.advance(1000)
+            first = await fresh(here, lambda each: each.pss is not None)
+            assert first.pss is not None and first.pss.pss_bytes < 100 * MB
+            (folder / "grow").touch()
+            await until_async((folder / "grown").exists, "the payload to grow")
+            sample = await here.after(URGENT_PAUSE_S)
+            assert sample.pss is not None and sample.pss.pss_bytes > 120 * MB
+            again = await here.after(URGENT_PAUSE_S)
+            assert again.pss == sample.pss
+
+    go(story())
+
+
 def bundle_folder(folder: Path) -> Path:
     """A folder that is there before the payload starts in it."""
     bundle_in(folder)
@@ -224,13 +245,18 @@ def test_a_look_at_processes_that_hangs_is_unknown(tmp_path: Path, monkeypatch: 
 
 
 def test_a_short_looping_limit_has_its_io_counted_often_enough(tmp_path: Path) -> None:
-    """A count that is older than the window in which life is looked for would look like none."""
+    """A count that is older than the window in which life is looked for would look like none. A small tree's is new
+    at each look."""
     counts = []
 
-    async def story(*limits: Limit) -> int:
-        folder = tmp_path / f"job-{len(limits)}"
-        script = "while :; do head -c 100000 /dev/zero >/dev/null; done"
+    async def story(others: int, *limits: Limit) -> int:
+        folder = tmp_path / f"job-{others}-{len(limits)}"
+        script = (
+            f"for i in $(seq {others}); do sleep 1000 & done; "
+            "while :; do head -c 100000 /dev/zero >/dev/null; done"
+        )
         async with job(folder, *limits) as here, running(folder, script) as handle:
+            await seen(handle, lambda each: each.sample.processes > others, "all processes")
             here.runs(handle)
             counts.clear()
             for _ in range(5):
@@ -243,8 +269,9 @@ def test_a_short_looping_limit_has_its_io_counted_often_enough(tmp_path: Path) -
         return len(set(counts))
 
     quiet = Limit(measure=Measure.QUIET_TIME, value=40.0, origin=From.DEFAULT, detail="of the test")
-    assert go(story(quiet)) == 5
-    assert go(story()) == 1
+    assert go(story(SMALL_TREE, quiet)) == 5
+    assert go(story(SMALL_TREE)) == 1
+    assert go(story(1)) == 5
 
 
 def test_another_payload_begins_with_nothing_of_the_one_before(tmp_path: Path) -> None:

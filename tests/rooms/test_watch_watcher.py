@@ -10,7 +10,15 @@ from watch_kit import bundle_in, running
 
 from picard_pilot.lifecycle.limits import Breach, From, Limit, Measure
 from picard_pilot.model.states import Phase
-from picard_pilot.model.usage import CgroupSample, IoCounts, Sample, TreeSample
+from picard_pilot.model.usage import (
+    CgroupSample,
+    DirectorySample,
+    IoCounts,
+    PssSample,
+    Sample,
+    TreeSample,
+    UsageNow,
+)
 from picard_pilot.system.clock import RealClock
 from picard_pilot.testing.clock import VirtualClock
 from picard_pilot.watch.job_files import SERIES_FILE, SUMMARY_FILE
@@ -208,3 +216,39 @@ def test_a_real_payload_that_starts_too_many_processes_is_reported(tmp_path: Pat
                 sampler.close()
 
     go(story())
+
+
+def test_what_is_read_rarely_is_told_once() -> None:
+    """A curve shows no old reading as a new one; the last look stays when the payload has ended."""
+    watcher = Watcher(
+        Script(VirtualClock(), lambda at: Sample(at=at, phase=Phase.RUNNING)),
+        (),
+        VirtualClock(),
+        cores=1,
+        summary=Summary(),
+        series=Series(),
+    )
+    assert watcher.take_now() is None
+    read = PssSample(at=1.0, pss_bytes=4096, swap_bytes=1024, processes=1)
+    there = DirectorySample(at=1.0, size_bytes=77, files=1, stamp=0)
+    told = {"cpu_s": 1.0, "rss_kb": 0, "processes": 1, "free_bytes": 5, "output_bytes": 9}
+    told |= {"quiet_s": 0.0, "spinning_s": 0.0}
+    for at in (2.0, 3.0, 4.0):
+        watcher.add(
+            Sample(
+                at=at,
+                phase=Phase.RUNNING,
+                wall_s=at,
+                tree=TREE,
+                pss=read,
+                directory=there,
+                free_bytes=5,
+                outputs={"a": 9, "b": 3},
+            )
+        )
+        if at == 2.0:
+            now = UsageNow(wall_s=2.0, pss_kb=4, swap_kb=1, directory_bytes=77, **told)
+            assert watcher.take_now() == now
+    assert watcher.take_now() == UsageNow(wall_s=4.0, **told)
+    watcher.add(Sample(at=5.0, phase=Phase.STAGEOUT))
+    assert watcher.take_now() == UsageNow(wall_s=4.0, **told)

@@ -9,9 +9,12 @@ from picard_pilot.model.files import Checksum, ChecksumKind, StoredFile
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.model.report import JobStatus, Update, UsageSummary
 from picard_pilot.model.states import Phase
+from picard_pilot.model.usage import ToldLimit, UsageNow
 from picard_pilot.wire import v1
 from picard_pilot.wire.check import check
 from picard_pilot.wire.encode import prepare
+from picard_pilot.wire.limit_notes import limits_in
+from picard_pilot.wire.transfer_notes import notes_in
 from picard_pilot.wire.update import update_values
 
 
@@ -129,3 +132,63 @@ def test_what_a_payload_uses_travels_under_the_server_s_names() -> None:
     assert {f"{kind}_{name}" for kind in ("max", "avg") for name in ("rss", "vmem", "swap", "pss")} | {
         f"{kind}_{name}" for kind in ("tot", "rate") for name in ("rchar", "wchar", "rbytes", "wbytes")
     } <= set(update_values(update))
+
+
+MEMORY = ToldLimit(
+    measure="memory", value=8388608000.0, unit="bytes", origin="queue", detail="maxrss 4000 MB x 2"
+)
+
+
+def test_limits_travel_once_in_the_log_field_beside_the_note_of_a_stage() -> None:
+    """Alone or behind it, and never longer than the field; a report's own extract wins."""
+    update = Update(
+        job_id=7, attempt_nr=3, status=JobStatus.RUNNING, phase=Phase.RUNNING, limits=(MEMORY,) * 3
+    )
+    alone = str(update_values(update)["pilot_log"])
+    assert alone.splitlines()[:2] == [
+        "limits of the job",
+        "memory | 8388608000 | bytes | queue | maxrss 4000 MB x 2",
+    ]
+    files = tuple(
+        FileNote(lfn=f"f{number}", endpoint="DISK", how="copy", ok=True, why="n" * 200)
+        for number in range(40)
+    )
+    with_note = msgspec.structs.replace(update, note=StageNote(phase=Phase.STAGEIN, files=files))
+    both = str(prepare(v1.UPDATE_JOB, update_values(with_note))["pilot_log"])
+    assert both.startswith("transfers of stagein\n") and len(both) <= 4000
+    assert limits_in(both) == limits_in(alone) == (MEMORY,) * 3
+    assert notes_in(both)[0].lfn == "f0"
+    final = msgspec.structs.replace(with_note, pilot_log="an extract")
+    assert update_values(final)["pilot_log"] == "an extract"
+
+
+def test_the_last_look_travels_with_heartbeats_and_not_with_the_end() -> None:
+    """It fits beside all other pairs at their longest."""
+    now = UsageNow(
+        wall_s=345_600.04,
+        cpu_s=22_118_400.0,
+        rss_kb=10**9,
+        pss_kb=10**9,
+        swap_kb=10**8,
+        processes=10**4,
+        directory_bytes=10**13,
+        free_bytes=10**15,
+        output_bytes=10**12,
+        quiet_s=7200.0,
+        spinning_s=43_200.0,
+    )
+    update = Update(
+        job_id=7,
+        attempt_nr=3,
+        status=JobStatus.RUNNING,
+        phase=Phase.RUNNING,
+        phase_since=1_800_000_000.0,
+        usage=UsageSummary(stdout_bytes=10**10, stderr_bytes=10**10),
+        now=now,
+        metrics={"remainingTime": "345600", "processesHeldBy": "pid_namespace+subreaper+process_group"},
+    )
+    metrics = str(prepare(v1.UPDATE_JOB, update_values(update))["job_metrics"])
+    assert metrics == update_values(update)["job_metrics"], "it was cut"
+    assert "nowWall=345600 nowCpu=22118400 nowRss=1000000000" in metrics
+    final = msgspec.structs.replace(update, status=JobStatus.FINISHED, phase=Phase.FINISHED)
+    assert "now" not in str(update_values(final)["job_metrics"])

@@ -11,6 +11,7 @@ from picard_pilot.model.file_note import StageNote
 from picard_pilot.model.files import StoredFile
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.model.states import Phase
+from picard_pilot.model.usage import ToldLimit, UsageNow
 
 
 class JobStatus(StrEnum):
@@ -70,6 +71,8 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     end_time: float | None = None
     core_count: int | None = None
     usage: UsageSummary = UsageSummary()
+    now: UsageNow | None = None
+    """The last look at the running payload."""
     n_events: int | None = None
     n_input_files: int | None = None
     timing_s: tuple[int, ...] | None = None
@@ -82,6 +85,8 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """While files are moved: how far it is."""
     note: StageNote | None = None
     """Once after a stage that moved files: where each came from or went. An update has it or a `pilot_log`."""
+    limits: tuple[ToldLimit, ...] = ()
+    """Once, as soon as the payload's limits are known."""
     metrics: dict[str, str] = {}
     """`job_metrics`: short key=value pairs."""
     metadata: str | None = None

@@ -8,6 +8,43 @@ import msgspec
 from picard_pilot.model.states import Phase
 
 
+class ToldLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit of a job as the server and its pages are told of it."""
+
+    measure: str
+    """`memory`, `work directory`, `wall time` ... (`lifecycle.limits.Measure`)."""
+    value: float
+    unit: str
+    """bytes, s or processes."""
+    origin: str
+    """job, queue or default."""
+    detail: str
+    """How it came to its value: `maxrss 4000 MB x 2`."""
+
+
+class UsageNow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a payload was seen to use at one moment of its run: a point of a curve; unknown is None."""
+
+    wall_s: float
+    """Seconds since the payload's start, by a clock that is never set."""
+    cpu_s: float | None = None
+    """CPU time up to here, of ended processes too."""
+    rss_kb: int | None = None
+    pss_kb: int | None = None
+    """Read less often than the rest, as are swap and directory."""
+    swap_kb: int | None = None
+    processes: int | None = None
+    directory_bytes: int | None = None
+    free_bytes: int | None = None
+    """What may still be written on the directory's file system."""
+    output_bytes: int | None = None
+    """The largest output so far."""
+    quiet_s: float | None = None
+    """How long there was no sign of life."""
+    spinning_s: float | None = None
+    """How long there was none but CPU time."""
+
+
 class IoCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes since the start, as /proc/PID/io counts them; reaped children are in the numbers of who reaped them.
 

@@ -14,6 +14,7 @@ import msgspec
 from picard_pilot.lifecycle.report import update
 from picard_pilot.model.orders import ServerTrouble
 from picard_pilot.model.report import JobStatus, Update
+from picard_pilot.model.states import Phase
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.usage import payload_usage
 from picard_pilot.pilot.waiting import first_of
@@ -34,6 +35,9 @@ HUSH_S = 3.0
 REMAINING = "remainingTime"
 """In `job_metrics` of updates on the way: the seconds until a payload would be stopped for the end of the slot."""
 
+MOST_EARLY = 20
+"""Doublings after which no setting of the first gap matters."""
+
 Obey = Callable[[JobWork, tuple[str, ...]], None]
 
 
@@ -51,6 +55,9 @@ class Teller:
         self._done = asyncio.Event()
         self._said = asyncio.Event()
         self._said.set()
+        self._phase: Phase | None = None
+        self._beats = 0
+        """The phase last told, and heartbeats since."""
         self._random = random.Random(parts.seed ^ work.job_id)
         self.last_success: float | None = None
         """When the server last took an update (seconds since 1970)."""
@@ -62,9 +69,13 @@ class Teller:
         if not self._closing.is_set() and not self._heard_holding:
             told = update(self._work.case, self._parts.sender, payload_usage(self._work))
             told = msgspec.structs.replace(told, progress=self._work.progress, note=self._work.take_note())
+            if (watching := self._work.watching) is not None:
+                told = msgspec.structs.replace(told, now=watching.take_now(), limits=watching.take_limits())
             if self._work.slot is not None:
                 left_s = self._work.slot.stops_at - self._parts.clock.now_utc()
                 told = msgspec.structs.replace(told, metrics={REMAINING: f"{max(0.0, left_s):.0f}"})
+            if told.phase is not self._phase:
+                self._phase, self._beats = told.phase, 0
             self._pending.append(told)
             self._said.clear()
             self._news.set()
@@ -88,13 +99,22 @@ class Teller:
         """Tell until `hush`; a heartbeat goes out whenever nothing was told for long."""
         try:
             while not self._closing.is_set():
-                await first_of(self._news.wait(), self._parts.clock.sleep(self._parts.settings.heartbeat_s))
+                await first_of(self._news.wait(), self._parts.clock.sleep(self._gap_s()))
                 if not self._news.is_set():
+                    self._beats += 1
                     self.tell()
                 self._news.clear()
                 await self._tell_pending()
         finally:
             self._done.set()
+
+    def _gap_s(self) -> float:
+        """Until the next heartbeat. The first ones of a payload come earlier, each after twice the time of the one
+        before: so a job of some minutes has a curve of what it uses too, for five small updates more in a long one."""
+        settings = self._parts.settings
+        if self._phase is not Phase.RUNNING or self._beats >= MOST_EARLY:
+            return settings.heartbeat_s
+        return min(settings.heartbeat_s, settings.progress_s * 2.0**self._beats)
 
     async def _tell_pending(self) -> None:
         pauses = PAUSES.pauses(self._random)

@@ -18,9 +18,12 @@ from picard_pilot.lifecycle.report import exit_usage
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.fault import Fault
+from picard_pilot.model.job import Job
 from picard_pilot.model.report import UsageSummary
+from picard_pilot.model.site import Queue
 from picard_pilot.model.states import Phase, State
 from picard_pilot.model.stop import Stop, StopKind
+from picard_pilot.model.usage import ToldLimit, UsageNow
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.work import JobWork
 from picard_pilot.settings.settings import Settings
@@ -47,6 +50,7 @@ class Watching:
         self._parts, self._work, self._stop = parts, work, stop
         self._slot = cgroups.memory_group_of(os.getpid())
         self.limits: tuple[Limit, ...] = limits_for(job, parts.site.queue, defaults_of(parts.settings))
+        self._untold = told_limits(job, parts.site.queue, parts.settings)
         outputs = [file.lfn for file in job.outputs]
         self._sampler = Sampler(work.bundle, outputs, self._subject, self.limits, clock)
         self._watcher = Watcher(
@@ -75,6 +79,15 @@ class Watching:
     def usage(self) -> UsageSummary:
         """What the payload has used so far."""
         return self._watcher.summary.usage()
+
+    def take_now(self) -> UsageNow | None:
+        """The newest look at the payload for one update; None before the first."""
+        return self._watcher.take_now()
+
+    def take_limits(self) -> tuple[ToldLimit, ...]:
+        """The job's limits for one update; nobody gets them twice."""
+        limits, self._untold = self._untold, ()
+        return limits
 
     def payload_ended(self, ended: PayloadExit) -> tuple[Fault, ...]:
         """What the kernel's account adds to a bad end: a lack of memory. Leaves the files as they are to stay."""
@@ -132,6 +145,23 @@ def final_usage(case: Case, bundle: Bundle) -> UsageSummary:
         ),
         stdout_bytes=counted.stdout_bytes,
         stderr_bytes=counted.stderr_bytes,
+    )
+
+
+def told_limits(job: Job, queue: Queue, settings: Settings) -> tuple[ToldLimit, ...]:
+    """All limits of the job for the server's pages, that on stdout and stderr too, which the launcher watches."""
+    text = msgspec.structs.replace(
+        defaults_of(settings), output_text_bytes=settings.output_limit_bytes or None
+    )
+    return tuple(
+        ToldLimit(
+            measure=limit.measure.value,
+            value=limit.value,
+            unit=limit.unit.value,
+            origin=limit.origin.value,
+            detail=limit.detail,
+        )
+        for limit in limits_for(job, queue, text)
     )
 
 

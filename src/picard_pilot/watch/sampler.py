@@ -30,13 +30,18 @@ PERIOD_S = 5.0
 LONGEST_PAUSE_S = 60.0
 """A tree of more than a thousand processes costs more than its share: too many must be noticed within minutes."""
 IO_PERIOD_S = 30.0
-"""A third of the cost of a look, and only its growth over minutes says something."""
+"""A third of the cost of a look of a large tree, and its growth over minutes says enough."""
+SMALL_TREE = 30
+"""So few processes cost nothing: their I/O is seen at each look, and a short job's last half minute is not lost."""
 PSS_PERIOD_S = 60.0
 DIRECTORY_PERIOD_S = 60.0
 """As often as pilots have looked at them; dearer ones are read less often."""
 
 NEAR_LIMIT = 0.8
 """PSS is read at once when it may have come so near to the limit."""
+
+GROWN_SHARE, GROWN_BYTES = 0.5, 50_000_000
+"""And when RSS has grown by half since the last reading, and by 50 MB: from 5 MB to 64 GB that is twenty readings."""
 
 QUICK_PATIENCE_S = 10.0
 """A look at /proc or a file takes milliseconds; what takes longer hangs, and is unknown this time."""
@@ -157,7 +162,8 @@ class Sampler:
     async def _look_at_tree(self, now: float, launcher: ProcessId | None) -> tree.Seen | None:
         if launcher is None:
             return None
-        with_io = self._before is None or now - self._io_at >= self._io_period_s
+        small = self._before is None or self._before.processes <= SMALL_TREE
+        with_io = small or now - self._io_at >= self._io_period_s
         if with_io:
             self._io_at = now
         return await self._tree.take(now, lambda: tree.look(launcher, with_io=with_io))
@@ -170,7 +176,7 @@ class Sampler:
         last = self._last_pss(launcher)
         if launcher is None or seen is None or not seen.pids:
             return last
-        urgent = last is None or self._is_near_limit(seen.sample, last)
+        urgent = last is None or self._is_near_limit(seen.sample, last) or _has_grown(seen.sample, last)
         if self._pss.due(now, urgent=urgent):
             rss_bytes = seen.sample.rss_bytes
             await self._pss.take(now, lambda: (launcher, pss.read(seen.pids, now, rss_bytes)))
@@ -216,6 +222,12 @@ class Sampler:
             stderr_bytes=None if err is None else err.st_size,
             declared=None if word is None else word.st_mtime_ns,
         )
+
+
+def _has_grown(sample: TreeSample, last: PssSample) -> bool:
+    """Whether RSS is so much larger that the reading says nothing of the present: it was one of the payload's first
+    moments, and a job of a minute would have none but that."""
+    return sample.rss_bytes - last.rss_bytes >= max(GROWN_SHARE * last.rss_bytes, GROWN_BYTES)
 
 
 def _age_s(launcher: ProcessId) -> float:

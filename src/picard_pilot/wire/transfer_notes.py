@@ -27,10 +27,11 @@ GROUPS = 5
 GROUPS_CHARACTERS = 600
 
 
-def compose(phase: str, notes: Sequence[FileNote]) -> str:
-    """The text: files with a failure first, then the others, then one line for each way of those left out."""
+def compose(phase: str, notes: Sequence[FileNote], room: int = LIMIT_CHARACTERS) -> str:
+    """The text: files with a failure first, then the others, then one line for each way of those left out; `room`
+    characters at most."""
     lines = [HEAD + phase]
-    left = LIMIT_CHARACTERS - len(lines[0]) - GROUPS_CHARACTERS
+    left = room - len(lines[0]) - GROUPS_CHARACTERS
     left_out: list[FileNote] = []
     for note in _most_telling_first(notes):
         line = _line(note)
@@ -40,7 +41,7 @@ def compose(phase: str, notes: Sequence[FileNote]) -> str:
         lines.append(line)
         left -= len(line) + 1
     lines += _summary(left_out)
-    return "\n".join(lines)[:LIMIT_CHARACTERS]
+    return "\n".join(lines)[:room]
 
 
 def is_note(text: str) -> bool:

@@ -6,9 +6,7 @@ Cutting, cleaning and dropping of nulls is `wire.encode`; the output report's fo
 from datetime import UTC, datetime
 
 from picard_pilot.model.report import Update, UsageSummary
-from picard_pilot.wire import report
-from picard_pilot.wire.progress import pairs_of
-from picard_pilot.wire.transfer_notes import compose
+from picard_pilot.wire import limit_notes, progress, report, transfer_notes, usage_now
 
 _IO_NAMES = {"rchar": "rchar", "wchar": "wchar", "read_bytes": "rbytes", "write_bytes": "wbytes"}
 """The kernel's names of the counts, and the server's."""
@@ -68,10 +66,15 @@ def _time(seconds: float | None) -> str | None:
 
 
 def _pilot_log(update: Update) -> str | None:
-    """The extract of the log that a failed job's report has, else the note of a stage."""
-    if update.pilot_log is not None or update.note is None:
+    """The extract of the log that a failed job's report has, else the note of a stage and the limits."""
+    if update.pilot_log is not None:
         return update.pilot_log
-    return compose(update.note.phase, update.note.files)
+    limits = limit_notes.compose(update.limits) if update.limits else None
+    if update.note is None:
+        return limits
+    room = transfer_notes.LIMIT_CHARACTERS - (0 if limits is None else len(limits) + 1)
+    note = transfer_notes.compose(update.note.phase, update.note.files, room)
+    return note if limits is None else f"{note}\n{limits}"
 
 
 def _metrics(update: Update) -> str | None:
@@ -86,5 +89,7 @@ def _metrics(update: Update) -> str | None:
         if value is not None:
             pairs[key] = str(int(value))
     if update.progress is not None and not update.final:
-        pairs |= pairs_of(update.progress)
+        pairs |= progress.pairs_of(update.progress)
+    if update.now is not None and not update.final:
+        pairs |= usage_now.pairs_of(update.now)
     return " ".join(f"{key}={value}" for key, value in pairs.items()) or None
