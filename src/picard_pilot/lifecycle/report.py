@@ -13,6 +13,7 @@ from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.report import JobStatus, Update, UsageSummary
 from picard_pilot.model.site import FEDERATION
 from picard_pilot.model.states import BEFORE_PAYLOAD, Phase, State
+from picard_pilot.model.waiting import LATER_PILOT, Waiting
 
 SIGNAL_BASE = 128
 """A payload ended by signal n is told to the server as 128 + n, as shells do (`trans_exit_code` knows no signals)."""
@@ -56,8 +57,8 @@ def holding_text(case: Case) -> str | None:
     held = case.held
     if held is None:
         return None
-    again = "the next pilot there" if held.again_at is None else f"this pilot at {moment(held.again_at)}"
-    return f"outputs are safe in {held.where} until {moment(held.until)}, {again} tries again: {held.faults[0].diag}"
+    who = LATER_PILOT if held.again_at is None else f"this pilot at {moment(held.again_at)}"
+    return Waiting(held.where, moment(held.until), who, held.faults[0].diag).text()
 
 
 def final_report(

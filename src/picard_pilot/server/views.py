@@ -71,6 +71,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs to list, newest first. `before`: only jobs with a smaller id (the next page)."""
 
     statuses: tuple[str, ...] = ()
+    sub_status: str | None = None
     queue: str | None = None
     owner: str | None = None
     since: datetime | None = None
@@ -215,6 +216,7 @@ def _counts(connection: sqlite3.Connection) -> dict[str, int]:
 def _jobs(connection: sqlite3.Connection, wanted: JobFilter, event_id: int) -> JobList:
     parameters = {
         "status": msgspec.json.encode(wanted.statuses).decode() if wanted.statuses else None,
+        "sub_status": wanted.sub_status,
         "queue": wanted.queue,
         "owner": wanted.owner,
         "since": None if wanted.since is None else int(wanted.since.timestamp() * 1000),

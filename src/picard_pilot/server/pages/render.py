@@ -15,7 +15,7 @@ import jinja2
 import msgspec
 from markupsafe import Markup
 
-from picard_pilot.server.pages import sentences, timeline, words
+from picard_pilot.server.pages import sentences, stranding, timeline, words
 from picard_pilot.server.pages.facts import JobFacts
 
 #: The tiles on top of the list: word, kind of badge, and the server's states that each counts (all: none named).
@@ -123,6 +123,13 @@ def jobs(
         "phases": list(timeline.LABELS.items()),
     }
     return _fill("jobs.html" if whole else "jobs_live.html", page, values)
+
+
+def stranded(rows: Sequence[JobFacts], total: int, page: Page, *, whole: bool = True) -> str:
+    """The jobs that wait on nodes for a later pilot; `whole` is the page, else only the part that changes."""
+    found = [stranding.row(job, page.root, page.now_s) for job in rows]
+    values = {"rows": found, "caption": stranding.caption(len(found), total)}
+    return _fill("stranded.html" if whole else "stranded_live.html", page, values)
 
 
 def job(job: JobFacts, page: Page, *, whole: bool = True) -> str:

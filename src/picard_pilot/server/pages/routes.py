@@ -55,6 +55,7 @@ def routes(store: Store, door: Door) -> list[BaseRoute]:
         Route("/", pages.home),
         Route("/login", pages.login),
         Route("/jobs", pages.guarded(pages.jobs)),
+        Route("/stranded", pages.guarded(pages.stranded)),
         Route("/jobs/{job_id:int}", pages.guarded(pages.job)),
         Route("/jobs/{job_id:int}/timeline.svg", pages.guarded(pages.drawing)),
         Route("/ui/v1/live", pages.guarded(pages.stream)),
@@ -114,6 +115,9 @@ class _Pages:
             )
         return await self._answer(request, shown.JobList(state))
 
+    async def stranded(self, request: Request) -> Response:
+        return await self._answer(request, shown.Stranded())
+
     async def job(self, request: Request) -> Response:
         return await self._answer(request, shown.OneJob(request.path_params["job_id"]))
 
@@ -162,7 +166,7 @@ def _page(request: Request, view: shown.View) -> render.Page:
         live=f"{root}/ui/v1/live?{view.query()}",
         fragment_url=address,
         json_url=f"{address}{'&' if '?' in address else '?'}format=json",
-        section="jobs",
+        section="stranded" if isinstance(view, shown.Stranded) else "jobs",
     )
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from picard_pilot.server.pages import render, sentences, words
+from picard_pilot.server.pages import render, sentences, stranding, words
 from picard_pilot.server.pages.facts import JobFacts
 from picard_pilot.server.pages.source import JobSource
 
@@ -71,6 +71,23 @@ class JobList:
         return True
 
 
+class Stranded:
+    """The jobs that wait on nodes: what they made lies on a disk, and a later pilot has to come for it."""
+
+    def address(self) -> str:
+        return "/stranded"
+
+    def query(self) -> str:
+        return urlencode({"page": "stranded"})
+
+    async def read(self, source: JobSource) -> Shown | None:
+        rows, total = await source.stranded(LIST_LIMIT)
+        return _ShownStranded(tuple(rows), total)
+
+    def concerns(self, job_id: int | None) -> bool:
+        return True
+
+
 class OneJob:
     """One job with all that is known about it."""
 
@@ -111,6 +128,19 @@ class _ShownList:
         return {"schema": "ppilot.jobs/1", "data": {"counts": dict(self._counts), "jobs": jobs}}
 
 
+class _ShownStranded:
+    def __init__(self, rows: tuple[JobFacts, ...], total: int) -> None:
+        self._rows, self._total = rows, total
+        self.tick_s = LIST_TICK_S if rows else None
+
+    def html(self, page: render.Page, *, whole: bool) -> str:
+        return render.stranded(self._rows, self._total, page, whole=whole)
+
+    def data(self) -> dict[str, Any]:
+        jobs = [{**_plain(row), "waiting": stranding.told(row)} for row in self._rows]
+        return {"schema": "ppilot.stranded/1", "data": {"total": self._total, "jobs": jobs}}
+
+
 class _ShownJob:
     def __init__(self, facts: JobFacts) -> None:
         self._facts = facts
@@ -133,6 +163,8 @@ def view_of(query: Mapping[str, str]) -> View | None:
     match query.get("page"):
         case "jobs" if query.get("state") in render.STATES_OF_TILE:
             return JobList(query["state"])
+        case "stranded":
+            return Stranded()
         case "job" if query.get("id", "").isascii() and query.get("id", "").isdigit():
             return OneJob(int(query["id"]))
         case _:

@@ -16,6 +16,7 @@ import msgspec
 from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
 from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
+from picard_pilot.server.jobstates import HOLDING
 from picard_pilot.server.pages.facts import Attempt, Change, Failure, FileFact, JobFacts
 from picard_pilot.server.store import Store
 from picard_pilot.server.views import FileRow, JobDetail, JobError, JobFilter, JobRow, StatusChange, Views
@@ -46,6 +47,13 @@ class JobSource:
         found = await self._views.jobs(JobFilter(statuses=tuple(sorted(states)), limit=limit))
         histories = await self._histories([row.job_id for row in found.rows])
         return [_facts(row, histories.get(row.job_id, ())) for row in found.rows]
+
+    async def stranded(self, limit: int) -> tuple[Sequence[JobFacts], int]:
+        """The newest jobs that wait on a node for a later pilot, with their history, and how many there are in all."""
+        wanted = JobFilter(statuses=(HOLDING,), sub_status=HOLDING, limit=limit)
+        found = await self._views.jobs(wanted)
+        histories = await self._histories([row.job_id for row in found.rows])
+        return [_facts(row, histories.get(row.job_id, ())) for row in found.rows], found.total
 
     async def job(self, job_id: int) -> JobFacts | None:
         """One job with files, history and attempts; None if there is none of this number."""

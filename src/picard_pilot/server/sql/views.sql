@@ -8,6 +8,7 @@ SELECT job_id, attempt_nr, max_attempt, parent_id, first_id, name, queue, label,
        ddm_error_code, ddm_error_diag, dispatcher_error_code, dispatcher_error_diag
 FROM jobs
 WHERE (:status IS NULL OR status IN (SELECT value FROM json_each(:status)))
+  AND (:sub_status IS NULL OR sub_status = :sub_status)
   AND (:queue IS NULL OR queue = :queue)
   AND (:owner IS NULL OR owner = :owner)
   AND (:since IS NULL OR changed_at >= :since)
@@ -21,6 +22,7 @@ LIMIT :limit
 SELECT count(*)
 FROM jobs
 WHERE (:status IS NULL OR status IN (SELECT value FROM json_each(:status)))
+  AND (:sub_status IS NULL OR sub_status = :sub_status)
   AND (:queue IS NULL OR queue = :queue)
   AND (:owner IS NULL OR owner = :owner)
   AND (:since IS NULL OR changed_at >= :since)
