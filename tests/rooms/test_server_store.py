@@ -164,7 +164,7 @@ def test_every_query_is_good_sql(path):
     """Each statement of each file is prepared once against the schema."""
 
     async def story(store):
-        for file_name in ("jobs.sql", "adder.sql", "views.sql", "status_log.sql"):
+        for file_name in ("jobs.sql", "adder.sql", "views.sql", "status_log.sql", "usage.sql"):
             for name, sql in queries.load(file_name).items():
                 text = sql.format(columns=", host = ?") if "{columns}" in sql else sql
                 count = text.count("?")

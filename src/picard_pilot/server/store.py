@@ -18,8 +18,11 @@ from typing import TypeVar
 from picard_pilot.server import queries
 from picard_pilot.server.feed import Change, ChangeFeed
 
-SCHEMA_VERSION = 1
-"""Number of the schema in `sql/schema.sql`; a database of another number is not opened."""
+SCHEMAS = ("schema.sql", "schema_2.sql")
+"""What makes version 1 of nothing, 2 of 1, and so on: a database of an older server is brought up to date."""
+
+SCHEMA_VERSION = len(SCHEMAS)
+"""Number of our schema; a database of a later one is not opened."""
 
 BUSY_TIMEOUT_S = 10.0
 """How long to wait for another process (a person with sqlite3) that holds the database."""
@@ -243,15 +246,14 @@ def _prepare_schema(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version == SCHEMA_VERSION:
         return
-    if version != 0:
+    if not 0 <= version < SCHEMA_VERSION:
         raise StoreError(
             f"{path} was written by another version of the server\n"
             f"its schema has number {version}, this server knows {SCHEMA_VERSION}\n"
             "start the server that wrote it, or give another data directory"
         )
-    connection.executescript(
-        f"BEGIN IMMEDIATE; {queries.schema('schema.sql')} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-    )
+    steps = " ".join(queries.schema(name) for name in SCHEMAS[version:])
+    connection.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
 
 @contextmanager

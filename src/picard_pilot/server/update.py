@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from picard_pilot.server import queries
+from picard_pilot.server import queries, usage
 from picard_pilot.server.jobstates import (
     BY_PILOT,
     FAILED,
@@ -107,6 +107,7 @@ def update(transaction: Transaction, values: dict[str, object]) -> tuple[dict[st
     if job.status in (HOLDING, TRANSFERRING) and job_status not in FINAL_STATUSES:
         return _answer(command(job), job), False
     _write(transaction, job_id, job, values)
+    usage.keep(transaction, job_id, values)
     has_report = job_status in FINAL_STATUSES and _file_report(transaction, job_id, values)
     return _answer(command(job), job), has_report
 

@@ -12,10 +12,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from picard_pilot.model.usage import ToldLimit
 from picard_pilot.server import queries
 from picard_pilot.server.feed import Change
 from picard_pilot.server.store import Store
+from picard_pilot.server.usage import UsagePoint, curve
 from picard_pilot.system.typed import ready
+from picard_pilot.wire.limit_notes import limits_in
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 5000
@@ -136,6 +139,10 @@ class JobDetail(msgspec.Struct, frozen=True, kw_only=True):
     metadata: str | None
     debug_stdout: str | None
     pilot_log: str | None
+    limits: tuple[ToldLimit, ...] = ()
+    """The payload's limits, as its pilot told them."""
+    curve: tuple[UsagePoint, ...] = ()
+    """What the payload used over time."""
     transfer_notes: tuple[str, ...] = ()
     """Where the job's files came from and went, as its pilots told it (`wire.transfer_notes`), oldest first."""
     event_id: int
@@ -254,6 +261,8 @@ def _job(connection: sqlite3.Connection, job_id: int, event_id: int) -> JobDetai
         transfer_notes=tuple(
             str(text) for (text,) in connection.execute(_SQL["transfer_notes"], (job_id,)).fetchall()[::-1]
         ),
+        limits=limits_in(_text(connection, "limits", job_id) or ""),
+        curve=curve(connection, job_id),
         event_id=event_id,
     )
 

@@ -57,7 +57,13 @@ SELECT text FROM debug_stdout WHERE job_id = ?
 
 -- name: pilot_log
 SELECT text FROM pilot_logs
-WHERE job_id = ? AND text NOT LIKE 'transfers of %' ORDER BY id DESC LIMIT 1
+WHERE job_id = ? AND text NOT LIKE 'transfers of %' AND text NOT LIKE 'limits of the job%' ORDER BY id DESC LIMIT 1
+
+-- They come once, in the same field, alone or behind the note of a stage (`wire.limit_notes`).
+-- name: limits
+SELECT text FROM pilot_logs
+WHERE job_id = ? AND (text LIKE 'limits of the job%' OR text LIKE 'transfers of %' || char(10) || 'limits of the job%')
+ORDER BY id DESC LIMIT 1
 
 -- What pilots told of the ways of a job's files (`wire.transfer_notes`) comes in the same field.
 -- name: transfer_notes
