@@ -71,6 +71,10 @@ def nobody() -> StorageAccess:
     return StorageAccess()
 
 
+def _nobody_notes(_pid: int) -> None:
+    """For whoever keeps no ledger."""
+
+
 class _Flight:
     """One request from the moment a slot is free for it until its result is known; None: it is overdue."""
 
@@ -101,7 +105,8 @@ class TransferWorker:
     """Transfers in a process of their own. Use as an async context; safe for many tasks of one event loop.
 
     `log_path` takes what movers print. `environment` replaces the inherited one. `access` is asked for the
-    credentials of every single request. Nothing is started before `warm_up` or the first request.
+    credentials of every single request. Nothing is started before `warm_up` or the first request; `on_process` gets the
+    process id of each incarnation.
     """
 
     def __init__(
@@ -111,11 +116,13 @@ class TransferWorker:
         log_path: Path | None = None,
         environment: Mapping[str, str] | None = None,
         access: Callable[[], StorageAccess] = nobody,
+        on_process: Callable[[int], None] = _nobody_notes,
     ) -> None:
         self._access = access
         self._limits = limits
         self._log_path = log_path
         self._environment = environment
+        self._on_process = on_process
         self._reading = asyncio.Semaphore(READS_AT_ONCE)
         self._storing = asyncio.Semaphore(STORES_AT_ONCE)
         self._numbers = itertools.count(1)
@@ -271,6 +278,8 @@ class TransferWorker:
             if self._process is None:
                 process = WorkerProcess(self._heard, self._gone)
                 await process.start(self._log_path, self._environment)
+                assert process.pid is not None
+                self._on_process(process.pid)
                 self._process = process
             return self._process
 

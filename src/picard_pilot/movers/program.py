@@ -13,7 +13,7 @@ from pathlib import Path
 from picard_pilot.model.command import CommandResult
 from picard_pilot.model.transfer import StorageAccess, TransferContext
 from picard_pilot.movers.base import Progress
-from picard_pilot.system import proc
+from picard_pilot.system import mark, proc
 from picard_pilot.system.run import run
 from picard_pilot.system.shim.tree import read_small
 
@@ -74,7 +74,7 @@ async def _run(
         run(
             argv,
             cwd=folder,
-            env=environment,
+            env={**environment, **mark.mine()},
             stdin=stdin,
             stdout=stdout,
             output_limit_bytes=OUTPUT_LIMIT_BYTES,

@@ -21,6 +21,14 @@ PREFIX = "PanDA_Pilot-"
 PRIVATE = "picard"
 """The pilot's own records inside the job's directory."""
 
+LAUNCH_DIRECTORY = "launch"
+"""The launcher's records, in the private directory."""
+
+TEMPORARY = ".tmp"
+"""The payload's own directory for temporary files, so that they go with the job. Payloads make a `tmp` themselves."""
+TEMPORARY_BYTES = 70
+"""Of its path at most: the name of a socket has 107 bytes, and Python's multiprocessing puts 35 after TMPDIR."""
+
 RESERVE = "reserve"
 RESERVE_BYTES = 512 * 1024
 """Blocks set aside in the private directory, so that journal, report and log archive of a job can still be written
@@ -63,6 +71,18 @@ def make(workdir: Path, job_id: int, attempt_nr: int) -> Bundle:
 def reserve_of(bundle: Bundle) -> Path:
     """The file whose blocks are the job's reserve; it is gone once they were used."""
     return Path(bundle.private, RESERVE)
+
+
+def temporary(bundle: Bundle) -> dict[str, str]:
+    """The variables that lead a payload's temporary files into its job's directory, which is made.
+
+    Nothing where the path is so long that no socket could be made in it: then the node's own are used. Raises OSError.
+    """
+    path = Path(bundle.directory, TEMPORARY)
+    if len(os.fsencode(path)) > TEMPORARY_BYTES:
+        return {}
+    path.mkdir(mode=0o700, exist_ok=True)
+    return {name: str(path) for name in ("TMPDIR", "TMP", "TEMP")}
 
 
 def reopen(bundle: Bundle) -> None:

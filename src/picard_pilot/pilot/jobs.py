@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from picard_pilot.model.states import HAS_PAYLOAD, State
+from picard_pilot.pilot.noting import note_directory
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.stepping import Stepper
 from picard_pilot.pilot.teller import Tellers
@@ -51,6 +52,7 @@ class Jobs:
     def adopt(self, work: JobWork, *, silently: bool = False) -> None:
         """From here on the job is this pilot's: its log begins, and unless `silently` its updates."""
         self._works.append(work)
+        note_directory(self._parts.ledger, work.bundle, work.job_id)
         if not work.case.over and not silently:
             self._tellers.add(work)
         try:

@@ -22,6 +22,7 @@ from picard_pilot.model.slot import Found
 from picard_pilot.pilot.rates import Rates
 from picard_pilot.settings.settings import Settings
 from picard_pilot.system.clock import Clock
+from picard_pilot.system.ledger import Ledger, in_memory
 from picard_pilot.system.log import Log
 
 if TYPE_CHECKING:
@@ -61,5 +62,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     log: Log
     seed: int
     is_alive: IsAlive
+    ledger: Ledger = msgspec.field(default_factory=in_memory)
+    """All that it makes on the node."""
     left_is_lost: str | None = None
     """Why no later pilot would find what this one leaves in its work directory; None where one can."""

@@ -33,6 +33,7 @@ from picard_pilot.payload.launch import (
 from picard_pilot.pilot import faults, notice
 from picard_pilot.pilot.hooking import Hooks
 from picard_pilot.pilot.lines import last_lines
+from picard_pilot.pilot.noting import note_payload, tidy_after_payload
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.work import JobWork
 from picard_pilot.system import disk
@@ -40,7 +41,7 @@ from picard_pilot.system.redact import Redactor
 
 log = logging.getLogger("picard.payload")
 
-LAUNCH_DIRECTORY = "launch"
+LAUNCH_DIRECTORY = jobdir.LAUNCH_DIRECTORY
 
 RULE_LINES = 200
 """How many of the last lines of each stream an experiment's rules are tried on: a traceback and what led to it."""
@@ -60,9 +61,9 @@ class Payloads:
         try:
             found = await launcher.find(directory)
             if isinstance(found, Running | Exited | Lost):
-                return _started(work, found.handle)
+                return self._started(work, found.handle)
             spec = await self._spec(work, directory)
-            return _started(work, await launcher.launch(spec))
+            return self._started(work, await launcher.launch(spec))
         except HookFailed as failed:
             return ev.LaunchFailed(fault=faults.hook_fault(failed, Phase.RUNNING))
         except LaunchFailed as failed:
@@ -79,6 +80,7 @@ class Payloads:
         command = await self._hooks.call(experiment.command, job, site, bundle)
         environment = payload_environment(
             self._parts.environ,
+            jobdir.temporary(bundle),
             site.queue.environment,
             catalogues,
             variables,
@@ -96,8 +98,26 @@ class Payloads:
             output_limit_bytes=self._parts.settings.output_limit_bytes,
         )
 
+    def _started(self, work: JobWork, handle: LaunchHandle) -> ev.Event:
+        """The payload's identity, as the launch directory holds it."""
+        self._note(work, handle)
+        return ev.PayloadStarted(
+            pid=handle.main.pid, start_ticks=handle.main.start_ticks, started_at=handle.started_at
+        )
+
+    def _note(self, work: JobWork, handle: LaunchHandle) -> None:
+        """A payload is there, whoever started it."""
+        work.launcher = handle.launcher
+        launch_mark = f"{launcher.MARK_NAME}={handle.launch_id}"
+        note_payload(self._parts.ledger, work.job_id, handle.main, handle.launcher, launch_mark, None)
+
     async def watch(self, work: JobWork) -> ev.Event:
-        """Wait for the payload, whoever started it."""
+        """Wait for the payload, whoever started it, and remove what it made elsewhere."""
+        ended = await self._ended(work)
+        await tidy_after_payload(self._parts.ledger, work.bundle, _launch_directory(work), work.job_id)
+        return ended
+
+    async def _ended(self, work: JobWork) -> ev.Event:
         directory = _launch_directory(work)
         try:
             found = await self._end(work, directory)
@@ -130,7 +150,7 @@ class Payloads:
         jobdir.reopen(work.bundle)
         found = await launcher.find(directory)
         while isinstance(found, Running):
-            work.launcher = found.handle.launcher
+            self._note(work, found.handle)
             try:
                 found = await launcher.wait(found.handle)
             except PermissionError:
@@ -221,11 +241,3 @@ def _with_inputs(work: JobWork) -> tuple[Bundle, dict[str, str]]:
     taken = {file.lfn for file in (*job.inputs, *outputs)}
     written = write_catalogues(work.bundle, job.inputs, turls, taken)
     return msgspec.structs.replace(work.bundle, turls=turls), written.variables()
-
-
-def _started(work: JobWork, handle: LaunchHandle) -> ev.Event:
-    """The payload's identity, as the launch directory holds it."""
-    work.launcher = handle.launcher
-    return ev.PayloadStarted(
-        pid=handle.main.pid, start_ticks=handle.main.start_ticks, started_at=handle.started_at
-    )

@@ -27,6 +27,7 @@ from picard_pilot.pilot import faults, recovery
 from picard_pilot.pilot.ends import Until
 from picard_pilot.pilot.extract import log_extract
 from picard_pilot.pilot.hooking import Hooks
+from picard_pilot.pilot.noting import tidy_after_payload
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.payloads import Payloads
 from picard_pilot.pilot.staging import Staging
@@ -95,7 +96,7 @@ class Performer:
             case do.Report():
                 return await self._report(work)
             case do.CleanUp():
-                self._clean_up(work)
+                await self._clean_up(work)
         return None
 
     # The directory and its journal
@@ -162,7 +163,9 @@ class Performer:
         """Let go of the directory, so that a later pilot can take it up. May be called twice."""
         recovery.let_go(self._parts, work)
 
-    def _clean_up(self, work: JobWork) -> None:
+    async def _clean_up(self, work: JobWork) -> None:
+        launch_directory = Path(work.bundle.private, jobdir.LAUNCH_DIRECTORY)
+        await tidy_after_payload(self._parts.ledger, work.bundle, launch_directory, work.job_id)
         if not self._parts.settings.cleanup:
             log.info("job %s: kept in %s", work.job_id, work.bundle.directory)
             return

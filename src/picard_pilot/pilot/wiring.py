@@ -23,6 +23,7 @@ from picard_pilot.model.site import Site
 from picard_pilot.model.version import VERSION
 from picard_pilot.panda.client import PandaClient
 from picard_pilot.panda.credentials import Credential, discover
+from picard_pilot.pilot import noting
 from picard_pilot.pilot.access import StorageCredentials
 from picard_pilot.pilot.parts import OnAttempt, Parts, nobody_listens
 from picard_pilot.plugins import loader
@@ -41,6 +42,7 @@ from picard_pilot.system import disk, proc
 from picard_pilot.system.clock import Clock, RealClock
 from picard_pilot.system.grid_places import authorities
 from picard_pilot.system.http import HttpClient
+from picard_pilot.system.ledger import Ledger
 from picard_pilot.system.log import Log
 
 log = logging.getLogger("picard.wiring")
@@ -104,16 +106,20 @@ async def build(
     )
     stack.callback(http.close, CLOSE_WAIT_S)
     http.warm_up()
+    owner = _owner(me, host)
+    ledger = Ledger(noting.opened_by(owner.pilot, host, me, clock.now_utc()), workdir)
     worker = await stack.enter_async_context(
         TransferWorker(
-            log_path=workdir / "transferlog.txt", access=_storage_access(settings, environ, clock, pilot_log)
+            log_path=workdir / "transferlog.txt",
+            access=_storage_access(settings, environ, clock, pilot_log),
+            on_process=lambda pid: noting.note_worker(ledger, pid),
         )
     )
     return Parts(
         settings=settings,
         environ=environ,
         workdir=workdir,
-        owner=_owner(me, host),
+        owner=owner,
         node=node,
         site=site,
         sender=_sender(settings, environ, site, node),
@@ -132,6 +138,7 @@ async def build(
         seed=me.pid ^ me.start_ticks,
         is_alive=lambda pid, ticks: proc.is_running(ProcessId(pid=pid, start_ticks=ticks)),
         left_is_lost=left_is_lost,
+        ledger=ledger,
     )
 
 

@@ -1,0 +1,268 @@
+"""The end of a pilot: all that it and its jobs made is looked for, what is left is removed, and the receipt written.
+
+So is what earlier pilots made that were killed before they could. How things are found and removed is `system.strays`;
+what is noted while jobs run, `pilot.noting`.
+"""
+
+import logging
+from pathlib import Path
+
+import msgspec
+
+from picard_pilot.journal import file as journal_file
+from picard_pilot.journal import lease
+from picard_pilot.lifecycle.fold import fold
+from picard_pilot.lifecycle.table import NoSuchTransition
+from picard_pilot.model.ledger import (
+    ControlGroup,
+    Directory,
+    Entry,
+    File,
+    Mount,
+    Opened,
+    ProcessTree,
+    Receipt,
+    Segment,
+    Thing,
+    kind_of,
+)
+from picard_pilot.payload import jobdir
+from picard_pilot.pilot.parts import Parts
+from picard_pilot.system import ledger, strays
+from picard_pilot.system.disk import is_full_error
+from picard_pilot.system.files import write_durably
+
+log = logging.getLogger("picard.ledger")
+
+ENTRIES = 100
+"""So many doubtful things are named: a busy node's /tmp is nobody's receipt."""
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """Why a job's directory stays on purpose, and whether its payload may run on; `elsewhere`: another pilot has it."""
+
+    why: str
+    payload: bool = True
+    elsewhere: bool = False
+
+
+async def settle(parts: Parts) -> Receipt:
+    """Verify that all is gone, remove what is not, and write the receipt. Called once, when nothing runs any more."""
+    left = list(ledger.left_in(parts.workdir, lambda opened: _may_judge(opened, parts)))
+    checks = [_Check(parts, parts.ledger.opened, dict(parts.ledger.removed))]
+    await checks[0].all(parts.ledger.things)
+    for each in left:
+        check = _Check(parts, each.opened, {})
+        await check.all(each.things)
+        checks.append(check)
+    receipt = _receipt(parts, checks)
+    _write(parts, receipt)
+    for each, check in zip(left, checks[1:], strict=True):
+        each.close(settled=check.settled)
+    parts.ledger.close(settled=checks[0].settled)
+    _tell(receipt)
+    return receipt
+
+
+def _may_judge(opened: Opened, parts: Parts) -> bool:
+    """Only on its own host can be seen what is left of a pilot; whether it lives, its ledger's lock has told."""
+    return opened.host == parts.ledger.opened.host
+
+
+class _Check:
+    """What was made by one pilot, looked at one by one."""
+
+    def __init__(self, parts: Parts, opened: Opened, removed: dict[Thing, str]) -> None:
+        me = parts.ledger.opened
+        self._parts = parts
+        self.opened = opened
+        self._same_boot = opened.boot_id == me.boot_id
+        self._same_space = opened.pid_namespace == me.pid_namespace
+        self._noted = removed
+        self._users = strays.Users()
+        self._kept: dict[int, _Kept] = {}
+        self.gone: dict[str, int] = {}
+        self.removed: list[Entry] = []
+        self.kept: list[Entry] = []
+        self.remains: list[Entry] = []
+        self.doubtful: list[Entry] = []
+
+    @property
+    def settled(self) -> bool:
+        """Whether a later pilot has nothing to do about it."""
+        return not self.kept and not self.remains
+
+    async def all(self, things: tuple[Thing, ...]) -> None:
+        """Processes first, since they may make more; then what holds a directory; the directories last."""
+        directories = [thing for thing in things if isinstance(thing, Directory)]
+        for directory in directories:
+            if directory.job_id is not None and (kept := self._why_kept(directory)) is not None:
+                self._kept[directory.job_id] = kept
+        things = tuple(dict.fromkeys((*things, *self._seen(directories))))
+        for thing in things:
+            if isinstance(thing, ProcessTree):
+                await self._processes(thing)
+        for directory in directories:
+            await self._mounts(directory)
+        for thing in things:
+            if isinstance(thing, Segment | File | ControlGroup):
+                self._thing(thing)
+            elif isinstance(thing, Mount) and not strays.is_there(thing):
+                self._is_gone(thing)
+        for directory in directories:
+            self._directory(directory)
+
+    def _seen(self, directories: list[Directory]) -> list[Thing]:
+        """What launchers wrote down that nobody has read: of a payload that moved its directory, for instance."""
+        found: list[Thing] = []
+        for directory in directories:
+            path = _find(directory)
+            if path is not None and directory.job_id is not None and directory.job_id not in self._kept:
+                private = Path(jobdir.bundle_of(path).private)
+                found += strays.seen_of(private / jobdir.LAUNCH_DIRECTORY, directory.job_id)
+        return found
+
+    def _why_kept(self, directory: Directory) -> _Kept | None:
+        """Why the directory is there on purpose; None where it should be gone, or is."""
+        path = Path(directory.path)
+        private = Path(jobdir.bundle_of(path).private)
+        parts = self._parts
+        try:
+            records = journal_file.read(private / journal_file.NAME)
+            held = lease.holder(private, parts.owner, parts.clock.now_utc(), parts.is_alive)
+            case = fold((record.event, record.at) for record in records)
+        except (OSError, journal_file.JournalDamaged, NoSuchTransition):
+            return None
+        if held is not None:
+            return _Kept(f"pilot {held.owner.pilot} works on it", elsewhere=True)
+        if case is None:
+            return None
+        if not case.over:
+            return _Kept(f"it waits for a later pilot, in state {case.state}")
+        return None if parts.settings.cleanup else _Kept("it was to be kept (--no-cleanup)", payload=False)
+
+    async def _processes(self, tree: ProcessTree) -> None:
+        kept = None if tree.job_id is None else self._kept.get(tree.job_id)
+        alive = strays.living(tree, same_space=self._same_space) if self._same_boot else []
+        if alive and kept is not None and kept.payload:
+            self._stays(tree, kept)
+            return
+        if alive:
+            log.warning("%s: %d processes of it live on; they are ended", tree.says, len(alive))
+            killed, withstand = await strays.end(lambda: strays.living(tree, same_space=self._same_space))
+            if withstand:
+                self.remains.append(_entry(tree, f"{withstand} of its processes cannot be killed"))
+                return
+            self.removed.append(_entry(tree, f"{killed} processes were killed"))
+        self._is_gone(tree)
+
+    async def _mounts(self, directory: Directory) -> None:
+        if directory.job_id in self._kept or not self._same_boot:
+            return
+        for path in strays.mounts_below(directory.path):
+            mount = Mount(path=path, job_id=directory.job_id)
+            if (why := await strays.unmount(path)) is not None:
+                self.remains.append(_entry(mount, why))
+                continue
+            self.removed.append(_entry(mount, "it was unmounted"))
+            self._is_gone(mount)
+
+    def _thing(self, thing: Segment | File | ControlGroup) -> None:
+        """Shared memory, a file or a control group; of another boot only files can be left."""
+        there = strays.is_there(thing) and (self._same_boot or isinstance(thing, File))
+        if isinstance(thing, Segment | File) and not thing.sure:
+            if there and strays.may_be_ours(thing, self._users) and len(self.doubtful) < ENTRIES:
+                self.doubtful.append(
+                    _entry(thing, "it appeared beside the payload; nobody knows whose it is")
+                )
+            return
+        if there:
+            if (why := strays.remove(thing, self._users)) is not None:
+                self.remains.append(_entry(thing, why))
+                return
+            self.removed.append(_entry(thing, "it was removed"))
+        self._is_gone(thing)
+
+    def _directory(self, directory: Directory) -> None:
+        if (found := _find(directory)) is None:
+            self._is_gone(directory)
+            return
+        kept = None if directory.job_id is None else self._kept.get(directory.job_id)
+        if kept is not None:
+            self._stays(directory, kept)
+            return
+        problems = jobdir.remove(jobdir.bundle_of(found), last=journal_file.NAME)
+        if problems:
+            self.remains.append(_entry(directory, "; ".join(problems[:3])))
+            return
+        self.removed.append(_entry(directory, f"it was removed from {found}"))
+        self._is_gone(directory)
+
+    def _stays(self, thing: Thing, kept: _Kept) -> None:
+        if not kept.elsewhere:
+            self.kept.append(_entry(thing, kept.why))
+
+    def _is_gone(self, thing: Thing) -> None:
+        kind = kind_of(thing)
+        self.gone[kind] = self.gone.get(kind, 0) + 1
+        if (what := self._noted.get(thing)) is not None:
+            self.removed.append(_entry(thing, what))
+
+
+def _find(directory: Directory) -> Path | None:
+    """Where the directory is: a payload may have moved it within the work directory. None: nowhere to be found."""
+    path = Path(directory.path)
+    key = directory.device, directory.inode
+    try:
+        for candidate in (path, *sorted(path.parent.iterdir())):
+            try:
+                status = candidate.lstat()
+            except FileNotFoundError:
+                continue
+            if (status.st_dev, status.st_ino) == key and candidate.is_dir():
+                return candidate
+    except OSError:
+        return None  # the work directory itself is gone
+    return None
+
+
+def _entry(thing: Thing, why: str) -> Entry:
+    return Entry(kind=kind_of(thing), says=thing.says, job_id=thing.job_id, why=why)
+
+
+def _receipt(parts: Parts, checks: list[_Check]) -> Receipt:
+    gone: dict[str, int] = {}
+    for check in checks:
+        for kind, number in check.gone.items():
+            gone[kind] = gone.get(kind, 0) + number
+    return Receipt(
+        pilot=parts.owner.pilot,
+        covers=tuple(check.opened.pilot for check in checks[1:]),
+        host=parts.owner.host,
+        at=parts.clock.now_utc(),
+        gone=gone,
+        removed=tuple(entry for check in checks for entry in check.removed),
+        kept=tuple(entry for check in checks for entry in check.kept),
+        remains=tuple(entry for check in checks for entry in check.remains),
+        doubtful=tuple(dict.fromkeys(entry for check in checks for entry in check.doubtful)),
+    )
+
+
+def _write(parts: Parts, receipt: Receipt) -> None:
+    path = parts.workdir / ledger.FOLDER / f"{receipt.pilot}{ledger.RECEIPT_SUFFIX}"
+    text = msgspec.json.format(msgspec.json.encode(receipt), indent=2) + b"\n"
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        write_durably(path, text)
+    except OSError as error:
+        level = logging.WARNING if is_full_error(error) else logging.ERROR
+        log.log(level, "the receipt cannot be written: %s", error)
+
+
+def _tell(receipt: Receipt) -> None:
+    log.log(logging.INFO if receipt.clean else logging.WARNING, "%s", receipt.says)
+    for word, entries in (("remains", receipt.remains), ("kept", receipt.kept)):
+        for entry in entries:
+            job = "" if entry.job_id is None else f"job {entry.job_id}: "
+            level = logging.WARNING if word == "remains" else logging.INFO
+            log.log(level, "%s%s %s: %s", job, entry.says, word, entry.why)

@@ -1,0 +1,76 @@
+"""A look at the node from outside: what the tests of a clean node trust, and not what the pilot says."""
+
+import contextlib
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from picard_pilot.system import proc
+
+
+def receipts(workdir: Path) -> list[dict[str, Any]]:
+    """The receipts in a work directory, oldest first."""
+    paths = sorted(
+        (workdir / "picard-ledger").glob("*.receipt.json"), key=lambda path: path.stat().st_mtime_ns
+    )
+    return [json.loads(path.read_bytes()) for path in paths]
+
+
+def ledgers(workdir: Path) -> list[Path]:
+    """The ledgers that are not settled."""
+    return sorted((workdir / "picard-ledger").glob("*.jsonl"))
+
+
+def named(entries: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+    """Those entries of a receipt that speak of `text`."""
+    return [entry for entry in entries if text in entry["says"]]
+
+
+def processes(mark: str) -> list[int]:
+    """Living processes with the mark anywhere: on the command line, in the environment or as their name."""
+    found = []
+    for path in Path("/proc").iterdir():
+        if not path.name.isdigit() or int(path.name) == os.getpid() or proc.identify(int(path.name)) is None:
+            continue
+        with contextlib.suppress(OSError):
+            if any(mark.encode() in (path / file).read_bytes() for file in ("cmdline", "environ", "comm")):
+                found.append(int(path.name))
+    return found
+
+
+def mounts(mark: str) -> list[str]:
+    """Mounts with the mark in their path, in any process' view of the node."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/mountinfo"):
+        with contextlib.suppress(OSError):
+            found |= {line for line in path.read_text().splitlines() if mark in line}
+    return sorted(found)
+
+
+def files(mark: str) -> list[str]:
+    """Files with the mark in their name, where programs put what has no better place."""
+    places = ("/dev/shm", "/tmp", "/var/tmp")
+    return sorted(str(path) for place in places for path in Path(place).iterdir() if mark in path.name)
+
+
+def sockets(mark: str) -> list[str]:
+    """Unix sockets with the mark in their name, also abstract ones."""
+    return [line for line in Path("/proc/net/unix").read_text().splitlines() if mark in line]
+
+
+def has_segment(number: int) -> bool:
+    """Whether the shared memory segment is there."""
+    rows = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return str(number) in {row.split()[1] for row in rows}
+
+
+def end(mark: str) -> None:
+    """Be tidy after a failure."""
+    for pid in processes(mark):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for name in files(mark):
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
