@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -16,10 +17,14 @@ CODE = (
 )
 
 
-def left_job(grid: Grid) -> int:
-    """A job whose pilot was killed while its payload ran."""
+def left_job(
+    grid: Grid, *flags: str, before: Callable[[Grid, int], object] | None = None, **environ: str
+) -> int:
+    """A job whose pilot was killed while its payload ran; `before` is done with it before the pilot comes."""
     job_id = grid.submit_python(CODE, outFiles="out.$PANDAID.txt", scopeOut="t")
-    pilot = grid.pilot("--jobs", "1", "--no-recover")
+    if before is not None:
+        before(grid, job_id)
+    pilot = grid.pilot("--jobs", "1", "--no-recover", *flags, **environ)
     wait_for(lambda: (grid.job_dir(job_id) / "begun").exists(), "the payload to run")
     grid.wait_event(job_id, "PayloadStarted")
     pilot.kill()
@@ -94,14 +99,15 @@ def test_a_job_that_the_server_does_not_know_is_left_as_it_is(grid: Grid) -> Non
 
 
 def test_without_the_server_a_payload_that_runs_is_watched(grid: Grid) -> None:
-    """And its report is told once the server is back; nothing else is begun."""
+    """But nothing is stored before the server has said whose the job is."""
     job_id = left_job(grid)
     pilot = grid.pilot("--server", f"https://127.0.0.1:{os.getpid() % 1000 + 1}", "--server-patience", "1")
     grid.wait_event(job_id, "Resumed")
     (grid.job_dir(job_id) / "go").touch()
-    grid.wait_event(job_id, "OutputStored")
+    grid.wait_event(job_id, "Diagnosed")
     pilot.terminate()
     pilot.wait(60)
     assert "the server cannot be asked" in grid.output()
+    assert "OutputStored" not in grid.events(job_id)
     assert grid.pilot().wait(60) == 0, grid.output()
     assert grid.wait_status(job_id, "finished", "failed") == "finished"

@@ -96,7 +96,8 @@ NOT_FOUND = "not found"
 
 NEEDS_NO_WORD = frozenset({State.RUNNING, State.STOPPING, State.DIAGNOSING, State.CLOSING})
 """States in which a job that was found goes on though the server cannot be asked: its payload computes, or all that is
-left is the report, which waits for the server anyway. In any other, something would be started or stored unasked."""
+left is the report, which waits for the server anyway. In any other, something would be started or stored unasked; and
+before anything is stored of such a job, the server is asked again."""
 
 
 def judge(

@@ -85,19 +85,22 @@ class Performer:
             case do.Diagnose():
                 return await self._payloads.diagnose(work)
             case do.StageOut():
-                return await self._staging.stage_out(work, generation)
+                return await self._permission(work) or await self._staging.stage_out(work, generation)
             case do.AwaitBreak(until=until):
                 await self._parts.clock.sleep(until - work.now(self._parts.clock))
                 return ev.BreakOver()
             case do.LastWord():
                 await self._last_word(work)
             case do.StoreLog():
-                return await self._staging.store_log(work, generation)
+                return await self._permission(work) or await self._staging.store_log(work, generation)
             case do.Report():
                 return await self._report(work)
             case do.CleanUp():
                 await self._clean_up(work)
         return None
+
+    async def _permission(self, work: JobWork) -> ev.Event | None:
+        return await recovery.permission(self._parts, work)
 
     # The directory and its journal
 

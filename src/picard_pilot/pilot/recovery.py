@@ -7,6 +7,7 @@ What then happens to a job is the same as always: it goes on from its state. Whe
 import asyncio
 import logging
 import os
+import random
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from picard_pilot.journal import lease
 from picard_pilot.lifecycle.fold import fold
 from picard_pilot.lifecycle.recovery import Claim, Judgement, judge, rests
 from picard_pilot.lifecycle.table import NoSuchTransition
+from picard_pilot.model import events as ev
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.orders import ServerTrouble, Standing
 from picard_pilot.payload import jobdir
+from picard_pilot.pilot.faults import disowned
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.work import JobWork
+from picard_pilot.system.backoff import Backoff
 
 log = logging.getLogger("picard.recovery")
 
@@ -36,8 +40,16 @@ class NotTaken(Exception):
         self.level = level
 
 
+class NoJob(NotTaken):
+    """A pilot made the directory and did not live to note its job; the server gives that up after half an hour."""
+
+
 Reasons = dict[Path, str]
 """Why directories are not taken up."""
+
+
+ASK_PAUSES = Backoff(first_s=5.0, longest_s=120.0)
+"""Between two questions about a job that has something to store: a server that is back is met within two minutes."""
 
 
 def take_up(
@@ -98,19 +110,37 @@ async def judged(parts: Parts, works: list[JobWork]) -> list[tuple[JobWork, Judg
     """What is to become of each of these jobs: the server is asked once for all that are not over."""
     open_ids = tuple(work.job_id for work in works if not work.case.over)
     standings = await _ask(parts, open_ids) if open_ids else {}
-    found = []
-    for work in works:
-        standing = None if standings is None else standings.get(work.job_id)
-        judgement = judge(
-            work.case,
-            standing,
-            asked=standings is not None,
-            age_s=parts.clock.now_utc() - work.case.since,
-            age_limit_s=parts.settings.recovery_age_s,
-        )
-        log.info("job %s: %s; %s", work.job_id, _DOING[judgement.claim], judgement.why)
-        found.append((work, judgement))
-    return found
+    return [(work, _judged(parts, work, standings)) for work in works]
+
+
+def _judged(parts: Parts, work: JobWork, standings: dict[int, Standing] | None) -> Judgement:
+    work.unasked = standings is None and not work.case.over
+    judgement = judge(
+        work.case,
+        None if standings is None else standings.get(work.job_id),
+        asked=standings is not None,
+        age_s=parts.clock.now_utc() - work.case.since,
+        age_limit_s=parts.settings.recovery_age_s,
+    )
+    log.info("job %s: %s; %s", work.job_id, _DOING[judgement.claim], judgement.why)
+    return judgement
+
+
+async def permission(parts: Parts, work: JobWork) -> ev.Event | None:
+    """For a job that was taken up while the server could not be asked, before anything of it is stored: ask until it
+    answers. None where the job is ours, else the event that it leads to. Other jobs need none."""
+    pauses = ASK_PAUSES.pauses(random.Random(parts.seed))
+    while work.unasked:
+        if (standings := await _ask(parts, (work.job_id,))) is None:
+            await parts.clock.sleep(next(pauses))
+            continue
+        judgement = _judged(parts, work, standings)
+        match judgement.claim:
+            case Claim.LEAVE:
+                return ev.Suspended(reason=judgement.why)
+            case Claim.DISOWN:
+                return ev.Resumed(pilot=parts.owner.pilot, stop=disowned(judgement.why))
+    return None
 
 
 _DOING = {
@@ -140,7 +170,7 @@ def _take_one(parts: Parts, directory: Path, resting: bool) -> JobWork:
     private = Path(bundle.private)
     now = parts.clock.now_utc()
     try:
-        if not os.path.lexists(private / journal_file.NAME):
+        if not os.path.lexists(private / journal_file.NAME) and not _was_claimed(private):
             raise NotTaken("it holds no journal", logging.DEBUG)
         if resting and (held := lease.holder(private, parts.owner, now, parts.is_alive)) is not None:
             raise lease.LeaseHeld(held)  # seen without writing, which on shared scratch is what costs
@@ -151,12 +181,28 @@ def _take_one(parts: Parts, directory: Path, resting: bool) -> JobWork:
         raise NotTaken(f"it cannot be taken up: {error}", logging.ERROR) from error
     try:
         return _followed(parts, bundle, resting)
-    except NotTaken:
+    except NotTaken as not_taken:
+        if isinstance(not_taken, NoJob) and _is_bare(bundle):
+            jobdir.remove(bundle, last=journal_file.NAME)
+            raise NotTaken("its pilot was killed before it noted its job there; it is removed") from None
         try:
             lease.release(private, parts.owner)
         except OSError as error:
             log.warning("%s: its lease cannot be given up: %s", directory, error)
         raise
+
+
+def _is_bare(bundle: Bundle) -> bool:
+    """Whether there is nothing in the directory but the pilot's own records."""
+    try:
+        return [path.name for path in Path(bundle.directory).iterdir()] == [jobdir.PRIVATE]
+    except OSError:
+        return False
+
+
+def _was_claimed(private: Path) -> bool:
+    """Whether somebody had taken the lease there and did not give it up. Raises OSError."""
+    return private.is_dir() and lease.read(private) is not None
 
 
 def _followed(parts: Parts, bundle: Bundle, resting: bool) -> JobWork:
@@ -170,7 +216,7 @@ def _followed(parts: Parts, bundle: Bundle, resting: bool) -> JobWork:
     try:
         case = fold((record.event, record.at) for record in journal.records)
         if case is None:
-            raise NotTaken("there was no job in it yet", logging.DEBUG)
+            raise NoJob("there was no job in it yet", logging.DEBUG)
         if case.queue != parts.site.queue.name:
             raise NotTaken(f"its job {case.job.job_id} is of queue {case.queue}, for whose pilots it waits")
         if case.over and not parts.settings.cleanup:

@@ -54,6 +54,8 @@ class JobWork:
         self.generation = 0
         """Grows when work is cancelled; events of an earlier generation are no longer wanted."""
         self.disk_full = False
+        self.unasked = False
+        """Taken up while the server could not say whose the job is: it has to before anything is stored."""
         self.shown_at = 0.0
         """When status.json was last written, on the pilot's monotonic clock."""
         self.unhoused: Leaving | None = None

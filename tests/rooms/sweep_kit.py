@@ -1,0 +1,456 @@
+"""Pilots on a virtual clock that are killed around a record of their journal, and what they leave to later ones.
+
+All that is real is on disk: directory, journal, lease, report. Server, storages and payload are `sweep_world`.
+"""
+
+import asyncio
+import itertools
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from pilot_kit import ToldDispatcher, parts_for
+from sweep_world import Panda, Payload, Storages
+
+from picard_pilot.data import logs
+from picard_pilot.journal import file as journal_file
+from picard_pilot.journal.lease import Owner
+from picard_pilot.journal.record import record_of, to_line
+from picard_pilot.lifecycle.case import Case
+from picard_pilot.lifecycle.fold import fold
+from picard_pilot.model.files import FileRole, FileSpec
+from picard_pilot.model.job import Job
+from picard_pilot.model.orders import Ask
+from picard_pilot.model.report import Update
+from picard_pilot.model.site import Endpoint, PathRule, Protocol, Queue, Site
+from picard_pilot.pilot import hooking, payloads, recovery, signals, stepping, supervisor
+from picard_pilot.pilot.parts import Parts
+from picard_pilot.pilot.supervisor import Supervisor
+from picard_pilot.pilot.work import JobWork
+from picard_pilot.system.log import Log
+from picard_pilot.system.redact import Redactor
+from picard_pilot.testing.clock import VirtualClock
+
+JOB_ID = 5
+INPUTS = {f"in{number}": f"input {number}".encode() for number in (1, 2, 3)}
+OUTPUTS = {"out1": b"precious", "out2": b"as precious"}
+LOG = "log.tgz"
+
+LIMIT_S = 90.0
+"""Of real time for one story: a pilot that never leaves must not hold the tests for ever."""
+
+
+class Killed(BaseException):
+    """Kill -9: what the pilot does from here on does not happen."""
+
+
+class Fate(NamedTuple):
+    """What befalls a pilot at the `at`-th record that it writes.
+
+    before, after: it is killed. torn: it is killed when `cut` of the record's bytes are written (negative: from the
+    end). full: the disk is full, until its reserve is used. out: not even that helps.
+    """
+
+    when: str
+    at: int
+    cut: int = 0
+
+
+class Scenario(NamedTuple):
+    """The job and the night: how its storages behave, and what the queue wants."""
+
+    name: str
+    mood: Callable[[str, str, float], str] = lambda endpoint, lfn, now: "up"
+    wall_s: float = 600.0
+    label: str = "managed"
+    alternative: bool = False
+    register: bool = False
+    late: tuple[str, ...] = ()
+    """Outputs whose first store at A loses its answer."""
+
+
+_pilots: dict[str, "Pilot"] = {}
+_numbers = itertools.count(1)
+_append = journal_file.Journal.append
+_move_into = journal_file.Journal.move_into
+
+
+class _Clock(VirtualClock):
+    """Nothing waits in reality here: all have gone as far as they come when the loop has nothing more to run."""
+
+    async def settle(self) -> None:
+        ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
+        while ready:  # noqa: ASYNC110 - the loop itself is what is waited for
+            await asyncio.sleep(0)
+
+
+class World:
+    """One work directory, with all who meet there."""
+
+    def __init__(self, directory: Path, scenario: Scenario) -> None:
+        directory.mkdir()
+        self.directory = directory
+        self.scenario = scenario
+        self.clock = _Clock()
+        self.payload = Payload(self.clock, OUTPUTS, scenario.wall_s)
+        late = set(scenario.late)
+
+        def mood(endpoint: str, lfn: str, now: float) -> str:
+            if endpoint == "A" and lfn in late:
+                late.remove(lfn)
+                return "late"
+            return scenario.mood(endpoint, lfn, now)
+
+        self.storages = Storages(self.clock, mood)
+        self.storages.has_catalogue = scenario.register
+        self.storages.files.update({f"told://A/{lfn}": content for lfn, content in INPUTS.items()})
+        self.panda = Panda(self.clock, self._job())
+        self.alive: set[int] = set()
+        self.lines: list[str] = []
+        """What all pilots have said."""
+        self.case_was: Case | None = None
+        """What the first pilot left in its journal, for the verdict."""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _job(self) -> Job:
+        return Job(
+            job_id=JOB_ID,
+            attempt_nr=1,
+            label=self.scenario.label,
+            recover=True,
+            transformation="true",
+            inputs=tuple(
+                FileSpec(lfn=lfn, role=FileRole.INPUT, size_bytes=len(content), endpoint="A")
+                for lfn, content in INPUTS.items()
+            ),
+            outputs=tuple(FileSpec(lfn=lfn, role=FileRole.OUTPUT, endpoint="A") for lfn in OUTPUTS),
+            log=FileSpec(lfn=LOG, role=FileRole.LOG, endpoint="A"),
+        )
+
+    @property
+    def site(self) -> Site:
+        endpoints = {"pr": ("A",), "pw": ("A",), "pl": ("A",)}
+        if self.scenario.alternative:
+            endpoints["write_alternative"] = ("B",)
+        return Site(
+            queue=Queue(
+                name="Q", panda_resource="Q", endpoints=endpoints, register_outputs=self.scenario.register,
+                movers={"pw": ("told",)} if self.scenario.register else {},
+            ),
+            endpoints={
+                name: Endpoint(name=name, protocols=(Protocol(prefix=f"told://{name}"),), paths=PathRule.FLAT)
+                for name in "AB"
+            },
+        )  # fmt: skip
+
+    # What is left
+
+    @property
+    def job_dir(self) -> Path:
+        return self.directory / f"PanDA_Pilot-{JOB_ID}"
+
+    def events(self) -> list[str]:
+        """The kinds of records in the job's journal; none if there is none."""
+        path = self.job_dir / "picard" / journal_file.NAME
+        records = journal_file.read(path) if path.exists() else []
+        return [type(record.event).__name__ for record in records]
+
+    def case(self) -> Case | None:
+        """What a later pilot finds."""
+        path = self.job_dir / "picard" / journal_file.NAME
+        records = journal_file.read(path) if path.exists() else []
+        return fold((record.event, record.at) for record in records)
+
+    # Pilots
+
+    async def live(self, *fates: Fate | None, **settings: Any) -> None:
+        """One pilot for each fate, at the same time, until all of them have left or are dead.
+
+        Of several the second takes up what is there while the first is taking the lease.
+        """
+        await self.live_until(None, *fates, **settings)
+
+    async def live_until(self, until: float | None, *fates: Fate | None, **settings: Any) -> None:
+        """The same, but no longer than `until` on the clock; see `all_gone`."""
+        pilots = [Pilot(self, fate, **settings) for fate in fates]
+        with _race(pilots):
+            pilots[0].take_up()
+        for pilot in pilots:
+            pilot.take_up()
+        self._tasks = [asyncio.create_task(pilot.run()) for pilot in pilots]
+        await self._go_on(until)
+
+    async def all_gone(self) -> None:
+        """Let the pilots of before live on until all of them have left or are dead."""
+        await self._go_on(None)
+
+    async def _go_on(self, until: float | None) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            await self.clock.settle()
+            while not all(task.done() for task in self._tasks):
+                wake = self.clock.next_wake()
+                if until is not None and (wake is None or wake >= until):
+                    break
+                await self.clock.advance(0.0 if wake is None else wake - self.clock.monotonic())
+        if until is not None:
+            await self.clock.advance(until - self.clock.monotonic())
+        for task in self._tasks:
+            if task.done():
+                task.result()
+
+
+@contextmanager
+def _race(pilots: list["Pilot"]) -> Iterator[None]:
+    """The second pilot takes up what it finds at the moment when the first one is about to link its lease."""
+    link = os.link
+
+    def interrupted(source: Any, target: Any) -> None:
+        os.link = link
+        for pilot in pilots[1:]:
+            pilot.take_up()
+        link(source, target)
+
+    os.link = interrupted  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        os.link = link
+
+
+class Pilot:
+    """One pilot process."""
+
+    def __init__(self, world: World, fate: Fate | None, **settings: Any) -> None:
+        self.world = world
+        self.number = next(_numbers)
+        self.name = f"pilot-{self.number}"
+        self._fate = fate
+        self._settings = settings
+        self._written = 0
+        self._full = False
+        self._left: list[JobWork] | None = None
+        self.dead = False
+        self.code: int | None = None
+        self.journals: set[journal_file.Journal] = set()
+        world.alive.add(self.number)
+        _pilots[self.name] = self
+        self.parts = self._parts()
+
+    def _parts(self) -> Parts:
+        world = self.world
+        parts = parts_for(
+            world.clock,
+            ToldDispatcher(world.clock),
+            world.directory,
+            **{"jobs": 1, "queue_patience_s": 0.0, "server_patience_s": 300.0, **self._settings},
+        )
+        line: Any = _Line(self)
+        worker: Any = _Worker(self)
+        return msgspec.structs.replace(
+            parts,
+            owner=Owner(
+                pilot=self.name, host="h", boot_id="b", pid=self.number, start_ticks=1, pid_namespace=1
+            ),
+            site=world.site,
+            dispatcher=line,
+            worker=worker,
+            log=_NoLog([], None, Redactor()),
+            is_alive=lambda pid, ticks: pid in world.alive,
+        )
+
+    def take_up(self) -> None:
+        """As it does at its start."""
+        if self._left is None:
+            self._left = []  # it does so once
+            self._left = recovery.take_up(self.parts)
+            for work in self._left:
+                self.journals.add(work.journal)  # type: ignore[arg-type]
+
+    async def run(self) -> None:
+        """Live until it leaves or is killed."""
+        try:
+            self.code = await Supervisor(self.parts).run(self._left or [])
+        except BaseException:
+            if not self.dead:
+                raise
+        finally:
+            self.world.alive.discard(self.number)
+            for journal in self.journals:
+                journal.close()
+
+    def must_live(self) -> None:
+        """The dead do nothing."""
+        if self.dead:
+            raise Killed
+
+    def die(self) -> None:
+        """Now."""
+        self.dead = True
+        self.world.alive.discard(self.number)
+        raise Killed
+
+    def write(self, journal: journal_file.Journal, event: Any, at: float | None) -> Any:
+        """One record, and what befalls the pilot there."""
+        self.must_live()
+        self.journals.add(journal)
+        self._written += not self._full
+        when = self._fate.when if self._fate is not None and self._written == self._fate.at else None
+        if when in ("full", "out") or (self._full and self._fate is not None and self._fate.when == "out"):
+            if not self._full or self._fate.when == "out":  # type: ignore[union-attr]
+                self._full = True
+                raise journal_file.JournalFull(str(journal.path))
+            when = None
+        if when == "before":
+            self.die()
+        if when == "torn":
+            assert self._fate is not None
+            line = to_line(record_of(event, seq=len(journal.records) + 1, at=at or 0.0, by=self.name))
+            os.write(journal._fd, line[: self._fate.cut])
+            self.die()
+        record = _append(journal, event, at)
+        if when == "after":
+            self.die()
+        return record
+
+    def move(self, journal: journal_file.Journal, reserve: Path) -> None:
+        """Into the reserve, where there is one."""
+        self.must_live()
+        if self._fate is not None and self._fate.when == "out":
+            raise journal_file.JournalFull(str(journal.path))
+        _move_into(journal, reserve)
+
+
+class _NoLog(Log):
+    """Jobs get no log of their own: what pilots say is kept in memory."""
+
+    def follow_job(self, job_id: int, path: Path) -> Callable[[], None]:
+        return lambda: None
+
+
+class _Line:
+    """The server as one pilot reaches it."""
+
+    def __init__(self, pilot: Pilot) -> None:
+        self._pilot = pilot
+        self._panda = pilot.world.panda
+
+    async def acquire(self, ask: Ask) -> Any:
+        return await self._said(self._panda.give)
+
+    async def tell(self, update: Update, *, deadline_s: float | None = None) -> Any:
+        return await self._said(lambda: self._panda.hear(self._pilot.name, update))
+
+    async def status(self, job_ids: tuple[int, ...]) -> Any:
+        return await self._said(self._panda.standing)
+
+    async def orders_for(self, job_ids: tuple[int, ...]) -> Any:
+        return ()
+
+    async def _said(self, answer: Callable[[], Any]) -> Any:
+        await asyncio.sleep(0)
+        self._pilot.must_live()
+        said = answer()
+        await asyncio.sleep(0)
+        self._pilot.must_live()
+        return said
+
+
+class _Worker:
+    """The storages as one pilot reaches them; its worker dies with it."""
+
+    def __init__(self, pilot: Pilot) -> None:
+        self._pilot = pilot
+
+    def warm_up(self) -> None:
+        """It is there."""
+
+    def __getattr__(self, name: str) -> Any:
+        verb = getattr(self._pilot.world.storages, name)
+
+        async def perform(request: Any, on_progress: Any = None) -> Any:
+            self._pilot.must_live()
+            answer = await verb(request)
+            self._pilot.must_live()
+            return answer
+
+        return perform
+
+
+class _Lines(logging.Handler):
+    """Keeps what is said in the world of this moment."""
+
+    world: World | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.world is not None:
+            self.world.lines.append(record.getMessage())
+
+
+_lines = _Lines()
+
+
+class _LauncherOfNow:
+    """`payload.launcher` of the world of this moment."""
+
+    def __getattr__(self, name: str) -> Any:
+        assert _lines.world is not None
+        return getattr(_lines.world.payload, name)
+
+
+async def _call_hook(limit_s: float, hook: Any, *args: Any, **kwargs: Any) -> Any:
+    """Without a thread: real time does not pass here."""
+    await asyncio.sleep(0)
+    return hook(*args, **kwargs)
+
+
+async def _at_once(function: Any, *args: Any) -> Any:
+    return function(*args)
+
+
+def install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let journals be fatal; no threads, no watchers of processes, and a disk as durable as memory.
+
+    A kill takes nothing that was written, and what a power cut takes is another matter (`Fate.torn`).
+    """
+    monkeypatch.setattr(journal_file.Journal, "append", _fatal_append)
+    monkeypatch.setattr(journal_file.Journal, "move_into", lambda journal, to: _of(journal).move(journal, to))
+    monkeypatch.setattr(payloads, "launcher", _LauncherOfNow())
+    monkeypatch.setattr(hooking, "call_hook", _call_hook)
+    monkeypatch.setattr(logs.asyncio, "to_thread", _at_once)
+    monkeypatch.setattr(supervisor, "BEAT_S", 600.0)
+    monkeypatch.setattr(stepping.Stepper, "_watch", lambda stepper, work: None)
+    monkeypatch.setattr(signals, "install", lambda on_signal: None)
+    monkeypatch.setattr(signals, "remove", lambda: None)
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, lambda fd: None)
+    logger = logging.getLogger("picard")
+    logger.addHandler(_lines)
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    monkeypatch.setattr(logger, "propagate", False)
+
+
+def uninstall() -> None:
+    """Undo what monkeypatch does not."""
+    logging.getLogger("picard").removeHandler(_lines)
+    _lines.world = None
+    _pilots.clear()
+
+
+def _of(journal: journal_file.Journal) -> Pilot:
+    return _pilots[journal._by]
+
+
+def _fatal_append(journal: journal_file.Journal, event: Any, at: float | None = None) -> Any:
+    return _of(journal).write(journal, event, at)
+
+
+def play(world: World, story: Callable[[World], Any]) -> None:
+    """Run a story in its world."""
+    _lines.world = world
+    asyncio.run(story(world))
