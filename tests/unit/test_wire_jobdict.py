@@ -267,6 +267,24 @@ def test_ten_megabytes_of_parameters_are_fine():
     assert job_from_dict({**MINIMAL, "jobPars": parameters}).parameters == parameters
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("secrets", "pilotSecrets", "credname", "myproxy", "pandaProxySecretKey", "proxyKey", "userProxy"),
+        *("objectStorePassword", "idToken", "s3ApiKey", "PRIVATEKEY"),
+    ],
+)
+def test_a_field_that_is_called_like_a_secret_is_not_kept(name):
+    """Servers and experiments add fields; none of them lands on the disk of a node because nobody had heard of it."""
+    assert job_from_dict({**MINIMAL, name: "hush"}).extra == {}
+
+
+@pytest.mark.parametrize("name", ["dispatchDBlockToken", "dispatchDBlockTokenForOut", "ioIntensity"])
+def test_space_tokens_are_no_secrets(name):
+    """They are the names of places."""
+    assert name in job_from_dict({**MINIMAL, name: "ATLASDATADISK"}).extra
+
+
 def test_unknown_fields_are_kept_and_secrets_are_not():
     """For the experiment; secrets never enter a job."""
     job = job_from_dict({**MINIMAL, "ioIntensity": 5, "secrets": "{}", "pilotSecrets": "{}", "nSent": 1})

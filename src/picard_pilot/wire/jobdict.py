@@ -5,6 +5,7 @@ Single values are read by `jobfields`; what a user may submit is in `jobspec`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -14,8 +15,13 @@ from picard_pilot.model.job import Job, Requirements
 from picard_pilot.wire import jobfields
 from picard_pilot.wire.jobfields import BAD_OUTPUT_NAME, NOT_DEFINED, JobSpecError
 
-SECRET_FIELDS = frozenset({"secrets", "pilotSecrets", "credname", "myproxy"})
-"""Fields that are never kept: not in a job, a journal or a log."""
+SECRET_FIELDS = re.compile(
+    r"secret|password|passwd|passphrase|credential|credname|myproxy|proxykey|userproxy|privatekey|apikey"
+    r"|(?<!DBlock)token",
+    re.IGNORECASE,
+)
+"""Names of fields that are never kept, not in a job, a journal or a log: `secrets`, `pilotSecrets`,
+`pandaProxySecretKey`, `proxyKey` and whatever else is called like one; space tokens are none."""
 
 CONSUMED_FIELDS = frozenset(
     {
@@ -121,7 +127,7 @@ def _extra(raw: Mapping[str, object]) -> dict[str, msgspec.Raw]:
     """The fields that nobody here reads, as the server sent them."""
     extra: dict[str, msgspec.Raw] = {}
     for name, value in raw.items():
-        if name in CONSUMED_FIELDS or name in SECRET_FIELDS:
+        if name in CONSUMED_FIELDS or SECRET_FIELDS.search(name):
             continue
         try:
             name.encode()
