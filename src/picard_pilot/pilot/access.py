@@ -63,6 +63,10 @@ class StorageCredentials:
             ca_dir=ca_dir,
         )
 
+    def held(self) -> tuple[Token | None, str | None]:
+        """The token and the file of the certificate that are shown now."""
+        return self._token(), self._certificate()[0]
+
     def describe(self) -> str:
         """One sentence for the log: what storages are shown, and where it was found."""
         access = self()

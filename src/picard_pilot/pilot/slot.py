@@ -42,15 +42,23 @@ class Slot:
     """The slot of this pilot. `look` costs less than a millisecond and waits for nothing; the rest is a task."""
 
     def __init__(
-        self, parts: Parts, ends: Ends, jobs: Callable[[], Iterable[JobWork]], wake: Callable[[], None]
+        self,
+        parts: Parts,
+        ends: Ends,
+        jobs: Callable[[], Iterable[JobWork]],
+        show: Callable[[JobWork], None],
+        wake: Callable[[], None],
     ) -> None:
-        """`jobs` are the pilot's present ones; `wake` is called when the end that counts has changed."""
+        """`jobs` are the pilot's present ones; `show` writes a job's status.json, and `wake` lets the pilot's loop look
+        again, when what counts has changed."""
         self._parts = parts
         self._ends = ends
         self._jobs = jobs
+        self._show = show
         self._wake = wake
         self._http: HttpClient | None = None
         self._said: tuple[KnownEnd, bool] | None = None
+        self._stops_at: float | None = None
         self._warned: set[int] = set()
         self._began_utc = parts.clock.now_utc()
         self._questions = self._read_environment()
@@ -79,6 +87,10 @@ class Slot:
         if features := self._features_here():
             self._ends.know("features", features)
         self._judge()
+
+    def meet(self, work: JobWork) -> None:
+        """Let a job know the end of the slot, as it is known now."""
+        work.slot = self._ends.view()
 
     # Sources
 
@@ -224,9 +236,13 @@ class Slot:
         if self._said != (now.known, late):
             self._said = now.known, late
             log.info("%s", self._ends.says())
+        changed, self._stops_at = self._stops_at != now.stops_at, now.stops_at
+        if changed:
             self._wake()
         for work in works:
-            work.slot = self._ends.view()
+            self.meet(work)
+            if changed:
+                self._show(work)
             if late and work.case.state in HAS_PAYLOAD and work.job_id not in self._warned:
                 self._warn(work)
             elif not late and self._ends.leave_by is None and work.job_id in self._warned:

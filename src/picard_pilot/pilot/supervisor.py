@@ -52,7 +52,7 @@ class Supervisor:
         self._stepper = Stepper(parts, self._tellers, self._ends.drain, self._ends.until)
         self._jobs = Jobs(parts, self._tellers, self._stepper)
         self._acquirer = Acquirer(parts, self._stepper.wake)
-        self._slot = Slot(parts, self._ends, self._jobs.unfinished, self._stepper.wake)
+        self._slot = Slot(parts, self._ends, self._jobs.unfinished, self._stepper.show, self._stepper.wake)
         self.lookout = Lookout(parts, self._take_up, self._stepper.wake)
         self._jobs_taken = 0
 
@@ -164,6 +164,7 @@ class Supervisor:
                 self._jobs.adopt(work, silently=True)
                 self._stepper.handle(work, ev.Resumed(pilot=me, stop=disowned(judgement.why)))
                 return
+        self._slot.meet(work)
         self._jobs.adopt(work)
         self._stepper.handle(work, ev.Resumed(pilot=me))
         self._stop_if_leaving(work)
@@ -182,6 +183,7 @@ class Supervisor:
         self.lookout.had(work.bundle.directory)
         if work.unhoused is not None:
             self._ends.drain(work.unhoused)
+        self._slot.meet(work)
         self._jobs.adopt(work)
         self._stepper.show(work)
         note_job_id(self._parts.workdir, job.job_id)
@@ -218,6 +220,7 @@ class Supervisor:
         """The slot is ending: stop payloads, keep results, tell the server, leave."""
         stop = self._ends.signalled(number, with_payload=self._jobs.has_payload())
         for work in self._jobs.unfinished():
+            self._slot.meet(work)
             self._stepper.handle(work, ev.StopRequested(stop=stop))
         self._stepper.wake()
 

@@ -25,6 +25,7 @@ from picard_pilot.panda.client import PandaClient
 from picard_pilot.panda.credentials import Credential, discover
 from picard_pilot.pilot import noting
 from picard_pilot.pilot.access import StorageCredentials
+from picard_pilot.pilot.expiry import Expiries, holders
 from picard_pilot.pilot.parts import OnAttempt, Parts, nobody_listens
 from picard_pilot.plugins import loader
 from picard_pilot.settings.address import server_address
@@ -108,10 +109,11 @@ async def build(
     http.warm_up()
     owner = _owner(me, host)
     ledger = Ledger(noting.opened_by(owner.pilot, host, me, clock.now_utc()), workdir)
+    access = _storage_access(settings, environ, clock, pilot_log)
     worker = await stack.enter_async_context(
         TransferWorker(
             log_path=workdir / "transferlog.txt",
-            access=_storage_access(settings, environ, clock, pilot_log),
+            access=access,
             on_process=lambda pid: noting.note_worker(ledger, pid),
         )
     )
@@ -132,6 +134,7 @@ async def build(
             node=host,
         ),
         worker=worker,
+        expiries=Expiries(lambda: holders(credential, access, site), renewed=settings.credentials_renewed),
         on_attempt=await _traces(settings, environ, site, clock, stack),
         clock=clock,
         log=pilot_log,

@@ -1,0 +1,386 @@
+"""Simulated slots, one for each source of an end: output, log and report leave before it, or it is said why not."""
+
+import base64
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slot_kit import BEGAN, LOG, OUTPUT, ToldSlot
+
+from picard_pilot.model.command import CommandResult, EndedBy
+from picard_pilot.model.site import QueueLimits
+from picard_pilot.model.slot import Found, SlotEnd
+from picard_pilot.pilot.expiry import Expiries, Held
+from picard_pilot.system.bearer import Token
+
+HOUR_S = 3600.0
+GB = 1_000_000_000
+
+
+def token_text(ends_at: float) -> str:
+    """A token that says when it ends, signed by nobody."""
+    parts = ({"alg": "none"}, {"exp": ends_at}, {})
+    return ".".join(
+        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts
+    )
+
+
+def said(text: str) -> Callable[..., Any]:
+    """Instead of `system.run.run`: a batch system's command that says this."""
+
+    async def run(argv: tuple[str, ...], **_: Any) -> CommandResult:
+        return CommandResult(ended_by=EndedBy.ITSELF, exit_code=0, stdout_tail=text)
+
+    return run
+
+
+def answers(slot: ToldSlot, monkeypatch: pytest.MonkeyPatch, text: str, **environ: str) -> None:
+    slot.environ.update(environ)
+    monkeypatch.setattr("picard_pilot.system.run.run", said(text))
+
+
+def advertisement(slot: ToldSlot, variable: str, text: str) -> None:
+    path = slot.directory / variable
+    path.write_text(text)
+    slot.environ[variable] = str(path)
+
+
+def features(slot: ToldSlot, variable: str, **keys: str) -> None:
+    folder = slot.directory / variable
+    folder.mkdir(exist_ok=True)
+    for key, text in keys.items():
+        (folder / key).write_text(text + "\n")
+    slot.environ[variable] = str(folder)
+
+
+def features_by_url(slot: ToldSlot, monkeypatch: pytest.MonkeyPatch, **keys: str) -> None:
+    async def fetch(_slot: object, address: str) -> str | None:
+        folder, _, key = address.rpartition("/")
+        assert folder == "http://features.example/job"
+        return keys.get(key)
+
+    slot.environ["JOBFEATURES"] = "http://features.example/job/"
+    monkeypatch.setattr("picard_pilot.pilot.slot.Slot._fetch", fetch)
+
+
+def token_in_a_file(slot: ToldSlot) -> None:
+    """It was laid down two hours before its end, and nobody renews it."""
+    path = slot.directory / "token"
+    path.write_text(token_text(END))
+    os.utime(path, (END - 2 * HOUR_S, END - 2 * HOUR_S))
+    token = Token("a file", path=path)
+    slot.expiries = Expiries(lambda: (Held("the token for the server", token),), renewed=True)
+
+
+def token_as_text(slot: ToldSlot) -> None:
+    token = Token("BEARER_TOKEN", text=token_text(END))
+    slot.expiries = Expiries(lambda: (Held("the token for storages", token),), renewed=True)
+
+
+def drained(slot: ToldSlot) -> None:
+    """The administrator comes after twenty minutes."""
+    path = slot.directory / "drain"
+    slot.settings["drain_file"] = str(path)
+    slot.happens[1200.0] = lambda _: path.write_text(f"{END:.0f}\n")
+
+
+def shutdown_announced(slot: ToldSlot) -> None:
+    features(slot, "MACHINEFEATURES")
+    keys = slot.directory / "MACHINEFEATURES"
+    slot.happens[600.0] = lambda _: (keys / "shutdowntime").write_text(f"{END:.0f}")
+
+
+END = BEGAN + HOUR_S
+"""Of each slot here."""
+
+SOURCES: dict[str, tuple[str, Callable[[ToldSlot, pytest.MonkeyPatch], object]]] = {
+    "Slurm's environment": (
+        "SLURM_JOB_END_TIME",
+        lambda slot, _: slot.environ.update(SLURM_JOB_ID="7", SLURM_JOB_END_TIME=f"{END:.0f}"),
+    ),
+    "squeue": ("squeue", lambda slot, patch: answers(slot, patch, "1:00:00\n", SLURM_JOB_ID="7")),
+    "HTCondor's limit on the execution": (
+        "AllowedExecuteDuration",
+        lambda slot, _: advertisement(
+            slot,
+            "_CONDOR_JOB_AD",
+            f"AllowedExecuteDuration = 3000\nJobCurrentStartExecutingDate = {BEGAN + 600:.0f}\n",
+        ),
+    ),
+    "a computing element's limit": (
+        "maxWallTime",
+        lambda slot, _: advertisement(slot, "_CONDOR_JOB_AD", "maxWallTime = 60\n"),
+    ),
+    "a glidein's end": (
+        "GLIDEIN_ToDie",
+        lambda slot, _: advertisement(slot, "_CONDOR_MACHINE_AD", f"GLIDEIN_ToDie = {END:.0f}\n"),
+    ),
+    "PBS' environment": (
+        "PBS_WALLTIME",
+        lambda slot, _: slot.environ.update(PBS_JOBID="7.server", PBS_WALLTIME="3600"),
+    ),
+    "qstat": (
+        "Resource_List.walltime",
+        lambda slot, patch: answers(
+            slot,
+            patch,
+            "Job Id: 7\n    Resource_List.walltime = 02:00:00\n    resources_used.walltime = 01:00:00\n",
+            PBS_JOBID="7.server",
+        ),
+    ),
+    "bjobs": (
+        "LSF's run limit",
+        lambda slot, patch: answers(slot, patch, "90.0/host;1800 second(s)\n", LSB_JOBID="7"),
+    ),
+    "the job's features": (
+        "shutdowntime_job",
+        lambda slot, _: features(slot, "JOBFEATURES", shutdowntime_job=f"{END:.0f}"),
+    ),
+    "a limit in the job's features": (
+        "wall_limit_secs",
+        lambda slot, _: features(
+            slot, "JOBFEATURES", wall_limit_secs="7200", jobstart_secs=f"{BEGAN - 3600:.0f}"
+        ),
+    ),
+    "features behind a URL": (
+        "shutdowntime_job",
+        lambda slot, patch: features_by_url(slot, patch, shutdowntime_job=f"{END:.0f}"),
+    ),
+    "a shutdown that is announced while the job runs": (
+        "shutdowntime",
+        lambda slot, _: shutdown_announced(slot),
+    ),
+    "the queue's maxtime": (
+        "maxtime of queue Q",
+        lambda slot, _: slot.queue.update(limits=QueueLimits(maxtime_s=3600)),
+    ),
+    "a token given as text": ("the token for storages", lambda slot, _: token_as_text(slot)),
+    "a token in a file that nobody renews": (
+        "the token for the server",
+        lambda slot, _: token_in_a_file(slot),
+    ),
+    "the site's drain file": ("drain file", lambda slot, _: drained(slot)),
+}
+
+
+@pytest.fixture(params=SOURCES)
+def source(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, ToldSlot]:
+    """Each source of an end, and a slot that ends by it after an hour."""
+    name, prepare = SOURCES[request.param]
+    slot = ToldSlot(tmp_path, monkeypatch)
+    prepare(slot, monkeypatch)
+    return name, slot
+
+
+def test_output_log_and_report_leave_before_the_end(source: tuple[str, ToldSlot]) -> None:
+    """A payload that would go on for ever has written 300 MB, five minutes of this storage's time; it ends well when
+    it is stopped. It was warned before, and all that knew of the end knew the same one."""
+    name, slot = source
+    slot.output_bytes, slot.storage.bytes_s = 300_000_000, 1e6
+    code = slot.run()
+    told_at, report = slot.report
+    assert (report.status, report.pilot_error_code, code) == ("finished", 0, 81)
+    assert slot.payload.warned_at is not None and slot.payload.stopped_at is not None
+    assert slot.payload.warned_at < slot.payload.stopped_at < slot.storage.stored[OUTPUT]
+    assert slot.storage.stored[OUTPUT] < slot.storage.stored[LOG] <= told_at <= slot.left_at < HOUR_S
+    seen = slot.looks[-1]
+    assert name in f"{seen.by}: {seen.evidence}"
+    assert seen.ends_at == pytest.approx(END, abs=1.0)
+    assert seen.reserve_s > 300
+
+
+def test_who_ends_badly_is_told_by_whose_word(source: tuple[str, ToldSlot]) -> None:
+    """The fault has the number of its kind, the source, and what was read there; the log leaves in time."""
+    name, slot = source
+    slot.exit_when_stopped = 1
+    slot.run()
+    told_at, report = slot.report
+    assert report.status == "failed"
+    assert report.pilot_error_code == (1163 if "token" in name else 1213)
+    assert report.pilot_error_diag is not None and "the slot ends at" in report.pilot_error_diag
+    assert name in report.pilot_error_diag or name in slot.looks[-1].evidence
+    assert slot.storage.stored[LOG] <= told_at <= slot.left_at < HOUR_S
+
+
+def test_the_lifetime_is_the_pilot_s_own_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else ends the slot then: the payload runs to the end; what it made leaves in the tenth that follows."""
+    slot = ToldSlot(tmp_path, monkeypatch, lifetime_s=HOUR_S)
+    slot.output_bytes = 1 * GB
+    assert slot.run() == 81
+    assert slot.payload.stopped_at == HOUR_S
+    assert slot.report[1].status == "finished"
+    assert HOUR_S < slot.storage.stored[OUTPUT] < slot.report[0] <= slot.left_at < 1.1 * HOUR_S
+
+
+def test_a_signal_leaves_its_grace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can leave within the graces does; the slot's end is then the signal's, in status.json as well."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    slot.output_bytes = 1_000_000
+    slot.happens[100.0] = lambda pilot: pilot._on_signal(signal.SIGTERM)
+    assert slot.run() == 128 + signal.SIGTERM
+    assert slot.report[1].status == "finished"
+    assert slot.left_at < 121
+    assert slot.looks[-1].by == "SIGTERM"
+
+
+def test_what_cannot_leave_in_time_waits_and_it_is_said_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A storage that is far slower than it was thought to be: the pilot is gone before the end, the job is on disk."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    slot.environ.update(SLURM_JOB_ID="7", SLURM_JOB_END_TIME=f"{END:.0f}")
+    slot.storage.bytes_s = 1000.0
+    slot.output_bytes = 100_000_000
+    slot.run()
+    assert slot.left_at < HOUR_S
+    assert slot.storage.stored == {}
+    assert (
+        "had to leave before the job was done"
+        in (slot.directory / "PanDA_Pilot-5/picard/journal.jsonl").read_text()
+    )
+    assert "waits on disk for a later pilot" in caplog.text
+
+
+def test_a_measured_storage_moves_the_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The more there is to write, the earlier the payload is stopped; a faster storage gives time back."""
+    stops = {}
+    for size_bytes, assumed in ((100_000_000, 1_000_000), (1 * GB, 1_000_000), (1 * GB, 5_000_000)):
+        folder = tmp_path / f"{size_bytes}-{assumed}"
+        folder.mkdir()
+        slot = ToldSlot(folder, monkeypatch, assumed_rate_bytes=assumed)
+        slot.environ.update(SLURM_JOB_ID="7", SLURM_JOB_END_TIME=f"{END:.0f}")
+        slot.output_bytes = size_bytes
+        slot.run()
+        assert slot.report[1].status == "finished"
+        stops[size_bytes, assumed] = slot.payload.stopped_at
+    assert stops == pytest.approx(
+        {(100_000_000, 1_000_000): 3430, (1 * GB, 1_000_000): 2530, (1 * GB, 5_000_000): 3330}, abs=61
+    )
+
+
+def test_a_payload_that_heeds_the_warning_ends_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is never stopped, and the pilot takes no further job."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    slot.environ.update(SLURM_JOB_ID="7", SLURM_JOB_END_TIME=f"{END:.0f}")
+    slot.heeds_warning, slot.output_bytes = True, 1_000_000
+    assert slot.run() == 0
+    assert slot.payload.stopped_at is None
+    assert slot.report[1].status == "finished" and slot.report[1].pilot_error_code == 0
+
+
+def test_a_warning_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The drain file told of an end and is gone again: the notice goes, and the payload is not stopped."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    path = tmp_path / "drain"
+    slot.settings["drain_file"] = str(path)
+    slot.runs_s = 2 * HOUR_S
+    at_notice: list[bool] = []
+    there = tmp_path / "PanDA_Pilot-5" / "stop_notice.json"
+    slot.happens = {
+        100.0: lambda _: path.write_text(f"{BEGAN + 1200:.0f}"),
+        1090.0: lambda _: (at_notice.append(there.exists()), path.unlink()),
+        1160.0: lambda _: at_notice.append(there.exists()),
+    }
+    assert slot.run() == 0
+    assert at_notice == [True, False]
+    assert slot.payload.stopped_at is None and slot.report[1].status == "finished"
+
+
+def test_the_server_hears_how_much_time_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less what stopping, the log and the report take; and heartbeats say it, too."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    slot.environ.update(SLURM_JOB_ID="7", SLURM_JOB_END_TIME=f"{END:.0f}")
+    slot.runs_s = 2000.0
+    slot.run()
+    first, *_ = slot.remaining_told
+    assert 3600 - 200 < first < 3600 - 30
+    told = [int(update.metrics["remainingTime"]) for _, update in slot.dispatcher.told if not update.final]
+    assert told == sorted(told, reverse=True) and told[0] <= first and told[-1] <= first - 1990
+
+
+@pytest.mark.parametrize("left_s", [60, 300])
+def test_no_job_is_asked_for_when_none_could_be_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_s: int
+) -> None:
+    """A pilot that begins in the last minutes of a slot leaves at once, without having asked."""
+    slot = ToldSlot(tmp_path, monkeypatch, slot_margin_s=250.0)
+    slot.environ.update(SLURM_JOB_ID="7", SLURM_JOB_END_TIME=f"{BEGAN + left_s:.0f}")
+    assert slot.run() == 0
+    assert slot.dispatcher.asked == []
+
+
+def test_the_first_question_waits_for_the_batch_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For five seconds; a controller that says nothing does not hold the pilot up any longer."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    slot.environ["SLURM_JOB_ID"] = "7"
+    slot.runs_s = 10.0
+
+    async def run(argv: tuple[str, ...], **_: Any) -> CommandResult:
+        await slot.clock.sleep(9.0)
+        return CommandResult(
+            ended_by=EndedBy.ITSELF, exit_code=1, stderr_tail="slurm_load_jobs error: no controller"
+        )
+
+    monkeypatch.setattr("picard_pilot.system.run.run", run)
+    assert slot.run() == 0
+    assert slot.dispatcher.asked[0][0] == 5.0
+
+
+def test_a_drain_file_without_a_time_lets_the_job_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No further job is taken, that is all."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    path = tmp_path / "drain"
+    slot.settings["drain_file"] = str(path)
+    slot.runs_s = 5000.0
+    slot.happens[100.0] = lambda _: path.touch()
+    assert slot.run() == 0
+    assert slot.report[1].status == "finished" and slot.payload.stopped_at is None
+    assert len(slot.dispatcher.asked) == 1
+
+
+def test_an_end_before_the_begin_is_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as that of a slot around this one, whose variables were handed on; it is said."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    slot.environ.update(SLURM_JOB_ID="7", SLURM_JOB_END_TIME=f"{BEGAN - 5:.0f}")
+    slot.runs_s = 5000.0
+    assert slot.run() == 0
+    assert slot.report[1].status == "finished" and slot.payload.stopped_at is None
+    assert "SLURM_JOB_END_TIME" in caplog.text and "passed over" in caplog.text
+
+
+def test_a_wall_clock_that_is_set_moves_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day forward or back, the slot has the time that it had when its end was read."""
+    for jump_s in (-86400.0, 86400.0):
+        folder = tmp_path / str(jump_s)
+        folder.mkdir()
+        slot = ToldSlot(folder, monkeypatch)
+        slot.environ.update(SLURM_JOB_ID="7", SLURM_JOB_END_TIME=f"{END:.0f}")
+        slot.happens[600.0] = lambda _, slot=slot, by=jump_s: slot.clock.set_wall(slot.clock.now_utc() + by)
+        assert slot.run() == 81
+        assert slot.payload.stopped_at == pytest.approx(3600 - 60, abs=61)
+        assert slot.left_at < HOUR_S
+
+
+def test_the_earliest_end_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever says it; a later one from elsewhere changes nothing."""
+    slot = ToldSlot(tmp_path, monkeypatch, lifetime_s=2 * HOUR_S)
+    slot.environ.update(SLURM_JOB_ID="7", SLURM_JOB_END_TIME=f"{END + 5000:.0f}")
+    slot.queue["limits"] = QueueLimits(maxtime_s=3600)
+    slot.expiries = lambda _: Found(ends=(SlotEnd(at=END + 60, name="a token", evidence="it says so"),))
+    slot.run()
+    assert slot.left_at < HOUR_S
+    assert "maxtime" in slot.looks[-1].by

@@ -1,0 +1,317 @@
+"""What batch systems, features and administrators say of the slot's end, and what they may say instead."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from pilot_kit import ToldDispatcher, parts_for
+
+from picard_pilot.model.bundle import Bundle
+from picard_pilot.model.slot import Found, SlotView
+from picard_pilot.payload import jobdir
+from picard_pilot.pilot import notice
+from picard_pilot.pilot.ends import Ends
+from picard_pilot.pilot.expiry import Expiries, Held
+from picard_pilot.pilot.rates import Rates
+from picard_pilot.pilot.slot import Slot
+from picard_pilot.system import proc
+from picard_pilot.system.clock import RealClock
+from picard_pilot.testing.clock import VirtualClock
+from picard_pilot.watch.slot import drain, features, htcondor, lsf, pbs, slurm, words
+
+NOW = 1_800_000_000.0
+
+
+def only(found: Found) -> float:
+    """The one end, which everything was understood for."""
+    (end,) = found.ends
+    assert found.doubts == ()
+    return end.at
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("1:30", 90),
+        ("02:00:00", 7200),
+        ("1-00:00:00", 86400),
+        ("2-01:00", 2 * 86400 + 60),
+        ("30.5", 30.5),
+    ],
+)
+def test_durations_as_batch_systems_write_them(text: str, seconds: float) -> None:
+    """Days, hours, minutes and seconds from the right."""
+    assert words.duration_s(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "1:2:3:4", "-5", "1e3", "a-00:10", "INVALID", "٣", "inf", "nan"]
+)
+def test_what_is_no_duration(text: str) -> None:
+    """It is said, and nothing is guessed."""
+    assert words.duration_s(text) is None
+
+
+def test_slurm_tells_the_end_in_the_environment() -> None:
+    """Without a job of Slurm its variables mean nothing; what is no time is said."""
+    assert only(slurm.look({"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": "1800003600"})) == NOW + 3600
+    assert slurm.look({"SLURM_JOB_END_TIME": "1800003600"}) == Found()
+    assert slurm.look({"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": "0"}) == Found()
+    (doubt,) = slurm.look({"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": "never"}).doubts
+    assert "SLURM_JOB_END_TIME says 'never'" in doubt
+
+
+def test_squeue_is_asked_where_it_does_not() -> None:
+    """Its answer is a time that is left, in no time zone; no limit is no end."""
+    question = slurm.look({"SLURM_JOB_ID": "7_3"}).question
+    assert question is not None and question.argv == (
+        "squeue",
+        "--noheader",
+        "--jobs",
+        "7_3",
+        "--format",
+        "%L",
+    )
+    assert only(question.read("1-02:03:04\n", NOW)) == NOW + 93784
+    for text in ("UNLIMITED\n", "NOT_SET\n", "", "\n"):
+        assert question.read(text, NOW) == Found()
+    assert question.read("INVALID", NOW).doubts
+
+
+def test_pbs_tells_a_walltime_that_counts_from_the_session() -> None:
+    """In seconds or as hours, minutes and seconds; nonsense is said."""
+    assert only(pbs.look({"PBS_JOBID": "7", "PBS_WALLTIME": "3600"}, NOW)) == NOW + 3600
+    assert only(pbs.look({"PBS_JOBID": "7", "PBS_WALLTIME": "01:00:00"}, NOW)) == NOW + 3600
+    assert pbs.look({"PBS_WALLTIME": "3600"}, NOW) == Found()
+    assert pbs.look({"PBS_JOBID": "7", "PBS_WALLTIME": "long"}, NOW).doubts
+    assert pbs.look({"PBS_JOBID": "7", "PBS_WALLTIME": "99999999999"}, NOW) == Found()
+
+
+def test_qstat_tells_it_in_three_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left, else the start and the limit, else the limit and what was used of it."""
+    question = pbs.look({"PBS_JOBID": "7.s"}, NOW).question
+    assert question is not None and question.argv == ("qstat", "-f", "7.s")
+    limit = "    Resource_List.walltime = 02:00:00\n"
+    assert only(question.read(limit + "    Walltime.Remaining = 1800\n", NOW)) == NOW + 1800
+    assert only(question.read(limit + "    resources_used.walltime = 00:30:00\n", NOW)) == NOW + 5400
+    start = "    stime = Fri Jan 15 08:00:00 2027\n"
+    assert (
+        abs(only(question.read(limit + start, NOW)) - NOW - 7200) <= 14 * 3600
+    )  # in the node's own time zone
+    assert question.read("    Job_Name = pilot\n", NOW) == Found()
+    assert question.read(limit, NOW).doubts
+    assert question.read("    Resource_List.walltime = eternal\n", NOW).doubts
+
+
+def test_bjobs_tells_limit_and_time_so_far() -> None:
+    """Minutes and seconds; an element of an array has its index."""
+    question = lsf.look({"LSB_JOBID": "7", "LSB_JOBINDEX": "3"}).question
+    assert question is not None and question.argv[-1] == "7[3]"
+    assert lsf.look({}) == Found()
+    assert only(question.read("60.0/hostA;600 second(s)\n", NOW)) == NOW + 3000
+    assert question.read("-;600 second(s)\n", NOW) == Found()
+    assert question.read("Job <7> is not found\n", NOW).doubts
+
+
+def test_advertisements_of_htcondor(tmp_path: Path) -> None:
+    """Limits of the job count from where they say; a glidein's end counts as well; expressions are no numbers."""
+    job, machine = tmp_path / "job.ad", tmp_path / "machine.ad"
+    job.write_text(
+        f"JobCurrentStartDate = {NOW - 100:.0f}\nMaxRuntime = 7200\nBatchRuntime = undefined\n"
+        "maxWallTime = 2880 * 2\nAllowedJobDuration = 0\n"
+    )
+    machine.write_text(f"GLIDEIN_ToRetire = {NOW + 50:.0f}\nGLIDEIN_ToDie = {NOW + 500:.0f}\n")
+    found = htcondor.look({"_CONDOR_JOB_AD": str(job), "_CONDOR_MACHINE_AD": str(machine)}, NOW)
+    assert [(end.name, end.at) for end in found.ends] == [
+        ("GLIDEIN_ToDie", NOW + 500),
+        ("MaxRuntime", NOW + 7100),
+    ]
+    assert ["maxWallTime" in doubt for doubt in found.doubts] == [True]
+
+
+def test_advertisements_that_cannot_be_read(tmp_path: Path) -> None:
+    """Gone, a directory, a pipe nobody writes into, bytes: none of them holds or ends a pilot."""
+    pipe, noise = tmp_path / "pipe", tmp_path / "noise"
+    os.mkfifo(pipe)
+    noise.write_bytes(os.urandom(5000))
+    for path in (tmp_path / "gone", tmp_path, pipe, noise):
+        assert htcondor.look({"_CONDOR_JOB_AD": str(path), "_CONDOR_MACHINE_AD": str(path)}, NOW).ends == ()
+
+
+def test_features_say_when_the_machine_goes_and_how_long_the_job_may_run() -> None:
+    """An empty or zero shutdown time means none."""
+    assert only(features.understand({"shutdowntime": "1800000500\n"}, NOW)) == NOW + 500
+    assert (
+        only(features.understand({"wall_limit_secs": "3600", "jobstart_secs": "1799999000"}, NOW))
+        == NOW + 2600
+    )
+    assert only(features.understand({"wall_limit_secs": "3600"}, NOW - 5)) == NOW + 3595
+    assert (
+        features.understand({"shutdowntime": "", "shutdowntime_job": "0", "wall_limit_secs": "0"}, NOW)
+        == Found()
+    )
+    assert len(features.understand({"shutdowntime": "soon", "wall_limit_secs": "long"}, NOW).doubts) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("1800000500", NOW + 500),
+        ("2027-01-15T08:08:20+00:00", NOW + 500),
+        ("2027-01-15 08:08:20\nfor the new kernel\n", NOW + 500),
+        ("+10:00", NOW + 600),
+        ("+300", NOW + 300),
+    ],
+)
+def test_a_time_in_the_drain_file(tmp_path: Path, text: str, at: float) -> None:
+    """As seconds, as a date, or from the file's own time on."""
+    path = tmp_path / "drain"
+    path.write_text(text)
+    os.utime(path, (NOW, NOW))
+    found = drain.look(path)
+    assert only(found) == at and found.drain is not None
+
+
+def test_other_drain_files(tmp_path: Path) -> None:
+    """None, an empty one, words, and one that cannot be read."""
+    path = tmp_path / "drain"
+    assert drain.look(path) == Found()
+    path.touch()
+    assert (drain.look(path).ends, drain.look(path).drain is None) == ((), False)
+    path.write_text("please go")
+    found = drain.look(path)
+    assert found.ends == () and found.drain is not None and "please go" in found.doubts[0]
+    path.unlink()
+    path.mkdir()
+    assert drain.look(path).drain is None and drain.look(path).doubts
+
+
+def test_the_session_began_before_its_process_looked() -> None:
+    """The leader of a new session is a process of ours that was started a moment ago."""
+    code = "from picard_pilot.watch.slot.words import session_began_at; print(session_began_at())"
+    before = RealClock().now_utc()
+    text = subprocess.run(
+        [sys.executable, "-c", code], start_new_session=True, stdout=subprocess.PIPE, check=True
+    ).stdout
+    assert before - 2 <= float(text) <= RealClock().now_utc() + 2
+
+
+def answer_of(directory: Path, script: str) -> tuple[tuple[float, ...], str]:
+    """The ends that a real `squeue` on the PATH leads to, and the doubts."""
+    program = directory / "bin" / "squeue"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    clock = VirtualClock(start_utc=NOW)
+    parts = msgspec.structs.replace(
+        parts_for(clock, ToldDispatcher(clock), directory),
+        environ={"SLURM_JOB_ID": "7", "PATH": f"{program.parent}:/usr/bin:/bin"},
+    )
+    ends = Ends(parts.settings, clock)
+    nothing: Any = lambda *_: None  # noqa: E731 - short
+    slot = Slot(parts, ends, list, nothing, nothing)
+    (question,) = slot._questions
+    found = asyncio.run(slot._answer(question))
+    return tuple(end.at for end in found.ends), " ".join(found.doubts)
+
+
+def test_a_command_is_really_run(tmp_path: Path) -> None:
+    """With the arguments that Slurm knows."""
+    script = '[ "$*" = "--noheader --jobs 7 --format %L" ] && echo "  2:00"'
+    assert answer_of(tmp_path, script) == ((NOW + 120,), "")
+
+
+def test_a_command_that_fails_is_quoted(tmp_path: Path) -> None:
+    """Its last line stands in the log; the end is not known then."""
+    ends, doubts = answer_of(tmp_path, "echo 'slurm_load_jobs error: Unable to contact' >&2; exit 1")
+    assert ends == () and "Unable to contact" in doubts and "squeue" in doubts
+
+
+def test_a_credential_that_is_renewed_ends_nothing(tmp_path: Path) -> None:
+    """Its file is read again: late, then renewed."""
+    from test_slot_ends import token_text
+
+    from picard_pilot.system.bearer import Token
+
+    path = tmp_path / "token"
+    held = (Held("the token", Token("a file", path=path)),)
+    path.write_text(token_text(NOW + 100))
+    os.utime(path, (NOW - 7000, NOW - 7000))
+    expiries = Expiries(lambda: held, renewed=True)
+    assert only(expiries(NOW)) == NOW + 100
+    path.write_text(token_text(NOW + 7200))
+    os.utime(path, (NOW, NOW))
+    assert expiries(NOW) == Found()
+    assert only(Expiries(lambda: held, renewed=False)(NOW)) == NOW + 7200
+    path.unlink()
+    assert expiries(NOW) == Found()
+
+
+def test_rates_are_measured_with_what_is_worth_it() -> None:
+    """Half of what large outputs had; small files tell of round trips; inputs count until an output was stored."""
+    rates = Rates()
+    assert rates.rate(1e6).origin == "the assumed rate"
+    rates.moved(1000, 12.0, stored=True)
+    assert (rates.rate(1e6).bytes_s, rates.rate(1e6).per_file_s) == (1e6, 12.0)
+    rates.moved(100_000_000, 1.0, stored=False)
+    assert rates.rate(1e6).bytes_s == 50e6
+    rates.moved(100_000_000, 10.0, stored=True)
+    rates.moved(100_000_000, 30.0, stored=True)
+    assert rates.rate(1e6).bytes_s == 2.5e6
+
+
+def test_a_notice_replaces_whatever_a_payload_put_there(tmp_path: Path) -> None:
+    """A link to somebody's file stays a link to nothing of ours; the words are plain."""
+    bundle: Bundle = jobdir.make(tmp_path, 5, 1)
+    other = tmp_path / "other"
+    other.write_text("mine")
+    notice.path_of(bundle).symlink_to(other)
+    view = SlotView(
+        ends_at=NOW + 90, by="b", evidence="e", stops_at=NOW, warns_at=NOW - 5, reserve_s=90.0, reserve="r"
+    )
+    notice.write(bundle, view, 10.0)
+    assert other.read_text() == "mine"
+    told = msgspec.json.decode(notice.path_of(bundle).read_bytes())
+    assert told == {
+        "stopped_at": NOW,
+        "stopped_at_text": "2027-01-15 08:00 UTC",
+        "grace_s": 10.0,
+        "slot_ends_at": NOW + 90,
+        "because": "b: e",
+    }
+    notice.withdraw(bundle)
+    notice.withdraw(bundle)
+    assert not notice.path_of(bundle).exists()
+
+
+def test_a_signal_goes_to_those_who_catch_it(tmp_path: Path) -> None:
+    """One of two children has a handler; the other one, which it would end, is left alone."""
+    catch = "import signal, sys; signal.signal(signal.SIGUSR1, lambda *_: print('heard', flush=True))"
+    wait = "print('ready', flush=True); sys.stdin.read()"
+    code = (
+        "import subprocess, sys\n"
+        "pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)\n"
+        f"a = subprocess.Popen([sys.executable, '-c', {catch + '; ' + wait!r}], **pipes)\n"
+        f"b = subprocess.Popen([sys.executable, '-c', {'import sys; ' + wait!r}], **pipes)\n"
+        "print(a.stdout.readline() + b.stdout.readline(), end='', flush=True)\n"
+        "print(a.stdout.readline(), end='', flush=True)\n"
+        "print(a.communicate('')[0], a.returncode, b.communicate('')[0], b.returncode, flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert [parent.stdout.readline() for _ in range(2)] == ["ready\n", "ready\n"]
+        launcher = proc.identify(parent.pid)
+        assert launcher is not None
+        assert notice.signal_those_who_know(launcher, "USR1") == 1
+        assert parent.stdout.readline() == "heard\n"
+        assert parent.stdout.readline().split() == ["0", "0"]
+    assert notice.signal_those_who_know(launcher, "USR1") == 0
+    with pytest.raises(KeyError):
+        signal.Signals["SIGNONE"]
