@@ -39,3 +39,14 @@ def apptainer() -> Path | None:
     found = shutil.which("apptainer")
     own = Path(sys.prefix, "apptainer", "bin", "apptainer")
     return Path(found) if found else own if own.exists() else None
+
+
+def skeleton(folder: Path) -> Path:
+    """An image as a directory: links into /usr, which the request binds."""
+    image = folder / "image"
+    for name in ("usr", "etc", "proc", "dev", "tmp", "sys", "var/tmp", "root", "home", "marked"):
+        (image / name).mkdir(parents=True, exist_ok=True)
+    for name in ("bin", "lib", "lib64", "sbin"):
+        (image / name).symlink_to(f"usr/{name}")
+    (image / "marked" / "which").write_text("the image\n")
+    return image

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from confining import INSTALL, apptainer, lacks_namespaces
+from confining import INSTALL, apptainer, lacks_namespaces, skeleton
 from picard_pilot.isolation.base import Isolation
 from picard_pilot.model.isolation import CannotConfine
 from picard_pilot.payload import launcher
@@ -19,17 +19,6 @@ from picard_pilot.testing.isolation_suite import IsolationSuite
 PROGRAM = apptainer()
 REASON = lacks_namespaces() if PROGRAM else f"there is no apptainer here; {INSTALL}"
 pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
-
-
-def skeleton(folder: Path) -> Path:
-    """An image as a directory: links into /usr, which the request binds."""
-    image = folder / "image"
-    for name in ("usr", "etc", "proc", "dev", "tmp", "sys", "var/tmp", "root", "home", "marked"):
-        (image / name).mkdir(parents=True, exist_ok=True)
-    for name in ("bin", "lib", "lib64", "sbin"):
-        (image / name).symlink_to(f"usr/{name}")
-    (image / "marked" / "which").write_text("the image\n")
-    return image
 
 
 @pytest.fixture

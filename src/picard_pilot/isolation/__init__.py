@@ -30,9 +30,3 @@ KNOWN: dict[str, tuple[str, str]] = {
     ),
 }
 """Name: import path, and what to do where the import fails."""
-
-ORDER = ("none", "landlock", "bubblewrap", "apptainer")
-"""The ways that may be used unless a setting says otherwise: of those that give what is required, the simplest.
-
-The ones that switch identity are not among them: they are off until a site names them.
-"""

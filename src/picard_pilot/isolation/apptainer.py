@@ -4,6 +4,7 @@ The image is a SIF file or a directory, on CVMFS for instance. It needs user nam
 told to use them too. The program is found in PATH, or named as `apptainer:/cvmfs/.../bin/apptainer`.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import ClassVar
@@ -68,26 +69,18 @@ class Apptainer(Isolation):
 
     async def _try(self, program: str) -> str | None:
         """Run `true` in an image of links into the node's own /usr; what it said where that did not work."""
-        from tempfile import TemporaryDirectory  # not before it is needed: it is no small thing to import
-
-        with TemporaryDirectory(prefix="picard-probe-") as folder:
-            for name in ("usr", "tmp", "proc", "dev", "etc", "root", "home"):
-                Path(folder, name).mkdir()
-            for name in ("bin", "lib", "lib64", "sbin"):
-                Path(folder, name).symlink_to(f"usr/{name}")
+        folder = Path(self.environ.get("TMPDIR") or "/tmp", f"picard-probe-{os.urandom(8).hex()}")
+        try:
+            _make_smallest(folder)
             user = ROOTS_OPTIONS if os.geteuid() == 0 else ()
-            command = (
-                program,
-                "exec",
-                *OPTIONS,
-                *user,
-                "--no-home",
-                "--bind",
-                "/usr:/usr:ro",
-                folder,
-                "/usr/bin/true",
+            bind = ("--no-home", "--bind", "/usr:/usr:ro")
+            tried = await self.try_out(
+                (program, "exec", *OPTIONS, *user, *bind, str(folder), "/usr/bin/true")
             )
-            tried = await self.try_out(command)
+        except OSError as error:
+            return f"no image can be made to try it: {error}"
+        finally:
+            _remove_smallest(folder)
         if tried.ok:
             return None
         said = tried.stderr_tail.strip().splitlines()
@@ -148,6 +141,27 @@ class Apptainer(Isolation):
             payload["APPEND_PATH"] = request.environment["PATH"]
         prefix = PREFIXES[0]
         return passed | {f"{prefix}{name}": value for name, value in payload.items()}
+
+
+_FOLDERS, _LINKS = ("usr", "tmp", "proc", "dev", "etc", "root", "home"), ("bin", "lib", "lib64", "sbin")
+
+
+def _make_smallest(folder: Path) -> None:
+    folder.mkdir(mode=0o755)
+    for name in _FOLDERS:
+        (folder / name).mkdir()
+    for name in _LINKS:
+        (folder / name).symlink_to(f"usr/{name}")
+
+
+def _remove_smallest(folder: Path) -> None:
+    """Without `shutil`, which is no small thing to import. What apptainer may have left in it stays."""
+    for name in _LINKS:
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        for name in _FOLDERS:
+            (folder / name).rmdir()
+        folder.rmdir()
 
 
 def _binds(request: ConfineRequest) -> list[tuple[str, str, str]]:

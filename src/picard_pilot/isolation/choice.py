@@ -69,4 +69,4 @@ def _says(
 def _next_step(image: bool) -> str:
     if image:
         return "Send the job to a queue whose nodes have apptainer, or install it there or on CVMFS"
-    return "Install what is missing on the node, or allow another way to confine in the queue's settings"
+    return "Install what is missing on the node, or allow another way to confine by the setting isolation"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-from picard_pilot.isolation import restrict
 from picard_pilot.isolation.base import Isolation
 from picard_pilot.isolation.mounts import TEMPORARY, Mount, Show, below, plan
 from picard_pilot.model.isolation import (
@@ -21,7 +20,14 @@ from picard_pilot.model.isolation import (
     Probed,
     Wrapped,
 )
+from picard_pilot.system.shim.kernel import call
 
+HELPER = Path(__file__).with_name("restrict.py")
+"""The small program, run by path: the pilot itself does without the ctypes that it needs."""
+FAILED = 126
+"""Its exit code where nothing was started."""
+CREATE_RULESET, CREATE_RULESET_VERSION = 444, 1
+"""The system call that also tells the version, on every architecture but Alpha."""
 DEVICES = (
     "/dev/null",
     "/dev/zero",
@@ -47,10 +53,9 @@ class Landlock(Isolation):
 
     async def probe(self) -> Probed:
         """Ask the kernel for the version of the interface."""
-        try:
-            version = restrict.abi()
-        except OSError as error:
-            return self.lacking(f"this kernel has no Landlock, or it is off ({error.strerror})")
+        version = call("syscall", CREATE_RULESET, 0, 0, CREATE_RULESET_VERSION)
+        if version < 1:
+            return self.lacking("this kernel has no Landlock, or it is off")
         return self.found(f"Landlock, version {version} of its interface")
 
     def wrap(self, request: ConfineRequest) -> Wrapped:
@@ -69,7 +74,7 @@ class Landlock(Isolation):
             "read": [*_readable(mounts), *(m.path for m in mounts if m.show is Show.READ_ONLY)],
             "write": [*writable, str(temporary), *_devices()],
         }
-        helper = (sys.executable, "-I", "-S", restrict.__file__)
+        helper = (sys.executable, "-I", "-S", str(HELPER))
         return Wrapped(
             argv=(*helper, msgspec.json.encode(rules).decode(), "--", *request.argv),
             environment={**request.environment, "TMPDIR": str(temporary)},
@@ -78,7 +83,7 @@ class Landlock(Isolation):
     def fault(self, exit_code: int, stderr: str = "") -> ConfineFault | None:
         """The small program says so where it could not start the payload."""
         said = stderr.strip().splitlines()
-        if exit_code != restrict.FAILED or not said or not said[-1].startswith("restrict: "):
+        if exit_code != FAILED or not said or not said[-1].startswith("restrict: "):
             return None
         return ConfineFault(
             error="SETUPFAILURE",

@@ -101,6 +101,27 @@ class NotIsolated(msgspec.Struct, frozen=True, kw_only=True):
     """What is missing is a way to run the image."""
 
 
+class Confined(msgspec.Struct, frozen=True, kw_only=True):
+    """How one job's payload is confined, for a pilot that finds it later."""
+
+    way: str
+    """The name under which the way is loaded, with its place: `sudo:USER`."""
+    says: str
+    switches_identity: bool = False
+    group: str | None = None
+    """The folder of its own control group."""
+
+
+class ConfinementView(msgspec.Struct, frozen=True, kw_only=True):
+    """For status.json: how a payload is confined, once it is, and what its processes are held by, best first."""
+
+    way: str | None
+    says: str | None
+    held_by: tuple[str, ...]
+    not_held_by: dict[str, str]
+    """What the node lacks, with the reasons."""
+
+
 class ConfineFault(msgspec.Struct, frozen=True, kw_only=True):
     """Why the payload did not run confined: the name of the error in the catalogue, in words, what to do."""
 

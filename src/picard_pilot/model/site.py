@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from picard_pilot.model.files import ChecksumKind
+from picard_pilot.model.isolation import Guarantee
 from picard_pilot.model.policy import AltStageOut
 
 
@@ -195,6 +196,8 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Users' jobs of this queue can run elsewhere too. Off: outputs that no storage takes are worth a wait."""
     trace_url: str | None = None
     """Where a Rucio-style trace of each transfer is sent; None: nowhere."""
+    required_guarantees: tuple[Guarantee, ...] = ()
+    """What payloads of this queue must be confined by; a job for which nothing gives it is refused."""
     container_type: str | None = None
     container_options: str | None = None
     catchall: str | None = None

@@ -96,7 +96,11 @@ def reopen(bundle: Bundle) -> None:
             if os.path.lexists(directory) and (directory.is_symlink() or not directory.is_dir()):
                 directory.unlink()
             directory.mkdir(mode=0o700, exist_ok=True)
-            directory.chmod(0o700)
+            if directory == Path(bundle.directory) and _is_shared(directory):
+                # The other user's rights are within the group's.
+                directory.chmod(stat.S_IMODE(directory.stat().st_mode) | 0o700)
+            else:
+                directory.chmod(0o700)
         for root, directories, files in os.walk(bundle.private):
             for path in (Path(root, name) for name in (*directories, *files)):
                 kind = stat.S_IFMT(path.lstat().st_mode)
@@ -108,6 +112,14 @@ def reopen(bundle: Bundle) -> None:
                     path.unlink()  # the launcher's folder has a pipe of its own
     except OSError as error:
         log.warning("%s cannot be used as it should: %s", bundle.private, error)
+
+
+def _is_shared(directory: Path) -> bool:
+    """Whether an access list gives another user a right, as for a payload that runs as one."""
+    try:
+        return bool(os.getxattr(directory, "system.posix_acl_access"))
+    except OSError:
+        return False
 
 
 def left_in(workdir: Path) -> list[Path]:

@@ -120,15 +120,6 @@ def start_fault(error: StartError) -> Fault:
                  evidence=(error.evidence,), phase=Phase.RUNNING)  # fmt: skip
 
 
-def no_container_fault(image: str) -> Fault:
-    """The job wants a container, and nothing here can give it one: it is never run without."""
-    return fault(
-        "QUEUENOTSETUPFORCONTAINERS",
-        f"the job wants to run in the container {image}, which this pilot cannot give it",
-        rule="pilot.admit",
-    )
-
-
 def launch_directory_fault(error: Exception) -> Fault:
     """The launch directory cannot be used, or somebody holds it without starting the payload."""
     full = isinstance(error, OSError) and disk.is_full_error(error)
@@ -168,9 +159,17 @@ def no_record_fault(why: str) -> Fault:
 
 
 def payload_faults(
-    ended: PayloadExit, outcome: Outcome, bundle: Bundle, disk_is_full: bool, redactor: Redactor
+    ended: PayloadExit,
+    outcome: Outcome,
+    bundle: Bundle,
+    disk_is_full: bool,
+    redactor: Redactor,
+    died_of: int | None = None,
 ) -> tuple[Fault, ...]:
-    """What is wrong with how the payload ended; nothing, if it exited with 0 within its limits."""
+    """What is wrong with how the payload ended; nothing, if it exited with 0 within its limits.
+
+    `died_of` is the signal that its exit code may stand for, where a way to confine it shows it so.
+    """
     if ended.start_error is not None:
         return (start_fault(ended.start_error),)
     if ended.exit_code == 0 and ended.stopped_by != STOPPED_FOR_OUTPUT:
@@ -184,19 +183,22 @@ def payload_faults(
         says = f"{_signal_name(number)} from outside, such as a batch system, ended the payload"
         return (fault("KILLSIGNAL", says, rule="launcher.signal", evidence=evidence, phase=Phase.RUNNING),)
     if disk_is_full:
-        says = f"the node's disk was full when the payload ended with {_how(ended)}"
+        says = f"the node's disk was full when the payload ended with {_how(ended, died_of)}"
         return (fault("NOLOCALSPACE", says, rule="disk.full", evidence=evidence, phase=Phase.RUNNING),)
-    if ended.signal == signal.SIGSEGV:
+    if signal.SIGSEGV in (ended.signal, died_of):
         says = "the payload crashed with a segmentation fault"
         return (fault("PAYLOADSIGSEGV", says, rule="payload.signal", evidence=evidence, phase=Phase.RUNNING),)
-    says = f"the payload ended with {_how(ended)}"
+    says = f"the payload ended with {_how(ended, died_of)}"
     return (
         fault("PAYLOADEXECUTIONFAILURE", says, rule="payload.exit", evidence=evidence, phase=Phase.RUNNING),
     )
 
 
-def _how(ended: PayloadExit) -> str:
-    return f"exit code {ended.exit_code}" if ended.signal is None else _signal_name(ended.signal)
+def _how(ended: PayloadExit, died_of: int | None) -> str:
+    if ended.signal is not None:
+        return _signal_name(ended.signal)
+    stands_for = "" if died_of is None else f", which stands for {_signal_name(died_of)}"
+    return f"exit code {ended.exit_code}{stands_for}"
 
 
 def _signal_name(number: int) -> str:

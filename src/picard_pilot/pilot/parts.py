@@ -20,6 +20,7 @@ from picard_pilot.model.orders import Dispatcher
 from picard_pilot.model.site import Site
 from picard_pilot.model.slot import Found
 from picard_pilot.pilot.rates import Rates
+from picard_pilot.pilot.ways import Ways
 from picard_pilot.settings.settings import Settings
 from picard_pilot.system.clock import Clock
 from picard_pilot.system.ledger import Ledger, in_memory
@@ -64,5 +65,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     is_alive: IsAlive
     ledger: Ledger = msgspec.field(default_factory=in_memory)
     """All that it makes on the node."""
+    ways: Ways = msgspec.field(default_factory=Ways)
+    """The ways to confine a payload."""
     left_is_lost: str | None = None
     """Why no later pilot would find what this one leaves in its work directory; None where one can."""

@@ -31,6 +31,7 @@ from picard_pilot.payload.launch import (
     UndeterminedLaunch,
 )
 from picard_pilot.pilot import faults, notice
+from picard_pilot.pilot.confining import Confining, NotConfined
 from picard_pilot.pilot.hooking import Hooks
 from picard_pilot.pilot.lines import last_lines
 from picard_pilot.pilot.noting import note_payload, tidy_after_payload
@@ -54,6 +55,7 @@ class Payloads:
         """`hooks` calls the experiment."""
         self._parts = parts
         self._hooks = hooks
+        self.confining = Confining(parts)
 
     async def launch(self, work: JobWork) -> ev.Event:
         """Start the payload, or find that it was started before: the launch directory knows."""
@@ -64,6 +66,8 @@ class Payloads:
                 return self._started(work, found.handle)
             spec = await self._spec(work, directory)
             return self._started(work, await launcher.launch(spec))
+        except NotConfined as not_confined:
+            return ev.LaunchFailed(fault=not_confined.fault)
         except HookFailed as failed:
             return ev.LaunchFailed(fault=faults.hook_fault(failed, Phase.RUNNING))
         except LaunchFailed as failed:
@@ -77,6 +81,7 @@ class Payloads:
         experiment = self._hooks.experiment
         variables = await self._hooks.call(experiment.environment, job, site, bundle)
         needs = await self._hooks.call(experiment.credentials, job)
+        container = await self._hooks.call(experiment.container, job, site)
         command = await self._hooks.call(experiment.command, job, site, bundle)
         environment = payload_environment(
             self._parts.environ,
@@ -88,7 +93,7 @@ class Payloads:
             command.environment,
             keep=needs.variables,
         )
-        return LaunchSpec(
+        plain = LaunchSpec(
             directory=str(directory),
             argv=command.argv,
             cwd=bundle.directory,
@@ -97,6 +102,7 @@ class Payloads:
             stderr=bundle.stderr,
             output_limit_bytes=self._parts.settings.output_limit_bytes,
         )
+        return await self.confining.confine(work, plain, container, needs)
 
     def _started(self, work: JobWork, handle: LaunchHandle) -> ev.Event:
         """The payload's identity, as the launch directory holds it."""
@@ -108,8 +114,10 @@ class Payloads:
     def _note(self, work: JobWork, handle: LaunchHandle) -> None:
         """A payload is there, whoever started it."""
         work.launcher = handle.launcher
+        self.confining.started(work)
+        group = None if work.confined is None else work.confined.group
         launch_mark = f"{launcher.MARK_NAME}={handle.launch_id}"
-        note_payload(self._parts.ledger, work.job_id, handle.main, handle.launcher, launch_mark, None)
+        note_payload(self._parts.ledger, work.job_id, handle.main, handle.launcher, launch_mark, group)
 
     async def watch(self, work: JobWork) -> ev.Event:
         """Wait for the payload, whoever started it, and remove what it made elsewhere."""
@@ -125,6 +133,7 @@ class Payloads:
             return ev.PayloadLost(fault=faults.no_record_fault(str(error)))
         match found:
             case Exited(exit=ended):
+                await self.confining.ended(work, ended.survivors)
                 return ev.PayloadExited(exit=ended)
             case Lost():
                 return await self._lost(work, found)
@@ -136,10 +145,12 @@ class Payloads:
 
     async def _lost(self, work: JobWork, lost: Lost) -> ev.Event:
         """End what lives on without its launcher, and say whether the launcher is gone or only its records."""
+        self.confining.kill_group(work)
         killed, withstand = await launcher.kill_leftovers(lost)
         log.warning("job %s: %s; %d leftovers killed", work.job_id, lost.says, killed)
         if withstand:
             log.error("job %s: %d of its processes cannot be killed", work.job_id, withstand)
+        await self.confining.ended(work, withstand)
         directory = Path(lost.handle.directory)
         if isinstance(await launcher.find(directory), NeverStarted):
             return ev.PayloadLost(fault=faults.no_record_fault(f"{directory} holds none"))
@@ -171,6 +182,7 @@ class Payloads:
         if isinstance(found, Running):
             why = work.case.stop.kind.value if work.case.stop else "stop"
             launcher.stop(found.handle, grace_s, why)
+            await self.confining.stop(work, found.handle, grace_s)
 
     async def diagnose(self, work: JobWork) -> ev.Event:
         """What the payload reports about itself and, where it did not end well, what went wrong."""
@@ -203,9 +215,12 @@ class Payloads:
         assert ended is not None
         full = ended.exit_code != 0 and _is_full(self._parts.workdir)
         redactor = self._parts.log.redactor
-        found = faults.payload_faults(ended, outcome, work.bundle, full, redactor)
+        died_of = self.confining.signal_of(work, ended)
+        found = faults.payload_faults(ended, outcome, work.bundle, full, redactor, died_of)
         if not found:
             return ()
+        if unconfined := self.confining.faults(work, ended):
+            return (*unconfined, *watched, *found)
         rules = await self._hooks.call(self._hooks.experiment.rules)
         cause = first_match(rules, _lines(work.bundle, redactor), phase=Phase.RUNNING) if rules else None
         return (*watched, cause, *found) if cause else (*watched, *found)

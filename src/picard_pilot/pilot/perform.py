@@ -24,6 +24,7 @@ from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.panda.outbox import Accepted, Outbox
 from picard_pilot.payload import jobdir
 from picard_pilot.pilot import faults, recovery
+from picard_pilot.pilot.confining import NotConfined
 from picard_pilot.pilot.ends import Until
 from picard_pilot.pilot.extract import log_extract
 from picard_pilot.pilot.hooking import Hooks
@@ -140,13 +141,14 @@ class Performer:
         return work
 
     async def too_often(self, work: JobWork) -> Stop | None:
-        """The stop for a job that was taken up more often than its experiment wants, for instance since it brings
-        down every pilot; None while it may go on."""
+        """The stop for a job that brought down as many pilots as its experiment or the settings allow; None while it
+        may go on."""
         try:
             policy = await self._hooks.call(self._hooks.experiment.recovery_policy, work.case.job)
         except HookFailed:
             return None
-        if work.case.crashes <= policy.max_attempts:
+        allowed = policy.max_attempts
+        if work.case.crashes <= (self._parts.settings.recovery_attempts if allowed is None else allowed):
             return None
         return Stop(kind=StopKind.LIMIT, fault=faults.too_often_fault(work.case.crashes), grace_s=0.0)
 
@@ -172,6 +174,7 @@ class Performer:
         if not self._parts.settings.cleanup:
             log.info("job %s: kept in %s", work.job_id, work.bundle.directory)
             return
+        await self._payloads.confining.remove(work)
         for problem in jobdir.remove(work.bundle, last=journal_file.NAME):
             log.warning("job %s: not removed: %s", work.job_id, problem)
 
@@ -187,8 +190,10 @@ class Performer:
             return ev.Refused(fault=faults.hook_fault(failed, Phase.STARTING))
         if refusal is not None:
             return ev.Refused(fault=faults.refusal_fault(refusal))
-        if container is not None:
-            return ev.Refused(fault=faults.no_container_fault(container.image))
+        try:
+            await self._payloads.confining.choose(container)
+        except NotConfined as not_confined:
+            return ev.Refused(fault=not_confined.fault)
         return ev.Admitted()
 
     async def _prepare(self, work: JobWork) -> ev.Event:

@@ -14,6 +14,7 @@ import msgspec
 from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.report import holding_text
 from picard_pilot.model.bundle import Bundle
+from picard_pilot.model.isolation import ConfinementView
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.model.slot import SlotView
 from picard_pilot.model.states import Phase
@@ -49,12 +50,19 @@ class JobStatusView(msgspec.Struct, frozen=True, kw_only=True):
     """Until when outputs that wait for a storage can still be stored."""
     next_try_at: float | None
     """When this pilot tries to store them again."""
+    isolation: ConfinementView | None
+    """How its payload is confined."""
     slot: SlotView | None
     """When the slot of the pilot that has the job ends, and by whose word."""
 
 
 def write_status(
-    case: Case, bundle: Bundle, pilot: str, moved: StageProgress | None = None, slot: SlotView | None = None
+    case: Case,
+    bundle: Bundle,
+    pilot: str,
+    moved: StageProgress | None = None,
+    slot: SlotView | None = None,
+    isolation: ConfinementView | None = None,
 ) -> None:
     """Replace the job's status.json by the present view. Never raises for a full or vanished disk."""
     view = JobStatusView(
@@ -76,6 +84,7 @@ def write_status(
         held_because=holding_text(case) if case.waiting else case.suspended_because,
         held_until=case.held.until if case.waiting and case.held else None,
         next_try_at=case.held.again_at if case.waiting and case.held else None,
+        isolation=isolation,
         slot=slot,
     )
     _replace(

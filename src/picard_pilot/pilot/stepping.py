@@ -118,7 +118,8 @@ class Stepper:
     def show(self, work: JobWork) -> None:
         """Write status.json."""
         work.shown_at = self._parts.clock.monotonic()
-        write_status(work.case, work.bundle, self._parts.owner.pilot, work.progress, work.slot)
+        confined = self._parts.ways.view(work.confined)
+        write_status(work.case, work.bundle, self._parts.owner.pilot, work.progress, work.slot, confined)
 
     def _take(self, work: JobWork, generation: int, event: ev.Event) -> None:
         if generation == work.generation:

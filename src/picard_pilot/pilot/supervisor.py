@@ -25,6 +25,7 @@ from picard_pilot.pilot.status import note_job_id, waiting, write_pilot_heartbea
 from picard_pilot.pilot.stepping import Stepper
 from picard_pilot.pilot.teller import Tellers
 from picard_pilot.pilot.waiting import first_of
+from picard_pilot.pilot.ways import NodeWays
 from picard_pilot.pilot.work import JobWork
 
 log = logging.getLogger("picard.pilot")
@@ -55,6 +56,7 @@ class Supervisor:
         self._slot = Slot(parts, self._ends, self._jobs.unfinished, self._stepper.show, self._stepper.wake)
         self.lookout = Lookout(parts, self._take_up, self._stepper.wake)
         self._jobs_taken = 0
+        self._ways: asyncio.Task[NodeWays] | None = None
 
     async def run(self, left: list[JobWork], *, only_left: bool = False) -> int:
         """Take up the jobs that were `left`, then ask, run and report until there is a reason to leave.
@@ -79,6 +81,8 @@ class Supervisor:
                 )
                 beat.cancel()
                 slot.cancel()
+                if self._ways is not None:
+                    self._ways.cancel()
                 await self._tellers.close(LAST_WORD_S)
                 self._jobs.let_go_of_all()
         finally:
@@ -104,9 +108,15 @@ class Supervisor:
                 case Ask():
                     if not self.lookout.look(self._group, now):
                         self._acquirer.ask(self._group, self._ends.deadline.stops_at - now)
+                    self._try_ways()
                     await self._wait(now, None)
                 case WaitUntil(when):
                     await self._wait(now, when)
+
+    def _try_ways(self) -> None:
+        """Find out how payloads can be confined here, while the server looks for the first job."""
+        if self._ways is None:
+            self._ways = self._group.create_task(self._parts.ways.known(), name="try ways to confine")
 
     def _situation(self, now: float) -> Situation:
         return Situation(

@@ -38,6 +38,11 @@ REMAINING = "remainingTime"
 MOST_EARLY = 20
 """Doublings after which no setting of the first gap matters."""
 
+ISOLATION = "isolation"
+"""The same: by which way the payload is confined."""
+HELD_BY = "processesHeldBy"
+"""The same: how its processes are held together on this node, the best first."""
+
 Obey = Callable[[JobWork, tuple[str, ...]], None]
 
 
@@ -71,14 +76,24 @@ class Teller:
             told = msgspec.structs.replace(told, progress=self._work.progress, note=self._work.take_note())
             if (watching := self._work.watching) is not None:
                 told = msgspec.structs.replace(told, now=watching.take_now(), limits=watching.take_limits())
-            if self._work.slot is not None:
-                left_s = self._work.slot.stops_at - self._parts.clock.now_utc()
-                told = msgspec.structs.replace(told, metrics={REMAINING: f"{max(0.0, left_s):.0f}"})
+            told = msgspec.structs.replace(told, metrics=self._metrics())
             if told.phase is not self._phase:
                 self._phase, self._beats = told.phase, 0
             self._pending.append(told)
             self._said.clear()
             self._news.set()
+
+    def _metrics(self) -> dict[str, str]:
+        """Facts of this pilot that go with every update."""
+        found = {}
+        if self._work.slot is not None:
+            left_s = self._work.slot.stops_at - self._parts.clock.now_utc()
+            found[REMAINING] = f"{max(0.0, left_s):.0f}"
+        if (held := self._parts.ways.view(self._work.confined)) is not None:
+            found[HELD_BY] = "+".join(held.held_by)
+            if held.way is not None:
+                found[ISOLATION] = held.way
+        return found
 
     def tell_progress(self) -> None:
         """Queue the case with its progress, unless something is queued: phases are worth more than minutes."""

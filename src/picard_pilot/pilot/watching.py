@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import aclosing
+from pathlib import Path
 
 import msgspec
 
@@ -23,7 +24,7 @@ from picard_pilot.model.report import UsageSummary
 from picard_pilot.model.site import Queue
 from picard_pilot.model.states import Phase, State
 from picard_pilot.model.stop import Stop, StopKind
-from picard_pilot.model.usage import ToldLimit, UsageNow
+from picard_pilot.model.usage import CgroupSample, ToldLimit, UsageNow
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.work import JobWork
 from picard_pilot.settings.settings import Settings
@@ -49,6 +50,7 @@ class Watching:
         job, clock = work.case.job, parts.clock
         self._parts, self._work, self._stop = parts, work, stop
         self._slot = cgroups.memory_group_of(os.getpid())
+        self._own_group: Path | None = None
         self.limits: tuple[Limit, ...] = limits_for(job, parts.site.queue, defaults_of(parts.settings))
         self._untold = told_limits(job, parts.site.queue, parts.settings)
         outputs = [file.lfn for file in job.outputs]
@@ -89,9 +91,20 @@ class Watching:
         limits, self._untold = self._untold, ()
         return limits
 
+    def payload_is_in(self, group: Path) -> None:
+        """The payload has a control group of its own: from here on its account counts, if it counts memory."""
+        if cgroups.counts_memory(group):
+            self._own_group = group
+            self._watcher.begin_group(CgroupSample(oom_kills=0))
+
+    def group_ends(self, group: Path) -> None:
+        """The payload is gone, and its group will be: the last account of it."""
+        if group == self._own_group:
+            self._watcher.take_group(cgroups.read(group))
+
     def payload_ended(self, ended: PayloadExit) -> tuple[Fault, ...]:
         """What the kernel's account adds to a bad end: a lack of memory. Leaves the files as they are to stay."""
-        if self._slot is not None:
+        if self._slot is not None and self._own_group is None:
             self._watcher.take_group(cgroups.read(self._slot))
         self._write()
         evidence = self._watcher.kernel_evidence
@@ -106,7 +119,8 @@ class Watching:
         return Subject(
             phase=work.case.phase,
             launcher=work.launcher if work.case.state in WITH_PAYLOAD else None,
-            slot_cgroup=self._slot,
+            cgroup=self._own_group if work.case.state in WITH_PAYLOAD else None,
+            slot_cgroup=self._slot if self._own_group is None else None,
             moved_bytes=None if moving is None else moving.progress().bytes_done,
         )
 

@@ -27,6 +27,7 @@ from picard_pilot.pilot import noting
 from picard_pilot.pilot.access import StorageCredentials
 from picard_pilot.pilot.expiry import Expiries, holders
 from picard_pilot.pilot.parts import OnAttempt, Parts, nobody_listens
+from picard_pilot.pilot.ways import Ways
 from picard_pilot.plugins import loader
 from picard_pilot.settings.address import server_address
 from picard_pilot.settings.environment import (
@@ -96,6 +97,8 @@ async def build(
     experiment = loader.load("experiment", site.queue.experiment or settings.experiment)()
     clock = RealClock()
     credential = _credential(settings, environ, clock.now_utc(), pilot_log)
+    ways = Ways(settings.isolation, environ, settings.required_guarantees)
+    ways.require_known()
     me = proc.myself()
     host = socket.gethostname()
     node = _node(workdir, host, environ)
@@ -140,6 +143,7 @@ async def build(
         log=pilot_log,
         seed=me.pid ^ me.start_ticks,
         is_alive=lambda pid, ticks: proc.is_running(ProcessId(pid=pid, start_ticks=ticks)),
+        ways=ways,
         left_is_lost=left_is_lost,
         ledger=ledger,
     )

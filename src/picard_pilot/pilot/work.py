@@ -19,6 +19,7 @@ from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.command import ProcessId
 from picard_pilot.model.events import Event
 from picard_pilot.model.file_note import StageNote
+from picard_pilot.model.isolation import Confined
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.model.slot import SlotView
 from picard_pilot.payload import jobdir
@@ -66,6 +67,8 @@ class JobWork:
         """The end of the slot as it is known now."""
         self.launcher: ProcessId | None = None
         """The payload's launcher, once it is known to this pilot."""
+        self.confined: Confined | None = None
+        """How its payload is confined, once that is known to this pilot."""
         self.moving: Moving | None = None
         """The stage that moves files now, if any."""
         self.watching: Watching | None = None

@@ -50,6 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     warning_signal: str | None
     drain_file: str | None
     credentials_renewed: bool
+    isolation: tuple[str, ...]
+    required_guarantees: tuple[str, ...]
     hook_limit_s: float
     output_limit_bytes: int
     looping_limit_s: float
@@ -58,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     recover: bool
     max_recoveries: int
     recovery_age_s: float
+    recovery_attempts: int
     hold_outputs: bool
     debug: bool
     redact: tuple[str, ...]

@@ -5,6 +5,7 @@ To add an option, add a row here and a field in `settings.settings`; a test comp
 
 # ruff: noqa: E501 - a table reads best with one fact per line
 
+from picard_pilot.model.isolation import Guarantee
 from picard_pilot.settings.option import Kind, Option
 
 CLIENT = ("job", "submit", "peek")
@@ -196,6 +197,14 @@ _RUN: tuple[Option, ...] = (
            "tokens and proxies in files are renewed by somebody: their end counts only when that is late",
            "most are; a token that is given as text is never renewed, so that its end always counts",
            flags=("--credentials-renewed",)),
+    Option("isolation", "pilot.isolation", Kind.LIST, ("none", "landlock", "bubblewrap", "apptainer"), RUN_GROUP,
+           "ways to confine a payload that may be used: the first that gives what job and queue require",
+           "the simplest first; those that switch identity (sudo:USER, glexec) are off until a site names them",
+           flags=("--isolation",), metavar="WAY"),
+    Option("required_guarantees", "pilot.required_guarantees", Kind.LIST, (), RUN_GROUP,
+           "what payloads must be confined by, besides what the queue requires; jobs for which nothing gives it are refused",
+           "the queue's description says it; this is for sites whose description comes from CRIC, which cannot",
+           flags=("--require-guarantee",), metavar="GUARANTEE", choices=tuple(Guarantee)),
     Option("hook_limit_s", "pilot.hook_limit", Kind.SECONDS, 600.0, RUN_GROUP,
            "time limit of one call of the experiment plug-in",
            "setting up a software release from a cold cache takes minutes",
@@ -228,6 +237,10 @@ _RUN: tuple[Option, ...] = (
            "remove a left job that the server does not know once nothing has happened to it for so long",
            "7 days, the first pilot's number for jobs that were held; no window of a server is longer than 2 days",
            flags=("--recovery-age",), metavar="SECONDS", minimum=0),
+    Option("recovery_attempts", "pilot.recovery_attempts", Kind.INTEGER, 15, RUN_GROUP,
+           "report a job failed once so many pilots in a row took it up and died; an experiment may say otherwise",
+           "the first pilot's number for years: what brings down that many pilots is the job",
+           flags=("--recovery-attempts",), metavar="N", minimum=0),
     Option("hold_outputs", "pilot.hold_outputs", Kind.YES_NO, True, RUN_GROUP,
            "keep outputs on disk for a later pilot when no storage takes them now",
            "no result is lost; no where nothing on the node outlives a slot, so that the job fails at once",

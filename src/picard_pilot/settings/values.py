@@ -25,7 +25,8 @@ def parse(option: Option, raw: object) -> Value:
     Raises ValueError whose text says what would have been good.
     """
     value = _PARSERS[option.kind](raw)
-    if isinstance(value, str) and option.choices and value not in option.choices:
+    words = value if isinstance(value, tuple) else (value,) if isinstance(value, str) else ()
+    if option.choices and not set(words) <= set(option.choices):
         raise ValueError("it is none of " + ", ".join(option.choices))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         _check_range(option, value)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from picard_pilot.model.files import ChecksumKind
+from picard_pilot.model.isolation import Guarantee
 from picard_pilot.model.policy import AltStageOut
 from picard_pilot.model.site import PathRule, Protocol
 from picard_pilot.site.facts import BadValue, Reader
@@ -133,6 +134,14 @@ def choice(kinds: type[PathRule] | type[ChecksumKind] | type[AltStageOut]) -> Re
         raise BadValue("one of " + ", ".join(kind.value for kind in kinds))
 
     return read
+
+
+def guarantees(value: object) -> tuple[Guarantee, ...]:
+    """A list of what payloads must be confined by. An unknown word is an error: passed over, it would be no promise."""
+    known = tuple(guarantee.value for guarantee in Guarantee)
+    if not isinstance(value, list) or not all(word in known for word in value):
+        raise BadValue("a list with words of " + ", ".join(known))
+    return tuple(dict.fromkeys(map(Guarantee, value)))
 
 
 def prefix(value: object) -> str:

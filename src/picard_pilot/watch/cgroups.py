@@ -23,6 +23,11 @@ def read(directory: Path) -> CgroupSample | None:
     return None
 
 
+def counts_memory(directory: Path) -> bool:
+    """Whether a group of version 2 counts memory: a batch system may not pass that on."""
+    return _has(directory, "memory.current")
+
+
 def memory_group_of(pid: int, *, proc: Path = Path("/proc")) -> Path | None:
     """The group in which the process' memory is accounted; None where there is none or it cannot be seen from here."""
     groups = dict(_groups(_text(proc / str(pid) / "cgroup")))

@@ -109,6 +109,10 @@ class Watcher:
         if self._group_before is None:
             self._group_before = group
 
+    def begin_group(self, before: CgroupSample) -> None:
+        """From here on the samples' group is another: what it ends counts since `before`."""
+        self._group_before = self._group_now = before
+
     def write(self, bundle: Bundle) -> None:
         """Bring the files in the job's directory up to date. Raises OSError."""
         self.summary.write(bundle)

@@ -40,6 +40,7 @@ QUEUE_FIELDS = (
     FactField("register_outputs", "register_outputs", read.flag),
     FactField("jobs_can_move", "jobs_can_move", read.flag),
     FactField("trace_url", "trace_url", data.web_address),
+    FactField("required_guarantees", "required_guarantees", read.guarantees),
     FactField("container_type", "container_type", read.text),
     FactField("container_options", "container_options", read.text),
     FactField("catchall", "catchall", read.text),
