@@ -28,6 +28,7 @@ from picard_pilot.model.job import Job
 from picard_pilot.model.orders import Ask
 from picard_pilot.model.report import Update
 from picard_pilot.model.site import Endpoint, PathRule, Protocol, Queue, Site
+from picard_pilot.payload import launcher
 from picard_pilot.pilot import hooking, payloads, recovery, signals, stepping, supervisor
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.supervisor import Supervisor
@@ -400,7 +401,7 @@ class _LauncherOfNow:
 
     def __getattr__(self, name: str) -> Any:
         assert _lines.world is not None
-        return getattr(_lines.world.payload, name)
+        return getattr(launcher if name.isupper() else _lines.world.payload, name)
 
 
 async def _call_hook(limit_s: float, hook: Any, *args: Any, **kwargs: Any) -> Any:
