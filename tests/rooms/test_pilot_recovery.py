@@ -16,6 +16,7 @@ from picard_pilot.model import events as ev
 from picard_pilot.model.job import Job
 from picard_pilot.model.orders import Acquired, BadJob, ServerTrouble
 from picard_pilot.model.report import Update
+from picard_pilot.model.stop import Stop
 from picard_pilot.payload import jobdir
 from picard_pilot.payload.jobdir import PRIVATE
 from picard_pilot.pilot import recovery
@@ -212,6 +213,27 @@ def test_named_directories_are_taken_up_and_no_others(tmp_path: Path) -> None:
     parts = parts_for(clock, ToldDispatcher(clock), tmp_path)
     named = [tmp_path / "PanDA_Pilot-6", tmp_path / "elsewhere" / "PanDA_Pilot-7"]
     assert [work.job_id for work in recovery.take_up(parts, named)] == [6, 7]
+
+
+@pytest.mark.parametrize(("allowed", "died", "given_up"), [(2, 1, False), (2, 2, True), (0, 0, True)])
+def test_a_job_that_brings_down_every_pilot_is_given_up(
+    tmp_path: Path, allowed: int, died: int, given_up: bool
+) -> None:
+    """After so many in a row that took it up and did not put it down, as the settings say."""
+    clock = VirtualClock()
+    begun = (ev.JobReceived(job=Job(job_id=5, attempt_nr=1), queue="Q"), ev.Admitted())
+    left_by(tmp_path, clock, 5, *begun, *(ev.Resumed(pilot=f"p{number}") for number in range(died)))
+
+    async def scenario() -> Stop | None:
+        parts = parts_for(clock, ToldDispatcher(clock), tmp_path, recovery_attempts=allowed)
+        (work,) = recovery.take_up(parts)
+        work.record(ev.Resumed(pilot="me"))
+        return await Supervisor(parts)._stepper.performer.too_often(work)
+
+    stop = asyncio.run(scenario())
+    assert (stop is not None) is given_up
+    if stop is not None:
+        assert f"{died + 1} pilots took the job up" in stop.fault.says
 
 
 class Deaf(ToldDispatcher):

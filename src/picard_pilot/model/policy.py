@@ -44,8 +44,8 @@ class RecoveryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     movable: bool | None = None
     """False: the job can run at no other site, so its outputs are worth the wait."""
 
-    max_attempts: int = 15
-    """How many times; then it is reported failed. The number that the first pilot used for years."""
+    max_attempts: int | None = None
+    """After how many pilots in a row that took it up and died it is reported failed; None leaves it to the settings."""
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):
