@@ -218,9 +218,13 @@ class Grid:
                     proc.send_signal(found, signal.SIGKILL)
 
 
+BATCH = ("SLURM_", "PBS_", "LSB_", "_CONDOR_", "MACHINEFEATURES", "JOBFEATURES")
+"""What batch systems tell their jobs, of which the tests themselves may be one."""
+
+
 def clean_environment() -> dict[str, str]:
     """The environment without anything that would steer a pilot or a proxy."""
-    steering = ("PICARD_", "PANDA", "X509_", "BEARER_", "OIDC_")
+    steering = ("PICARD_", "PANDA", "X509_", "BEARER_", "OIDC_", *BATCH)
     return {
         name: value
         for name, value in os.environ.items()
