@@ -13,7 +13,7 @@ from test_recovery_fence import alive, heard, left_job, payload_pid, set_at_serv
 from test_storage_nights import HERE, Storages, run, submit
 
 from grid import ROOT, Grid, clean_environment, wait_for
-from picard_pilot.pilot.payloads import LAUNCH_DIRECTORY
+from picard_pilot.payload.jobdir import LAUNCH_DIRECTORY
 from picard_pilot.server import control
 from picard_pilot.system.shim import protocol
 

@@ -90,6 +90,7 @@ In a job's directory:
   picard/status.json                where the job is, at a glance
   picard/lease.json                 which pilot has the job (lease.1.json: the next one, ...)
 
+What pilots left, and until when it waits: `ppilot recover list`.
 Settings files: `ppilot config path`. A server's data: `ppilot server status`."""
 
 

@@ -21,7 +21,6 @@ from picard_pilot.model.command import ProcessId
 from picard_pilot.model.states import State
 from picard_pilot.model.trouble import Trouble
 from picard_pilot.payload import jobdir, launcher
-from picard_pilot.pilot.payloads import LAUNCH_DIRECTORY
 from picard_pilot.system import proc
 
 
@@ -168,7 +167,7 @@ def _obstacle(directory: Path, case: Case, holder: str | None) -> str | None:
     if case.over:
         return "it is over, only its directory is left"
     try:
-        if launcher.runs_in_original(directory / jobdir.PRIVATE / LAUNCH_DIRECTORY):
+        if launcher.runs_in_original(directory / jobdir.PRIVATE / jobdir.LAUNCH_DIRECTORY):
             return "it is a copy, and its payload still runs where it was copied from"
     except OSError as error:
         return f"what became of its payload cannot be told: {error}"

@@ -20,7 +20,6 @@ from picard_pilot.panda.client import PandaClient
 from picard_pilot.payload import jobdir, launcher
 from picard_pilot.payload.launch import Found, Lost, Running, UndeterminedLaunch
 from picard_pilot.pilot.main import redactor_for
-from picard_pilot.pilot.payloads import LAUNCH_DIRECTORY
 from picard_pilot.pilot.rescue import Rescued, rescue
 from picard_pilot.settings.settings import Settings
 from picard_pilot.system.http import HttpClient
@@ -141,7 +140,7 @@ def discard(left: Left) -> Discarded:
         return Discarded(left, False, str(held))
     except OSError as error:
         return Discarded(left, False, f"{error.filename or left.directory}: {error.strerror}")
-    why_not = asyncio.run(_end_payload(private / LAUNCH_DIRECTORY))
+    why_not = asyncio.run(_end_payload(private / jobdir.LAUNCH_DIRECTORY))
     problems = (
         [why_not] if why_not else jobdir.remove(jobdir.bundle_of(Path(left.directory)), journal_file.NAME)
     )
