@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 STORAGE := $(VENV)/.storage-ready
+ISOLATION := $(VENV)/.isolation-ready
 
 .PHONY: demo test bench check setup clean help
 
 demo: $(READY) ## run real jobs on an embedded server with two pilots, live in this terminal
 	@$(BIN)/ppilot demo $(ARGS)
 
-test: $(READY) $(STORAGE) ## all checks and tests
+test: $(READY) $(STORAGE) $(ISOLATION) ## all checks and tests
 	@scripts/test.sh $(ARGS)
 
 check: $(READY) ## the static checks alone (format, lint, types, import rules, dead code, file length)
@@ -25,7 +26,7 @@ setup: $(READY) ## only install
 
 # A virtual environment knows its own place: after the checkout was moved or copied it is made again.
 ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
-.PHONY: $(READY) $(STORAGE)
+.PHONY: $(READY) $(STORAGE) $(ISOLATION)
 endif
 
 $(READY): pyproject.toml scripts/setup.sh
@@ -33,6 +34,10 @@ $(READY): pyproject.toml scripts/setup.sh
 
 $(STORAGE): scripts/setup_storage.sh tests/node/package.json tests/node/package-lock.json tests/rucio-requirements.txt | $(READY)
 	@scripts/setup_storage.sh $(VENV)
+
+# After the other one: both may call apt-get.
+$(ISOLATION): scripts/setup_isolation.sh | $(READY) $(STORAGE)
+	@scripts/setup_isolation.sh $(VENV)
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -19,6 +19,9 @@ LIMIT_S = 240.0
 USER = 65534
 """Nobody: a user without files of its own. It may read all, since Python may lie in root's home."""
 
+SLOT_MEMORY_BYTES = 240 << 20
+"""Of the slot; the guest itself has more."""
+
 INIT = """#!/bin/bash
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp TERM=dumb
 mount -t proc p /proc; mount -t sysfs s /sys
@@ -33,6 +36,7 @@ mount -t cgroup2 c /sys/fs/cgroup; ip link set lo up 2>/dev/null
 cd /sys/fs/cgroup; mkdir -p batch.slice/job.slice/job.scope
 echo "+cpu +memory +pids +io" >cgroup.subtree_control
 echo "+cpu +memory +pids" >batch.slice/cgroup.subtree_control
+echo {memory} >batch.slice/job.slice/memory.max
 {layout}
 cd /tmp
 ( echo $BASHPID >/sys/fs/cgroup/batch.slice/job.slice{scope}/cgroup.procs
@@ -78,6 +82,7 @@ def run_in_guest(folder: Path, argv: tuple[str, ...], layout: str = "delegated")
             layout={"delegated": DELEGATED, "own": OWN_GROUP, "root": ""}[layout].format(user=USER),
             scope="" if layout == "own" else "/job.scope",
             user=USER,
+            memory=SLOT_MEMORY_BYTES,
             command=shlex.join(argv),
         )
     )

@@ -54,7 +54,8 @@ SCRATCH = "isolation"
 """The same: what a way to confine needs for this launch, the payload's own /tmp for instance."""
 PILOTS_SHARE_BYTES = 200_000_000
 """What pilot, transfer worker and launcher need of the slot's memory: 40, 35 and 10 MB, and a log archive on its way.
-So much less a payload gets, or a tenth less of a small slot: then the kernel ends the payload, and not the slot."""
+So much less a payload gets, or a quarter less of a small slot: then the kernel ends the payload, and not the slot."""
+SMALL_SLOTS_SHARE = 4
 STDERR_LINES = 20
 """Of the payload's last words, in which a way to confine may have said that it could not start it."""
 
@@ -185,7 +186,7 @@ class Confining:
         account = cgroups.read(node.place.path)
         if account is not None and account.limit_bytes is not None:
             slot_bytes = account.limit_bytes
-            limit_bytes = slot_bytes - min(PILOTS_SHARE_BYTES, slot_bytes // 10)
+            limit_bytes = slot_bytes - min(PILOTS_SHARE_BYTES, slot_bytes // SMALL_SLOTS_SHARE)
             done = cgroup.limit(group, memory_bytes=limit_bytes)
             log.info("job %s: limited in %s: %s", work.job_id, path, ", ".join(done) or "nothing")
         return confined
