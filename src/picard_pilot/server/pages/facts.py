@@ -9,6 +9,8 @@ from __future__ import annotations
 import msgspec
 
 from picard_pilot.model.progress import StageProgress
+from picard_pilot.server.pages.limits import Near
+from picard_pilot.server.usage import UsagePoint
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,3 +94,9 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     events_processed: int | None = None
     cpu_time_s: int | None = None
     peak_memory_kb: int | None = None
+    """The largest PSS; of pilots that tell none, RSS."""
+    cores: int | None = None
+    curve: tuple[UsagePoint, ...] = ()
+    """What its payload used over time."""
+    near: tuple[Near, ...] = ()
+    """Its limits, and how near it is and was to each."""

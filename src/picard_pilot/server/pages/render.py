@@ -15,7 +15,7 @@ import jinja2
 import msgspec
 from markupsafe import Markup
 
-from picard_pilot.server.pages import sentences, stranding, timeline, words
+from picard_pilot.server.pages import sentences, stranding, timeline, used, words
 from picard_pilot.server.pages.facts import JobFacts
 
 #: The tiles on top of the list: word, kind of badge, and the server's states that each counts (all: none named).
@@ -155,6 +155,7 @@ def job(job: JobFacts, page: Page, *, whole: bool = True) -> str:
             }
             for span in found
         ],
+        "use": used.values(job),
         "attempts": _attempts(job, page),
         "facts": _facts(job),
         "history": sorted(job.history, key=lambda change: change.at_s),

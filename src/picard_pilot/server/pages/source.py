@@ -18,10 +18,11 @@ from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.server.jobstates import HOLDING
 from picard_pilot.server.pages.facts import Attempt, Change, Failure, FileFact, JobFacts
+from picard_pilot.server.pages.limits import Near, nearness
 from picard_pilot.server.store import Store
 from picard_pilot.server.views import FileRow, JobDetail, JobError, JobFilter, JobRow, StatusChange, Views
 from picard_pilot.wire.jobspec import PLACEHOLDER
-from picard_pilot.wire.progress import progress_of
+from picard_pilot.wire.progress import pairs_in, progress_of
 from picard_pilot.wire.transfer_notes import notes_in
 
 Histories = Mapping[int, tuple[Change, ...]]
@@ -30,6 +31,9 @@ _HISTORY_SQL = files("picard_pilot.server.pages").joinpath("sql", "history.sql")
 
 #: The component whose number is an exit status and not one of the catalogue's.
 _EXIT_STATUS = "payload"
+
+#: A longer number is none that a pilot counted.
+MOST_DIGITS = 18
 
 
 class JobSource:
@@ -72,7 +76,10 @@ class JobSource:
             progress=_progress(detail),
             events_processed=_integer(detail.usage.get("n_events")),
             cpu_time_s=_integer(detail.usage.get("cpu_consumption_time")),
-            peak_memory_kb=_integer(detail.usage.get("max_rss")),
+            peak_memory_kb=_integer(detail.usage.get("max_pss") or detail.usage.get("max_rss")),
+            cores=detail.row.cores,
+            curve=detail.curve,
+            near=near_of(detail),
         )
 
     async def _histories(self, job_ids: Collection[int]) -> Histories:
@@ -148,6 +155,22 @@ def _change(change: StatusChange) -> Change:
 def _progress(detail: JobDetail) -> StageProgress | None:
     metrics = str(detail.usage.get("job_metrics", ""))
     return progress_of(detail.row.status, detail.row.sub_status, metrics)
+
+
+def near_of(detail: JobDetail) -> tuple[Near, ...]:
+    """The job's limits, and how near it is to each while its payload runs, and was."""
+    pairs = pairs_in(str(detail.usage.get("job_metrics", "")))
+    texts = [text for name in ("stdoutBytes", "stderrBytes") if (text := pairs.get(name, "")).isascii()]
+    sizes = [int(text) for text in texts if text.isdigit() and len(text) <= MOST_DIGITS]
+    return tuple(
+        nearness(
+            detail.limits,
+            detail.curve,
+            peak_pss_kb=_integer(detail.usage.get("max_pss")),
+            output_text_bytes=max(sizes, default=None),
+            goes_on=detail.row.status == "running" and detail.row.sub_status == "running",
+        )
+    )
 
 
 def files_of(detail: JobDetail) -> tuple[FileFact, ...]:
