@@ -152,9 +152,9 @@ def test_a_file_that_is_only_mapped_is_seen_too(tmp_path: Path) -> None:
     """As POSIX shared memory is: its descriptor is closed once it is mapped."""
     name = Path("/dev/shm", f"picard-test-{secrets.token_hex(8)}")
     code = (
-        "import mmap, os, time\n"
+        "import ctypes, os, time\nlibrary = ctypes.CDLL(None)\n"
         f"fd = os.open({str(name)!r}, os.O_RDWR | os.O_CREAT)\nos.ftruncate(fd, 4096)\n"
-        "kept = mmap.mmap(fd, 4096); os.close(fd)\nwhile not os.path.exists('go'): time.sleep(0.01)\n"
+        "library.mmap(None, 4096, 3, 1, fd, 0); os.close(fd)\nwhile not os.path.exists('go'): time.sleep(0.01)\n"
     )
 
     async def whole() -> None:

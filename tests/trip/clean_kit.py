@@ -1,4 +1,5 @@
-"""A look at the node from outside: what the tests of a clean node trust, and not what the pilot says."""
+"""Payloads that leave things behind, and a look at the node from outside: that is what the tests of a clean node trust,
+and not what the pilot says."""
 
 import contextlib
 import json
@@ -7,7 +8,60 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from grid import Grid
 from picard_pilot.system import proc
+
+OUTPUT = {"outFiles": "out.$PANDAID.txt", "scopeOut": "t"}
+
+HEAD = """
+import ctypes, os, signal, subprocess, sys, time
+MARK = {mark!r}
+DIARY = {diary!r}
+def tell(text):
+    with open(DIARY, 'a') as diary:
+        diary.write(str(text) + '\\n')
+def started(count):
+    end = time.monotonic() + 60
+    while not os.path.exists(DIARY) or open(DIARY).read().count('started') < count:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+def seen(path):
+    # For the test alone: what is asked for is what happens to a file that its maker has open for a while.
+    end = time.monotonic() + 60
+    while path.encode().hex() not in open('picard/launch/seen').read():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+SLEEPER = [sys.executable, '-I', '-S', '-c',
+    "import sys, time; open(sys.argv[2], 'a').write('started\\\\n'); time.sleep(600)", MARK, DIARY]
+"""
+TAIL = "open('out.' + os.environ['PANDAID'] + '.txt', 'w').write('saved')\n"
+"""The beginning and the end of a payload; between them stands what it leaves behind."""
+
+
+def payload(grid: Grid, mark: str, code: str, tail: str = TAIL) -> int:
+    """Submit a job that does this."""
+    head = HEAD.format(mark=mark, diary=str(grid.directory / "diary"))
+    return grid.submit_python(head + code + tail, **OUTPUT)
+
+
+def diary(grid: Grid, word: str) -> list[str]:
+    """What payloads noted under this word."""
+    path = grid.directory / "diary"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line.partition(" ")[2] for line in lines if line.startswith(word)]
+
+
+def assert_nothing_is_left(grid: Grid, workdir: Path, mark: str) -> None:
+    """The look from"""
+    assert processes(mark) == []
+    assert processes(str(workdir)) == []
+    assert mounts(mark) == []
+    assert mounts(str(workdir)) == []
+    assert files(mark) == []
+    assert sockets(mark) == []
+    assert [number for number in diary(grid, "segment") if has_segment(int(number))] == []
+    assert [path for path in diary(grid, "temporary") if os.path.lexists(path)] == []
+    assert list(workdir.glob("PanDA_Pilot-*")) == []
 
 
 def receipts(workdir: Path) -> list[dict[str, Any]]:

@@ -1,41 +1,14 @@
 """After a pilot nothing of it is on the node, whatever its payloads did; its receipt says so, and a look from outside
 says the same."""
 
-import os
-import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import clean_kit as outside
 import pytest
+from clean_kit import assert_nothing_is_left, diary, payload
 
 from grid import Grid
-
-OUTPUT = {"outFiles": "out.$PANDAID.txt", "scopeOut": "t"}
-
-HEAD = """
-import ctypes, os, signal, subprocess, sys, time
-MARK = {mark!r}
-DIARY = {diary!r}
-def tell(text):
-    with open(DIARY, 'a') as diary:
-        diary.write(str(text) + '\\n')
-def started(count):
-    end = time.monotonic() + 60
-    while not os.path.exists(DIARY) or open(DIARY).read().count('started') < count:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-def seen(path):
-    # For the test alone: what is asked for is what happens to a file that its maker has open for a while.
-    end = time.monotonic() + 60
-    while path.encode().hex() not in open('picard/launch/seen').read():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-SLEEPER = [sys.executable, '-I', '-S', '-c',
-    "import sys, time; open(sys.argv[2], 'a').write('started\\\\n'); time.sleep(600)", MARK, DIARY]
-"""
-TAIL = "open('out.' + os.environ['PANDAID'] + '.txt', 'w').write('saved')\n"
 
 LEAVES: dict[str, str] = {
     "nothing": "",
@@ -74,8 +47,8 @@ LEAVES: dict[str, str] = {
         "started(1)\n"
     ),
     "POSIX shared memory": (
-        "import mmap\npath = '/dev/shm/' + MARK\nfd = os.open(path, os.O_RDWR | os.O_CREAT)\nos.ftruncate(fd, 4096)\n"
-        "kept = mmap.mmap(fd, 4096); os.close(fd); seen(path)\n"
+        "path = '/dev/shm/' + MARK\nfd = os.open(path, os.O_RDWR | os.O_CREAT)\nos.ftruncate(fd, 4096)\n"
+        "ctypes.CDLL(None).mmap(None, 4096, 3, 1, fd, 0); os.close(fd); seen(path)\n"
     ),
     "a file in /tmp": "path = '/tmp/' + MARK\nkept = open(path, 'w'); kept.write('x'); seen(path)\n",
     "a temporary file": "import tempfile\ntell('temporary ' + tempfile.mkstemp(prefix=MARK)[1])\n",
@@ -87,49 +60,6 @@ LEAVES: dict[str, str] = {
     "a locked and deep directory": "os.makedirs('d/' * 200 + MARK); os.chmod('d', 0)\n",
 }  # fmt: skip
 """What a payload leaves behind, in Python. Each ends well."""
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """A word that nothing else on the node has in its name."""
-    word = f"mark-{os.urandom(6).hex()}"
-    yield word
-    outside.end(word)
-
-
-@pytest.fixture
-def workdir(mark: str) -> Iterator[Path]:
-    """A work directory with a short path, as a node's are: a payload has its own TMPDIR there."""
-    made = Path(f"/tmp/w-{os.urandom(4).hex()}")
-    made.mkdir(mode=0o700)
-    yield made
-    shutil.rmtree(made)
-
-
-def payload(grid: Grid, mark: str, code: str, tail: str = TAIL) -> int:
-    """Submit a job that does this."""
-    head = HEAD.format(mark=mark, diary=str(grid.directory / "diary"))
-    return grid.submit_python(head + code + tail, **OUTPUT)
-
-
-def diary(grid: Grid, word: str) -> list[str]:
-    """What payloads noted under this word."""
-    path = grid.directory / "diary"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [line.partition(" ")[2] for line in lines if line.startswith(word)]
-
-
-def assert_nothing_is_left(grid: Grid, workdir: Path, mark: str) -> None:
-    """The look from outside."""
-    assert outside.processes(mark) == []
-    assert outside.processes(str(workdir)) == []
-    assert outside.mounts(mark) == []
-    assert outside.mounts(str(workdir)) == []
-    assert outside.files(mark) == []
-    assert outside.sockets(mark) == []
-    assert [number for number in diary(grid, "segment") if outside.has_segment(int(number))] == []
-    assert [path for path in diary(grid, "temporary") if os.path.lexists(path)] == []
-    assert list(workdir.glob("PanDA_Pilot-*")) == []
 
 
 @pytest.mark.parametrize("leaves", LEAVES)

@@ -56,9 +56,13 @@ class Ledger:
 
     def _open(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        self._fd = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        self.path = path
-        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fd = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            raise
+        self._fd, self.path = fd, path
         self._write(self.opened)
 
     @property

@@ -185,7 +185,7 @@ def remove(thing: Segment | File | ControlGroup, users: Users) -> str | None:
 
 
 def mounts_below(directory: str) -> list[str]:
-    """What is mounted at this directory or below it in our own view of the node, the innermost first."""
+    """What is mounted at this directory or below it in our own view of the node, the last one first."""
     found = []
     for line in tree.read_small("/proc/self/mountinfo").splitlines():
         point = os.fsdecode(_unescaped(line.split(b" ")[4]))
