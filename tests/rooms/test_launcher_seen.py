@@ -17,7 +17,7 @@ from process_kit import go, until
 from picard_pilot.payload import launcher
 from picard_pilot.payload.launch import LaunchSpec
 from picard_pilot.system.shim.kernel import call
-from picard_pilot.system.shim.protocol import SEEN_FILE, verified_record
+from picard_pilot.system.shim.protocol import SEEN_FILE, encode_record, verified_record
 from picard_pilot.system.shim.seen import segments
 
 SHM = "import ctypes; made = ctypes.CDLL(None).shmget(0, 4096, 0o600)\n"
@@ -213,3 +213,16 @@ def kinds(folder: Path, path: Path) -> list[tuple[str, int]]:
 def path_of(record: dict[str, Any]) -> Path | None:
     """The path in a record; None where it is of something else."""
     return Path(os.fsdecode(bytes.fromhex(record["path"]))) if "path" in record else None
+
+
+def test_what_the_payload_writes_among_the_records_does_not_last(tmp_path: Path) -> None:
+    """The launcher writes them anew when no process of the payload is left."""
+    forged = encode_record(
+        {"event": "seen", "kind": "segment", "sure": 1, "id": 1, "key": 2, "pid": 3}
+    ).decode()
+    path = tmp_path / "launch" / SEEN_FILE
+    ended(
+        python(tmp_path, f"import os\nos.unlink({str(path)!r})\nopen({str(path)!r}, 'w').write({forged!r})\n")
+    )
+    assert path.exists()
+    assert [record for record in seen(tmp_path) if record.get("key") == 2] == []

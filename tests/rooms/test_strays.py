@@ -56,7 +56,7 @@ def detached(value: str, folder: Path) -> ProcessId:
         f"open({str(folder / 'new')!r}, 'w').write(str(os.getpid()))\n"
         f"os.rename({str(folder / 'new')!r}, {str(folder / 'pid')!r})\ntime.sleep(120)\n"
     )
-    subprocess.run([sys.executable, "-I", "-S", "-c", code], env={"MARK": value}, check=True)
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], env={"PICARD_MARK": value}, check=True)
     until((folder / "pid").exists, "the process to start")
     found = proc.identify(int((folder / "pid").read_text()))
     assert found is not None
@@ -70,10 +70,10 @@ def test_a_mark_finds_what_lost_all_its_parents(tmp_path: Path) -> None:
     """And it is ended."""
     value = secrets.token_hex(8)
     found = detached(value, tmp_path)
-    what = ProcessTree(what="payload", root=GONE, marks=(f"MARK={value}",))
+    what = ProcessTree(what="payload", root=GONE, marks=(f"PICARD_MARK={value}",))
     assert strays.living(what) == [found]
-    assert strays.living(what, same_space=False) == [found]
-    assert go(strays.end(lambda: strays.living(what))) == (1, 0)
+    assert strays.living(what, strays.marked()) == [found]
+    assert go(strays.end(what)) == (1, 0)
     assert not proc.is_running(found)
     assert strays.living(what) == []
 
@@ -82,23 +82,16 @@ def test_a_number_alone_is_nobody(others: list[Some]) -> None:
     """The pid of a tree that is gone, in use again by a process that started later: it is not touched."""
     others.append(Some())
     reused = msgspec.structs.replace(others[0].id, start_ticks=others[0].id.start_ticks - 1)
-    what = ProcessTree(what="payload", root=reused, launcher=reused, marks=("MARK=none",))
+    what = ProcessTree(what="payload", root=reused, launcher=reused, marks=("PICARD_MARK=none",))
     assert strays.living(what) == []
-    assert go(strays.end(lambda: strays.living(what))) == (0, 0)
+    assert go(strays.end(what)) == (0, 0)
     assert others[0].lives
-
-
-def test_in_another_process_space_numbers_mean_nothing(others: list[Some]) -> None:
-    """Even with the right start time."""
-    others.append(Some())
-    what = ProcessTree(what="payload", root=others[0].id)
-    assert strays.living(what, same_space=False) == []
 
 
 def test_half_a_mark_is_none(others: list[Some]) -> None:
     """Another pilot's numbers may begin like ours."""
-    others.append(Some(MARK="12"))
-    assert strays.living(ProcessTree(what="payload", root=GONE, marks=("MARK=1",))) == []
+    others.append(Some(PICARD_MARK="12"))
+    assert strays.living(ProcessTree(what="payload", root=GONE, marks=("PICARD_MARK=1",))) == []
 
 
 def test_the_pilot_itself_and_those_above_it_are_spared(
@@ -108,11 +101,13 @@ def test_the_pilot_itself_and_those_above_it_are_spared(
     me = proc.myself()
     above = proc.identify(os.getppid())
     assert above is not None
-    others.append(Some(MARK="mine"))
-    what = ProcessTree(what="payload", root=above, launcher=me, marks=("MARK=mine",))
+    others.append(Some(PICARD_MARK="mine"))
+    what = ProcessTree(what="payload", root=above, launcher=me, marks=("PICARD_MARK=mine",))
     assert os.getpid() not in {each.pid for each in strays.living(what)}
     assert os.getppid() not in {each.pid for each in strays.living(what)}
-    assert others[0].id not in strays.living(ProcessTree(what="payload", root=GONE, marks=("MARK=mine",)))
+    assert others[0].id not in strays.living(
+        ProcessTree(what="payload", root=GONE, marks=("PICARD_MARK=mine",))
+    )
     # What it started and noted is found.
     assert strays.living(ProcessTree(what="worker", root=others[0].id)) == [others[0].id]
 

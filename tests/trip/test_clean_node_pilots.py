@@ -196,3 +196,43 @@ def test_what_others_use_is_not_removed(grid: Grid, workdir: Path, mark: str) ->
 def ledger_text(workdir: Path) -> str:
     """All ledgers."""
     return "".join(path.read_text() for path in outside.ledgers(workdir))
+
+
+def test_a_directory_that_nobody_understands_is_told_and_not_removed(
+    grid: Grid, workdir: Path, mark: str
+) -> None:
+    """Its journal is damaged: whether its outputs are safe has to be seen by somebody, so that nothing is lost."""
+    job_id = payload(grid, mark, WAITS)
+    pilot = grid.pilot("--jobs", "1", workdir=workdir)
+    begun(grid)
+    wait_for(lambda: "payload of job" in ledger_text(workdir), "the payload to stand in the ledger")
+    pilot.kill()
+    pilot.wait()
+    directory = workdir / f"PanDA_Pilot-{job_id}"
+    (directory / "go").touch()
+    wait_for((directory / f"out.{job_id}.txt").exists, "the output")
+    journal = directory / "picard" / "journal.jsonl"
+    journal.write_bytes(b"damaged\n" + journal.read_bytes())
+    assert grid.pilot("--jobs", "1", workdir=workdir).wait(120) in (0, 82), grid.output()
+    assert (directory / f"out.{job_id}.txt").exists()
+    (receipt,) = outside.receipts(workdir)
+    assert "directory" in entries_of(receipt, "remains", job_id)
+    assert "its journal cannot be followed" in grid.output()
+
+
+def test_a_removal_that_was_interrupted_is_finished(grid: Grid, workdir: Path, mark: str) -> None:
+    """The journal goes last: without it an empty directory is all that is left of a job."""
+    job_id = payload(grid, mark, WAITS)
+    pilot = grid.pilot("--jobs", "1", workdir=workdir)
+    begun(grid)
+    wait_for(lambda: "payload of job" in ledger_text(workdir), "the payload to stand in the ledger")
+    pilot.kill()
+    pilot.wait()
+    directory = workdir / f"PanDA_Pilot-{job_id}"
+    for path in sorted(directory.rglob("*"), reverse=True):
+        if path.name != "picard":
+            path.rmdir() if path.is_dir() else path.unlink()
+    assert grid.pilot("--jobs", "1", workdir=workdir).wait(120) in (0, 82), grid.output()
+    assert_nothing_is_left(grid, workdir, mark)
+    (receipt,) = outside.receipts(workdir)
+    assert entries_of(receipt, "removed", job_id) == ["directory", "process tree"]

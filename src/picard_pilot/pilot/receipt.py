@@ -5,6 +5,7 @@ what is noted while jobs run, `pilot.noting`.
 """
 
 import logging
+import os
 from pathlib import Path
 
 import msgspec
@@ -39,11 +40,15 @@ ENTRIES = 100
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """Why a job's directory stays on purpose, and whether its payload may run on; `elsewhere`: another pilot has it."""
+    """Why a job's directory stays, and whether its payload may run on.
+
+    `elsewhere`: another pilot has it; `unknown`: nobody can say what it is, so that somebody has to look.
+    """
 
     why: str
     payload: bool = True
     elsewhere: bool = False
+    unknown: bool = False
 
 
 async def settle(parts: Parts) -> Receipt:
@@ -65,8 +70,12 @@ async def settle(parts: Parts) -> Receipt:
 
 
 def _may_judge(opened: Opened, parts: Parts) -> bool:
-    """Only on its own host can be seen what is left of a pilot; whether it lives, its ledger's lock has told."""
-    return opened.host == parts.ledger.opened.host
+    """What is left of a pilot is seen on its own host and in its own process space alone, or when that is rebooted.
+    Whether the pilot lives, its ledger's lock has told."""
+    me = parts.ledger.opened
+    if opened.host != me.host:
+        return False
+    return opened.boot_id != me.boot_id or opened.pid_namespace == me.pid_namespace
 
 
 class _Check:
@@ -77,9 +86,10 @@ class _Check:
         self._parts = parts
         self.opened = opened
         self._same_boot = opened.boot_id == me.boot_id
-        self._same_space = opened.pid_namespace == me.pid_namespace
+        self._is_mine = opened is me
         self._noted = removed
         self._users = strays.Users()
+        self._by_mark = strays.marked()
         self._kept: dict[int, _Kept] = {}
         self.gone: dict[str, int] = {}
         self.removed: list[Entry] = []
@@ -123,33 +133,37 @@ class _Check:
         return found
 
     def _why_kept(self, directory: Directory) -> _Kept | None:
-        """Why the directory is there on purpose; None where it should be gone, or is."""
-        path = Path(directory.path)
+        """Why the directory stays; None where it should be gone, or is."""
+        parts, path = self._parts, _find(directory)
+        over = self._is_mine and directory.job_id in parts.ledger.over
+        if path is None or (over and parts.settings.cleanup):
+            return None
         private = Path(jobdir.bundle_of(path).private)
-        parts = self._parts
         try:
             records = journal_file.read(private / journal_file.NAME)
             held = lease.holder(private, parts.owner, parts.clock.now_utc(), parts.is_alive)
             case = fold((record.event, record.at) for record in records)
-        except (OSError, journal_file.JournalDamaged, NoSuchTransition):
-            return None
+        except FileNotFoundError:
+            return None if _is_bare(path) else _Kept("it has no journal", unknown=True)
+        except (OSError, journal_file.JournalDamaged, NoSuchTransition) as error:
+            return _Kept(f"its journal cannot be followed: {error}", unknown=True)
         if held is not None:
             return _Kept(f"pilot {held.owner.pilot} works on it", elsewhere=True)
         if case is None:
-            return None
+            return _Kept("its journal is empty", unknown=True)
         if not case.over:
             return _Kept(f"it waits for a later pilot, in state {case.state}")
         return None if parts.settings.cleanup else _Kept("it was to be kept (--no-cleanup)", payload=False)
 
     async def _processes(self, tree: ProcessTree) -> None:
         kept = None if tree.job_id is None else self._kept.get(tree.job_id)
-        alive = strays.living(tree, same_space=self._same_space) if self._same_boot else []
+        alive = strays.living(tree, self._by_mark) if self._same_boot else []
         if alive and kept is not None and kept.payload:
             self._stays(tree, kept)
             return
         if alive:
             log.warning("%s: %d processes of it live on; they are ended", tree.says, len(alive))
-            killed, withstand = await strays.end(lambda: strays.living(tree, same_space=self._same_space))
+            killed, withstand = await strays.end(tree)
             if withstand:
                 self.remains.append(_entry(tree, f"{withstand} of its processes cannot be killed"))
                 return
@@ -199,7 +213,9 @@ class _Check:
         self._is_gone(directory)
 
     def _stays(self, thing: Thing, kept: _Kept) -> None:
-        if not kept.elsewhere:
+        if kept.unknown:
+            self.remains.append(_entry(thing, kept.why))
+        elif not kept.elsewhere:
             self.kept.append(_entry(thing, kept.why))
 
     def _is_gone(self, thing: Thing) -> None:
@@ -212,18 +228,28 @@ class _Check:
 def _find(directory: Directory) -> Path | None:
     """Where the directory is: a payload may have moved it within the work directory. None: nowhere to be found."""
     path = Path(directory.path)
-    key = directory.device, directory.inode
     try:
-        for candidate in (path, *sorted(path.parent.iterdir())):
-            try:
-                status = candidate.lstat()
-            except FileNotFoundError:
-                continue
-            if (status.st_dev, status.st_ino) == key and candidate.is_dir():
-                return candidate
+        if _is(path, directory):
+            return path
+        with os.scandir(path.parent) as entries:
+            candidates = [Path(entry.path) for entry in entries if entry.inode() == directory.inode]
     except OSError:
         return None  # the work directory itself is gone
-    return None
+    return next((candidate for candidate in candidates if _is(candidate, directory)), None)
+
+
+def _is(path: Path, directory: Directory) -> bool:
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return (status.st_dev, status.st_ino) == (directory.device, directory.inode) and path.is_dir()
+
+
+def _is_bare(path: Path) -> bool:
+    """Whether a removal was interrupted at its very end: nothing is left but what the journal was in."""
+    names = [*path.iterdir(), *Path(jobdir.bundle_of(path).private).glob("*")]
+    return [each.name for each in names] in ([], [jobdir.PRIVATE])
 
 
 def _entry(thing: Thing, why: str) -> Entry:

@@ -46,6 +46,8 @@ class Ledger:
         self._things: dict[Thing, None] = {}
         self.removed: dict[Thing, str] = {}
         """What had to be removed, with what was done."""
+        self.over: set[int] = set()
+        """The jobs that are over, of which nothing has to be kept."""
         self._fd = -1
         self.path: Path | None = None
         if workdir is not None:

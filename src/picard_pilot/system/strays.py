@@ -5,7 +5,6 @@ what somebody else uses, and never ended a process that is known by its number a
 """
 
 import os
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -14,17 +13,15 @@ import msgspec
 from picard_pilot.model.command import ProcessId
 from picard_pilot.model.ledger import ControlGroup, File, Mount, ProcessTree, Segment
 from picard_pilot.system import cgroup, leftovers, proc
-from picard_pilot.system.files import read_regular
+from picard_pilot.system.files import open_regular
 from picard_pilot.system.shim import tree
 from picard_pilot.system.shim.kernel import call
-from picard_pilot.system.shim.protocol import SEEN_FILE, verified_record
+from picard_pilot.system.shim.protocol import SEEN_BYTES, SEEN_FILE, verified_record
 
 IPC_RMID = 0
 MNT_DETACH = 2
 """The mount is gone from the tree at once, however long somebody is still in it."""
 UNMOUNT_LIMIT_S = 20.0
-SEEN_LIMIT = 2000
-"""So many records of a launcher are read: it writes no more than a thousand doubtful ones, and few others."""
 
 
 class _Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,11 +43,13 @@ _decode = msgspec.json.Decoder(_Seen).decode
 def seen_of(launch_directory: Path, job_id: int) -> list[Segment | File]:
     """What a payload's launcher saw it make outside of its directory; nothing where no record can be read."""
     try:
-        lines = read_regular(launch_directory / SEEN_FILE).splitlines()
+        fd = open_regular(launch_directory / SEEN_FILE, os.O_RDONLY)
     except OSError:
         return []
+    with os.fdopen(fd, "rb") as file:
+        lines = file.read(SEEN_BYTES).splitlines()
     found: list[Segment | File] = []
-    for line in lines[:SEEN_LIMIT]:
+    for line in lines:
         whole = verified_record(line)
         if whole is None:
             continue  # torn, or the payload's own words
@@ -78,20 +77,37 @@ def _is_in_a_place(path: str) -> bool:
 # ---- processes ---------------------------------------------------------------------------------------------
 
 
-def living(what: ProcessTree, *, same_space: bool = True) -> list[ProcessId]:
+Marked = dict[bytes, list[ProcessId]]
+"""The node's processes by the marks in their environment."""
+
+
+def marked() -> Marked:
+    """All processes with a mark of any pilot, as far as this user may see."""
+    found: Marked = {}
+    for pid in proc.all_pids():
+        variables = tree.read_small(f"/proc/{pid}/environ").split(b"\0")
+        marks = [each for each in variables if each.startswith(b"PICARD_")]
+        if marks and (process := proc.identify(pid)) is not None:
+            for mark in marks:
+                found.setdefault(mark, []).append(process)
+    return found
+
+
+def living(what: ProcessTree, by_mark: Marked | None = None) -> list[ProcessId]:
     """What lives of a process tree: its root, its launcher, all with one of its marks, and all that descend from these.
 
-    Unless `same_space`, the numbers are of another process space and mean nothing here: then the marks alone count.
-    Never found are the calling process, its ancestors, and what it started itself, unless that is the tree.
+    `by_mark` spares a look at all processes where there are many trees. Never found are the calling process, its
+    ancestors, and what it started itself, unless that is the tree.
     """
-    roots = [each for each in (what.launcher, what.root) if each is not None and same_space]
+    by_mark = marked() if by_mark is None else by_mark
+    roots = [each for each in (what.launcher, what.root) if each is not None]
     found = {each.pid: each for each in roots if proc.is_running(each)}
-    marks = [mark.encode() for mark in what.marks]
-    for pid in proc.all_pids() if marks else ():
-        if pid not in found and _has_any(pid, marks) and (process := proc.identify(pid)) is not None:
-            found[pid] = process
+    for mark in what.marks:
+        found.update((each.pid, each) for each in by_mark.get(mark.encode(), ()) if proc.is_running(each))
     for pid in list(found):
         found.update((each.pid, each) for each in proc.descendants(pid))
+    if not found:
+        return []
     above = proc.ancestors(os.getpid())
     below = {each.pid for each in proc.descendants(os.getpid())}
     started = {each.pid for each in roots} - above
@@ -102,14 +118,9 @@ def living(what: ProcessTree, *, same_space: bool = True) -> list[ProcessId]:
     ]
 
 
-async def end(find: Callable[[], list[ProcessId]]) -> tuple[int, int]:
-    """Kill what `find` finds until it finds nothing; how many were killed, and how many withstand."""
-    return await leftovers.kill_leftovers(find)
-
-
-def _has_any(pid: int, marks: list[bytes]) -> bool:
-    variables = tree.read_small(f"/proc/{pid}/environ").split(b"\0")
-    return any(mark in variables for mark in marks)
+async def end(what: ProcessTree) -> tuple[int, int]:
+    """Kill what lives of a tree until nothing does; how many were killed, and how many withstand."""
+    return await leftovers.kill_leftovers(lambda: living(what))
 
 
 # ---- everything else ---------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ EXIT_FILE = "exit.json"
 CONTROL_FILE = "control"
 SEEN_FILE = "seen"
 """A record for each thing that the command made outside of its directory, as far as the launcher saw it."""
+SEEN_BYTES = 1 << 20
+"""No more is written there, and no more is read: some thousand things."""
 RECORD_BYTES = 4096
 """One block of every usual file system, so that overwriting it in place needs no new one."""
 

@@ -9,9 +9,9 @@ import posix
 import sys
 import time
 
-from picard_pilot.system.shim import tree
+from picard_pilot.system.shim import recordfile, tree
 from picard_pilot.system.shim.kernel import call
-from picard_pilot.system.shim.protocol import SEEN_FILE, encode_record
+from picard_pilot.system.shim.protocol import SEEN_BYTES, SEEN_FILE, encode_record
 
 TYPE_CHECKING = False  # `typing` itself would cost more than everything else here
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ class Seen:
     def __init__(self, directory: str) -> None:
         """Raises OSError when nothing can be written down."""
         flags = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOFOLLOW
-        self.file = posix.open(f"{directory}/{SEEN_FILE}", flags, 0o600)
+        self.path = f"{directory}/{SEEN_FILE}"
+        self.file = posix.open(self.path, flags, 0o600)
+        self.notes = b""
         self.me, self.uid = posix.getpid(), posix.geteuid()
         self.known = set(segments(self.uid))
         self.doubtful: list[Segment] = []
@@ -96,7 +98,10 @@ class Seen:
         self.next_at = time.monotonic() + LOOK_S
 
     def finish(self) -> None:
-        """All have ended: what is there and may be the payload's is written down too, as such."""
+        """All have ended: what is there and may be the payload's is written down too, as such.
+
+        The file is written anew, since the payload could write there.
+        """
         self.look()
         there = set(segments(self.uid))
         for segment in self.doubtful:
@@ -105,6 +110,12 @@ class Seen:
         for path, key in self.fresh.items():
             if _key(path, self.uid) == key:
                 self._note_file(path, key, 0, sure=0)
+        try:
+            recordfile.remove(self.path)
+            fd = posix.open(self.path, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o600)
+            posix.write(fd, self.notes)
+        except OSError:
+            pass  # its directory is gone or the disk is full: what was written before counts
 
     def _is_ours(self, pid: int) -> bool | None:
         """Whether a process descends from us; None if it is gone and nobody can tell."""
@@ -149,8 +160,12 @@ class Seen:
         self._note({**fields, "device": key[0], "inode": key[1]})
 
     def _note(self, fields: "dict[str, Value]") -> None:
+        line = encode_record({"event": "seen", **fields})
+        if len(self.notes) + len(line) > SEEN_BYTES:
+            return
+        self.notes += line
         try:
-            posix.write(self.file, encode_record({"event": "seen", **fields}))
+            posix.write(self.file, line)
         except OSError:
             pass  # a full disk: it stays unknown
 
