@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from picard_pilot.server import control
 from picard_pilot.system.shim import protocol
 
 
-def recover(grid: Grid, *words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+def begin(grid: Grid, *words: str, **environ: str) -> "subprocess.Popen[str]":
     """One command, as somebody types it who has the server and the queue in his environment."""
     settings = {
         "PICARD_SERVER": grid.info.url,
@@ -30,14 +31,22 @@ def recover(grid: Grid, *words: str, **environ: str) -> "subprocess.CompletedPro
         "PICARD_CONFIG": os.devnull,
         "PYTHONPATH": HERE,
     }
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-m", "picard_pilot.cli.main", "recover", *words],
         env={**clean_environment(), **settings, **environ},
-        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
         cwd=ROOT,
     )
+
+
+def recover(grid: Grid, *words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """The same, to its end."""
+    with begin(grid, *words, **environ) as command:
+        out, said = command.communicate(timeout=120)
+    return subprocess.CompletedProcess(command.args, command.returncode, out, said)
 
 
 def answer(done: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
@@ -150,6 +159,26 @@ def test_a_payload_that_ran_on_another_host_is_lost_and_said_so(grid: Grid, tmp_
     assert grid.wait_status(job_id, "finished", "failed") == "failed"
     assert (grid.store / f"log.{job_id}.tgz").exists()
     assert alive(pid), "a copy is no reason to touch what runs"
+
+
+def test_a_queue_that_is_named_is_the_only_one(grid: Grid) -> None:
+    """Each job belongs to its queue's pilots."""
+    held_job(grid)
+    done = recover(grid, "run", str(grid.workdir), "--queue", "OTHER", "--json")
+    assert (done.returncode, answer(done)[0]["result"]) == (1, "not taken up")
+    assert answer(done)[0]["note"] == f"it is of queue {grid.queue}"
+
+
+def test_a_signal_ends_it_as_it_ends_a_pilot(grid: Grid) -> None:
+    """The payload for which it waits is stopped in time; the answer is given, and the exit code tells the signal."""
+    job_id = left_job(grid)
+    command = begin(grid, "run", str(grid.workdir), "--json")
+    grid.wait_event(job_id, "Resumed")
+    command.send_signal(signal.SIGTERM)
+    out, said = command.communicate(timeout=60)
+    assert command.returncode == 143, said
+    assert json.loads(out)["data"][0]["result"] == "failed", said
+    assert grid.wait_status(job_id, "finished", "failed") == "failed"
 
 
 def test_without_a_server_nothing_is_touched(grid: Grid) -> None:
