@@ -9,9 +9,12 @@ from picard_pilot.cli.job_text import description, error_text
 from picard_pilot.cli.screen import Screen
 from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
+from picard_pilot.model.usage import ToldLimit
+from picard_pilot.server.usage import UsagePoint
 from picard_pilot.server.views import FileRow, JobDetail, JobError, JobRow
 from picard_pilot.wire.progress import pairs_of
 from picard_pilot.wire.transfer_notes import compose
+from picard_pilot.wire.usage_now import pairs_of as now_pairs
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
@@ -35,6 +38,8 @@ def told(
     errors: tuple[JobError, ...] = (),
     files: tuple[FileRow, ...] = (),
     notes: tuple[FileNote, ...] = (),
+    limits: tuple[ToldLimit, ...] = (),
+    curve: tuple[UsagePoint, ...] = (),
 ) -> str:
     """The description of a job in this state whose last update carried these metrics."""
     row = JobRow(
@@ -78,6 +83,8 @@ def told(
         debug_stdout=None,
         pilot_log=None,
         transfer_notes=(compose("stagein", notes),) if notes else (),
+        limits=limits,
+        curve=curve,
         event_id=1,
     )
     return description(detail, Screen(), "age", NOW)
@@ -106,7 +113,7 @@ def test_nothing_but_progress_is_nothing_measured() -> None:
 
 
 def test_what_was_measured_is_told_in_words_with_units() -> None:
-    """Memory comes in kB, what was read in bytes, times in seconds; what has no words here stands as it came."""
+    """Memory and what was read come in kB, times in seconds; what has no words here stands as it came."""
     usage: dict[str, int | float | str] = {
         "cpu_consumption_time": 3725,
         "cpu_consumption_unit": "s",
@@ -116,8 +123,8 @@ def test_what_was_measured_is_told_in_words_with_units() -> None:
         "reported_start": "2026-01-31 10:00:00",
         "max_rss": 1048576,
         "avg_rss": 524288,
-        "tot_rchar": 3 * 1024**2,
-        "rate_rchar": 1024.0,
+        "tot_rchar": 3 * 1024.0,
+        "rate_rchar": 1.0,
         "max_swap": 0,
     }
     assert measured(usage) == [
@@ -139,6 +146,27 @@ def test_what_was_measured_is_told_in_words_with_units() -> None:
     ]
     assert measured({"cpu_consumption_time": 9, "cpu_consumption_unit": "HS06"}) == ["CPU time 9 HS06"]
     assert measured({"pilot_timing": "1|2"}) == ["pilot timing 1|2"]
+
+
+def test_each_limit_says_how_near_the_job_is() -> None:
+    """Value, limit, who set it and how; the pairs of the last look are not told once more."""
+    memory = ToldLimit(
+        measure="memory", value=2_097_152.0, unit="bytes", origin="queue", detail="maxrss 1 MB x 2\x1b[2J"
+    )
+    output = ToldLimit(measure="one output file", value=5e9, unit="bytes", origin="default", detail="largest")
+    now = UsagePoint(wall_s=61.0, pss_kb=1024, swap_kb=0)
+    metrics = " ".join(["nEvents=7", *(f"{key}={value}" for key, value in now_pairs(now).items())])
+    says = told("running", "running", metrics, limits=(memory, output), curve=(now,))
+    lines = says.splitlines()
+    at = lines.index("limits")
+    assert lines[at + 1].startswith(
+        "    50%  memory: 1.0 MB now, 1.0 MB at most, limit 2.1 MB (queue: maxrss 1 MB x 2"
+    )
+    assert lines[at + 2] == "         one output file: limit 5.0 GB (default: largest)"
+    assert "\x1b" not in says
+    assert "Measured: CPU time 12s, nEvents 7\n" in says
+    over = told("finished", "finished", metrics, limits=(memory,), curve=(now,))
+    assert "    50%  memory: 1.0 MB at most, limit" in over
 
 
 def an_input(lfn: str) -> FileRow:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from picard_pilot.cli.moments import duration, size
 from picard_pilot.cli.screen import clean
 from picard_pilot.wire.progress import pairs_in, without_progress
+from picard_pilot.wire.usage_now import without_now
 
 Usage = Mapping[str, int | float | str]
 
 _KB_BYTES = 1024
-"""Memory comes in the kernel's kB."""
+"""Memory comes in the kernel's kB, and a server keeps what was read and written in kB too."""
 
 _MEMORY = {"rss": "RSS", "pss": "PSS", "vmem": "virtual memory", "swap": "swap"}
 
@@ -67,8 +68,8 @@ def _memory(left: dict[str, int | float | str]) -> Iterator[str]:
 def _moved(left: dict[str, int | float | str]) -> Iterator[str]:
     for name, words in _PASSED.items():
         total, rate = (_number(left.pop(f"{kind}_{name}", None)) for kind in ("tot", "rate"))
-        told = [size(int(total))] if total is not None else []
-        told += [f"{size(int(rate))}/s"] if rate is not None else []
+        told = [size(int(total * _KB_BYTES))] if total is not None else []
+        told += [f"{size(int(rate * _KB_BYTES))}/s"] if rate is not None else []
         if told:
             yield f"{words} {' at '.join(told)}"
 
@@ -86,7 +87,7 @@ def _times(left: dict[str, int | float | str]) -> Iterator[str]:
 
 
 def _metrics(left: dict[str, int | float | str]) -> Iterator[str]:
-    pairs = pairs_in(without_progress(str(left.pop("job_metrics", ""))))
+    pairs = pairs_in(without_now(without_progress(str(left.pop("job_metrics", "")))))
     pairs.pop(_PHASE_SINCE, None)
     known: tuple[tuple[str, str, Callable[[int], str]], ...] = (
         ("stdoutBytes", "stdout", size),

@@ -67,6 +67,7 @@ def description(job: JobDetail, screen: Screen, clock: str, now: datetime) -> st
     """Everything about a job that is known: sentences first, then its history, files, attempts."""
     lines = [*_sentences(job, now), ""]
     lines += _history(job, screen, clock, now)
+    lines += _limits(job)
     lines += _files(job)
     if len(job.attempts) > 1:
         lines += ["", "attempts"]
@@ -133,6 +134,20 @@ def _history(job: JobDetail, screen: Screen, clock: str, now: datetime) -> Itera
         when = shown(change.at, clock, now)
         state = state_text(change.status, screen) + " " * (STATE_WIDTH - len(change.status))
         yield f"  {when:<{when_width}}  {state} {stayed:>7}  by {change.who}  {rest}".rstrip()
+
+
+def _limits(job: JobDetail) -> Iterator[str]:
+    """How near the job is, or came, to each of its limits."""
+    from picard_pilot.server.pages.source import near_of
+
+    near = near_of(job)
+    if not near:
+        return
+    yield ""
+    yield "limits"
+    for limit in near:
+        share = limit.share if limit.share is not None else limit.most_share
+        yield f"  {'' if share is None else f'{share:.0%}':>5}  {clean(limit.says())}"
 
 
 def _files(job: JobDetail) -> Iterator[str]:
