@@ -117,6 +117,8 @@ class World:
         """What all pilots have said."""
         self.case_was: Case | None = None
         """What the first pilot left in its journal, for the verdict."""
+        self.on_record: Callable[[Pilot], None] | None = None
+        """Called whenever a pilot is about to write a record, and when it has."""
         self._tasks: list[asyncio.Task[None]] = []
 
     def _job(self) -> Job:
@@ -236,6 +238,7 @@ class Pilot:
         self._written = 0
         self._full = False
         self._left: list[JobWork] | None = None
+        """What it took up; None before it looked."""
         self.dead = False
         self.code: int | None = None
         self.journals: set[journal_file.Journal] = set()
@@ -265,13 +268,14 @@ class Pilot:
             is_alive=lambda pid, ticks: pid in world.alive,
         )
 
-    def take_up(self) -> None:
-        """As it does at its start."""
+    def take_up(self) -> int:
+        """As it does at its start; how many jobs it has."""
         if self._left is None:
             self._left = []  # it does so once
             self._left = recovery.take_up(self.parts)
             for work in self._left:
                 self.journals.add(work.journal)  # type: ignore[arg-type]
+        return len(self._left)
 
     async def run(self) -> None:
         """Live until it leaves or is killed."""
@@ -314,10 +318,16 @@ class Pilot:
             line = to_line(record_of(event, seq=len(journal.records) + 1, at=at or 0.0, by=self.name))
             os.write(journal._fd, line[: self._fate.cut])
             self.die()
+        self._meet()
         record = _append(journal, event, at)
         if when == "after":
             self.die()
+        self._meet()
         return record
+
+    def _meet(self) -> None:
+        if self.world.on_record is not None:
+            self.world.on_record(self)
 
     def move(self, journal: journal_file.Journal, reserve: Path) -> None:
         """Into the reserve, where there is one."""

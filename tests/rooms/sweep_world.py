@@ -43,6 +43,9 @@ HOUR_S = 3600.0
 PAYLOAD_S = 10.0
 """How long the payload takes, in virtual seconds."""
 
+SLOW_S = 400.0
+"""How long a slow store takes: longer than what a pilot keeps in hand of the server's window."""
+
 FINAL = frozenset({JobStatus.FINISHED, JobStatus.FAILED})
 
 OVER = frozenset({"finished", "failed", "cancelled", "closed"})
@@ -113,9 +116,9 @@ class Panda:
 
 
 class Storages:
-    """All storages and their catalogue. `mood` says how a store at an endpoint goes: up, down or late.
+    """All storages and their catalogue. `mood` says how a store at an endpoint goes: up, down, slow or late.
 
-    A late one takes the file and loses the answer.
+    A slow one takes `SLOW_S`; a late one takes the file and loses the answer.
     """
 
     def __init__(self, clock: VirtualClock, mood: Callable[[str, str, float], str]) -> None:
@@ -140,6 +143,8 @@ class Storages:
             return TransferFailure(
                 kind=FailureClass.CONTACT, says="nobody answers", surl=request.surl, remedy=Remedy.NEXT
             )
+        if mood == "slow":
+            await self._clock.sleep(SLOW_S)
         how = How.ALREADY_THERE
         if request.surl not in self.files:
             self.files[request.surl] = content

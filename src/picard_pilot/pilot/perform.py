@@ -19,6 +19,7 @@ from picard_pilot.lifecycle.report import exit_usage, final_report
 from picard_pilot.lifecycle.table import step
 from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
+from picard_pilot.model.orders import KILL
 from picard_pilot.model.states import Phase
 from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.panda.outbox import Accepted, Outbox
@@ -224,9 +225,12 @@ class Performer:
         )
         if not isinstance(delivered, Accepted):
             return None
-        log.info(
-            "job %s: %s, and the server has the report (%s)", work.job_id, report.status, delivered.answer
-        )
+        if delivered.answer == KILL:
+            log.warning("job %s: %s, but the server had given the job up", work.job_id, report.status)
+        else:
+            log.info(
+                "job %s: %s, and the server has the report (%s)", work.job_id, report.status, delivered.answer
+            )
         return ev.ReportAccepted(answer=delivered.answer)
 
     async def _metrics(self, work: JobWork) -> dict[str, str]:

@@ -216,7 +216,7 @@ def _followed(parts: Parts, bundle: Bundle, resting: bool) -> JobWork:
     try:
         case = fold((record.event, record.at) for record in journal.records)
         if case is None:
-            raise NoJob("there was no job in it yet", logging.DEBUG)
+            raise NoJob("its journal is empty, though files lie there", logging.ERROR)
         if case.queue != parts.site.queue.name:
             raise NotTaken(f"its job {case.job.job_id} is of queue {case.queue}, for whose pilots it waits")
         if case.over and not parts.settings.cleanup:
