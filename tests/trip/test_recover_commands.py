@@ -172,7 +172,7 @@ def test_a_queue_that_is_named_is_the_only_one(grid: Grid) -> None:
 def test_a_signal_ends_it_as_it_ends_a_pilot(grid: Grid) -> None:
     """The payload for which it waits is stopped in time; the answer is given, and the exit code tells the signal."""
     job_id = left_job(grid)
-    command = begin(grid, "run", str(grid.workdir), "--json")
+    command = begin(grid, "run", str(grid.workdir), "--json", PICARD_REPORT_GRACE="60", PICARD_STOP_GRACE="1")
     grid.wait_event(job_id, "Resumed")
     command.send_signal(signal.SIGTERM)
     out, said = command.communicate(timeout=60)
@@ -277,5 +277,8 @@ def test_jobs_are_chosen_by_number_and_age(grid: Grid) -> None:
         assert [row["job_id"] for row in answer(done)] == found
     by_default = recover(grid, "list", "--json", PICARD_WORKDIR=str(grid.workdir))
     assert [row["job_id"] for row in answer(by_default)] == [job_id]
+    (grid.job_dir(job_id) / "picard" / "journal.jsonl").unlink()
+    (row,) = answer(recover(grid, "list", str(grid.job_dir(job_id)), "--json"))
+    assert (row["job_id"], row["obstacle"]) == (job_id, "it holds no journal")
     elsewhere = recover(grid, "list", str(grid.store))
     assert elsewhere.returncode == 0 and "no jobs are left" in elsewhere.stderr

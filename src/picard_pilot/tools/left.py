@@ -87,7 +87,10 @@ def directories(paths: Iterable[Path]) -> list[Path]:
 
 
 def _is_job(path: Path) -> bool:
-    return os.path.lexists(path / jobdir.PRIVATE / journal_file.NAME)
+    """Whether this is a job's directory: by its journal, whatever a copy is called, or by its name."""
+    if os.path.lexists(path / jobdir.PRIVATE / journal_file.NAME):
+        return True
+    return path.name.startswith(jobdir.PREFIX) and (path / jobdir.PRIVATE).is_dir()
 
 
 def me(pilot: str) -> lease.Owner:
