@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from process_kit import go, until
 
 from picard_pilot.model.command import ProcessId
-from picard_pilot.model.ledger import File, ProcessTree, Segment
+from picard_pilot.model.ledger import ControlGroup, File, ProcessTree, Segment
 from picard_pilot.system import mark, proc, strays
 from picard_pilot.system.shim.kernel import call
 from picard_pilot.system.shim.protocol import SEEN_FILE, encode_record
@@ -243,3 +244,24 @@ def test_mounts_below_a_directory_are_found() -> None:
     assert {"/", "/proc"} <= set(everything)
     assert strays.mounts_below("/proc")[-1] == "/proc"
     assert strays.mounts_below("/pro") == []
+
+
+def test_a_control_group_goes_with_all_that_is_in_it(others: list[Some]) -> None:
+    """The kernel ends it, whatever it is."""
+    places = [
+        line.split()[4]
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        if " - cgroup2 " in line
+    ]
+    if not places or not os.access(places[0], os.W_OK):
+        pytest.skip("no control group can be made here")
+    path = Path(places[0], f"picard-test-{secrets.token_hex(8)}")
+    path.mkdir()
+    group = ControlGroup(path=str(path))
+    others.append(Some())
+    (path / "cgroup.procs").write_text(str(others[0].id.pid))
+    assert strays.is_there(group)
+    assert go(strays.end_group(group)) is None
+    assert others[0].process.wait(60) == -signal.SIGKILL
+    assert not strays.is_there(group)
+    assert go(strays.end_group(group)) is None

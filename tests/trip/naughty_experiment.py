@@ -1,6 +1,7 @@
 """An experiment one of whose hooks misbehaves: NAUGHTY_HOOK says which one, NAUGHTY_WAY how."""
 
 import os
+import subprocess
 import sys
 import threading
 from typing import Any, ClassVar, NoReturn
@@ -37,7 +38,19 @@ def _wrong_inside(*_: Any) -> object:
     return Command(argv=("/bin/echo", 7, None))  # type: ignore[arg-type]
 
 
-_WAYS = {"raise": _raise, "hang": _hang, "leave": _leave, "rubbish": _rubbish, "wrong inside": _wrong_inside}
+def _start(*_: Any) -> None:
+    code = "import os, sys, time; os.path.exists(sys.argv[1]); time.sleep(600)"
+    subprocess.Popen([sys.executable, "-I", "-S", "-c", code, os.environ["NAUGHTY_MARK"]])
+
+
+_WAYS = {
+    "start": _start,
+    "raise": _raise,
+    "hang": _hang,
+    "leave": _leave,
+    "rubbish": _rubbish,
+    "wrong inside": _wrong_inside,
+}
 
 if "NAUGHTY_HOOK" in os.environ:
 

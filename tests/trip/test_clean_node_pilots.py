@@ -236,3 +236,17 @@ def test_a_removal_that_was_interrupted_is_finished(grid: Grid, workdir: Path, m
     assert_nothing_is_left(grid, workdir, mark)
     (receipt,) = outside.receipts(workdir)
     assert entries_of(receipt, "removed", job_id) == ["directory", "process tree"]
+
+
+def test_what_a_hook_started_ends_with_the_pilot(grid: Grid, workdir: Path, mark: str) -> None:
+    """It is a child of the pilot, which has waited for all that it started itself."""
+    job_id = grid.submit("/bin/true")
+    naughty = {"NAUGHTY_HOOK": "check", "NAUGHTY_WAY": "start", "NAUGHTY_MARK": mark}
+    place = {"PYTHONPATH": str(Path(__file__).parent)}
+    flags = ("--jobs", "1", "--plugin", "naughty_experiment:Naughty")
+    pilot = grid.pilot(*flags, workdir=workdir, **naughty, **place)
+    assert pilot.wait(120) == 0, grid.output()
+    assert grid.wait_status(job_id, "finished", "failed") == "finished", grid.errors(job_id)
+    assert_nothing_is_left(grid, workdir, mark)
+    (receipt,) = outside.receipts(workdir)
+    assert len(outside.named(receipt["removed"], "started by the pilot itself")) == 1

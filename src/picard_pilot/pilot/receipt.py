@@ -109,14 +109,18 @@ class _Check:
             if directory.job_id is not None and (kept := self._why_kept(directory)) is not None:
                 self._kept[directory.job_id] = kept
         things = tuple(dict.fromkeys((*things, *self._seen(directories))))
-        for thing in things:
-            if isinstance(thing, ProcessTree):
-                await self._processes(thing)
+        self._trees = [thing for thing in things if isinstance(thing, ProcessTree)]
+        for tree in self._trees:
+            await self._processes(tree)
+        if self._is_mine:
+            await self._children()
         for directory in directories:
             await self._mounts(directory)
         for thing in things:
-            if isinstance(thing, Segment | File | ControlGroup):
+            if isinstance(thing, Segment | File):
                 self._thing(thing)
+            elif isinstance(thing, ControlGroup):
+                await self._group(thing)
             elif isinstance(thing, Mount) and not strays.is_there(thing):
                 self._is_gone(thing)
         for directory in directories:
@@ -181,8 +185,29 @@ class _Check:
             self.removed.append(_entry(mount, "it was unmounted"))
             self._is_gone(mount)
 
-    def _thing(self, thing: Segment | File | ControlGroup) -> None:
-        """Shared memory, a file or a control group; of another boot only files can be left."""
+    async def _children(self) -> None:
+        """What else this pilot started: a hook of the experiment, for instance, that did not wait for its program."""
+        noted = {tree.root.pid for tree in self._trees} | {
+            tree.launcher.pid for tree in self._trees if tree.launcher is not None
+        }
+        for tree in strays.children():
+            if tree.root.pid not in noted:
+                await self._processes(tree)
+
+    async def _group(self, group: ControlGroup) -> None:
+        kept = None if group.job_id is None else self._kept.get(group.job_id)
+        if self._same_boot and strays.is_there(group):
+            if kept is not None and kept.payload:
+                self._stays(group, kept)
+                return
+            if (why := await strays.end_group(group)) is not None:
+                self.remains.append(_entry(group, why))
+                return
+            self.removed.append(_entry(group, "it was removed"))
+        self._is_gone(group)
+
+    def _thing(self, thing: Segment | File) -> None:
+        """Shared memory or a file; of another boot only files can be left."""
         there = strays.is_there(thing) and (self._same_boot or isinstance(thing, File))
         if isinstance(thing, Segment | File) and not thing.sure:
             if there and strays.may_be_ours(thing, self._users) and len(self.doubtful) < ENTRIES:

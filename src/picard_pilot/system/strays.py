@@ -4,6 +4,7 @@ What was made is told by its ledger (`system.ledger`) and by a payload's launche
 what somebody else uses, and never ended a process that is known by its number alone.
 """
 
+import asyncio
 import os
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +17,13 @@ from picard_pilot.system import cgroup, leftovers, proc
 from picard_pilot.system.files import open_regular
 from picard_pilot.system.shim import tree
 from picard_pilot.system.shim.kernel import call
-from picard_pilot.system.shim.protocol import SEEN_BYTES, SEEN_FILE, verified_record
+from picard_pilot.system.shim.protocol import KILL_PATIENCE_S, SEEN_BYTES, SEEN_FILE, verified_record
 
 IPC_RMID = 0
 MNT_DETACH = 2
 """The mount is gone from the tree at once, however long somebody is still in it."""
 UNMOUNT_LIMIT_S = 20.0
+GROUP_LOOK_S = 0.01
 
 
 class _Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +120,22 @@ def living(what: ProcessTree, by_mark: Marked | None = None) -> list[ProcessId]:
     ]
 
 
+def children() -> list[ProcessTree]:
+    """What the calling process started and what lives, each with its name."""
+    found = (proc.identify(pid) for pid in tree.children(os.getpid()))
+    return [
+        ProcessTree(what=f"{name_of(process)}, started by the pilot itself", root=process)
+        for process in found
+        if process is not None
+    ]
+
+
+def name_of(process: ProcessId) -> str:
+    """The name of its program, for people."""
+    name = tree.read_small(f"/proc/{process.pid}/comm").strip()
+    return name.decode("utf-8", "backslashreplace") or "a program"
+
+
 async def end(what: ProcessTree) -> tuple[int, int]:
     """Kill what lives of a tree until nothing does; how many were killed, and how many withstand."""
     return await leftovers.kill_leftovers(lambda: living(what))
@@ -171,7 +189,7 @@ def is_there(thing: Segment | File | ControlGroup | Mount) -> bool:
             return thing.path in mounts_below(thing.path)
 
 
-def remove(thing: Segment | File | ControlGroup, users: Users) -> str | None:
+def remove(thing: Segment | File, users: Users) -> str | None:
     """Remove something that is surely ours; None when it is gone, else why it is not, as the end of a sentence."""
     try:
         match thing:
@@ -186,13 +204,24 @@ def remove(thing: Segment | File | ControlGroup, users: Users) -> str | None:
                     return f"process {pid}, which is not the payload's, has it open"
                 if _is_file_there(thing):
                     Path(os.fsdecode(path)).unlink(missing_ok=True)
-            case ControlGroup():
-                cgroup.kill(Path(thing.path))
-                if not cgroup.remove(Path(thing.path)):
-                    return "there are processes in it"
     except OSError as error:
         return f"it cannot be removed: {error.strerror}"
     return "it cannot be removed" if is_there(thing) else None
+
+
+async def end_group(group: ControlGroup) -> str | None:
+    """Kill what is in a payload's own control group and remove it; None when it is gone, else why it is not."""
+    path = Path(group.path)
+    cgroup.kill(path)
+    try:
+        async with asyncio.timeout(KILL_PATIENCE_S):
+            while not cgroup.is_empty(path):  # noqa: ASYNC110 - the loop knows no event for it
+                await asyncio.sleep(GROUP_LOOK_S)
+        return None if cgroup.remove(path) else "it cannot be removed"
+    except TimeoutError:
+        return "there are processes in it that cannot be killed"
+    except OSError as error:
+        return f"it cannot be removed: {error.strerror}"
 
 
 def mounts_below(directory: str) -> list[str]:
