@@ -63,6 +63,10 @@ class Grid:
             paths = "flat"
             """
         )
+        self.python: tuple[str, ...] = (sys.executable,)
+        """What runs pilots."""
+        self.ca_file = str(info.ca_file)
+        self.token_file = control.token_file(Path(info.data_dir), "pilot")
         self._http = urllib3.PoolManager(ca_certs=info.ca_file, retries=False)
         self._token = control.token(Path(info.data_dir), "production").strip()
         self.pilots: list[subprocess.Popen[bytes]] = []
@@ -156,10 +160,10 @@ class Grid:
         workdir = workdir or self.workdir
         workdir.mkdir(exist_ok=True)
         command = [
-            *(sys.executable, *program, "run", "--queue", self.queue),
+            *(*self.python, *program, "run", "--queue", self.queue),
             *("--server", self.info.url, "--site-file", str(self.site_file), "--workdir", str(workdir)),
-            *("--ca", str(self.info.ca_file), "--queue-patience", "0", "--command-poll", "0.2"),
-            *("--token-file", str(control.token_file(Path(self.info.data_dir), "pilot"))),
+            *("--ca", self.ca_file, "--queue-patience", "0", "--command-poll", "0.2"),
+            *("--token-file", str(self.token_file)),
             *("--node-directory", str(self.directory / "node")),
             *flags,
         ]
