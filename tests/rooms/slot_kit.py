@@ -153,6 +153,10 @@ class ToldSlot:
         async def unwatched(_watching: object) -> None:
             await asyncio.Event().wait()
 
+        async def aside(sources: Any, source: str, read: Callable[[], Found]) -> None:
+            sources._know(source, read())
+
+        monkeypatch.setattr("picard_pilot.pilot.slot_sources.Sources._aside", aside)
         # Its looks every few seconds are of no concern here, and would cost most of the time.
         monkeypatch.setattr("picard_pilot.pilot.watching.Watching.run", unwatched)
         # No thread: virtual time would pass while it works.

@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -15,11 +15,10 @@ from pilot_kit import ToldDispatcher, parts_for
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.slot import Found, SlotView
 from picard_pilot.payload import jobdir
-from picard_pilot.pilot import notice
-from picard_pilot.pilot.ends import Ends
+from picard_pilot.pilot import notice, slot_sources
 from picard_pilot.pilot.expiry import Expiries, Held
 from picard_pilot.pilot.rates import Rates
-from picard_pilot.pilot.slot import Slot
+from picard_pilot.pilot.slot_sources import Sources
 from picard_pilot.system import proc
 from picard_pilot.system.clock import RealClock
 from picard_pilot.testing.clock import VirtualClock
@@ -214,11 +213,11 @@ def answer_of(directory: Path, script: str) -> tuple[tuple[float, ...], str]:
         parts_for(clock, ToldDispatcher(clock), directory),
         environ={"SLURM_JOB_ID": "7", "PATH": f"{program.parent}:/usr/bin:/bin"},
     )
-    ends = Ends(parts.settings, clock)
-    nothing: Any = lambda *_: None  # noqa: E731 - short
-    slot = Slot(parts, ends, list, nothing, nothing)
-    (question,) = slot._questions
-    found = asyncio.run(slot._answer(question))
+    known: dict[str, Found] = {}
+    sources = Sources(parts, known.__setitem__)
+    assert sources.takes_time
+    asyncio.run(sources.ask())
+    found = known["answer 0"]
     return tuple(end.at for end in found.ends), " ".join(found.doubts)
 
 
@@ -232,6 +231,73 @@ def test_a_command_that_fails_is_quoted(tmp_path: Path) -> None:
     """Its last line stands in the log; the end is not known then."""
     ends, doubts = answer_of(tmp_path, "echo 'slurm_load_jobs error: Unable to contact' >&2; exit 1")
     assert ends == () and "Unable to contact" in doubts and "squeue" in doubts
+
+
+def sources_of(directory: Path, known: dict[str, Found], **environ: str) -> Sources:
+    clock = VirtualClock(start_utc=NOW)
+    parts = parts_for(clock, ToldDispatcher(clock), directory, drain_file=str(directory / "drain"))
+    return Sources(msgspec.structs.replace(parts, environ=environ), known.__setitem__)
+
+
+def test_a_site_s_file_system_that_hangs_holds_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the drain file said before holds, the rest is read; nothing more is begun there until it is back."""
+    back, looks = threading.Event(), []
+
+    def look(path: Path) -> Found:
+        looks.append(path)
+        back.wait(60)
+        return Found(drain="it is there")
+
+    monkeypatch.setattr(drain, "look", look)
+    monkeypatch.setattr(slot_sources, "ANSWER_S", 0.05)
+    known: dict[str, Found] = {}
+    sources = sources_of(tmp_path, known)
+
+    async def story() -> None:
+        await sources.read()
+        await sources.read()
+        assert "drain file" not in known and len(looks) == 1
+        back.set()
+        monkeypatch.setattr(slot_sources, "ANSWER_S", 60.0)
+        while "drain file" not in known:
+            await sources.read()
+            await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+    sources.close()
+    assert known["drain file"].drain == "it is there"
+    assert "cannot be read" in caplog.text
+
+
+def test_features_are_really_fetched(tmp_path: Path) -> None:
+    """From a web server that knows some of the keys, without a word of who asks."""
+    asked: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        asked.append(head)
+        known = "/mf/shutdowntime " in head
+        body = f"{NOW + 900:.0f}\n".encode() if known else b"no such key"
+        status = "200 OK" if known else "404 Not Found"
+        writer.write(
+            f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+        )
+        writer.close()
+
+    async def story() -> dict[str, Found]:
+        known: dict[str, Found] = {}
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            sources = sources_of(tmp_path, known, MACHINEFEATURES=f"{url}/mf", JOBFEATURES=f"{url}/jf/")
+            await sources.read()
+            sources.close()
+        return known
+
+    known = asyncio.run(asyncio.wait_for(story(), 60))
+    assert only(known["features"]) == NOW + 900
+    assert len(asked) == 4 and not any("authorization" in head.lower() for head in asked)
 
 
 def test_a_credential_that_is_renewed_ends_nothing(tmp_path: Path) -> None:

@@ -21,11 +21,17 @@ print('begun', flush=True)
 notice = os.environ['PICARD_STOP_NOTICE']
 while not (told and os.path.exists(notice) and os.path.exists('go')):
     time.sleep(0.02)
-open('out.' + os.environ['PANDAID'] + '.txt', 'w').write(open(notice).read())
+with open('out.' + os.environ['PANDAID'] + '.txt', 'w') as out:
+    out.write(open(notice).read())
+os._exit(0)
 """
-"""Goes on until it was told in both ways, and until the test lets it; it ends well then."""
+"""Goes on until it was told in both ways, and until the test lets it; it ends well then, and at once: an interpreter
+that is being taken down catches no signal any more."""
 
-DEAF = "import subprocess, sys\nsubprocess.Popen([sys.executable, '-S', '-E', '-c', {child!r}])\n"
+DEAF = (
+    "import subprocess, sys\n"
+    "subprocess.Popen([sys.executable, '-S', '-E', '-c', {child!r}], stdout=subprocess.DEVNULL)\n"
+)
 """What does not catch the signal must not get it: a child of the same payload."""
 
 

@@ -55,8 +55,8 @@ class Ends:
         """The first that came."""
         self.leave_by: float | None = None
         """When the pilot must be gone, once it was told so; what is then not done waits on disk."""
-        self.stopped_a_job = False
-        """Whether a job had to be stopped for the end of the slot."""
+        self.stopped_with: int | None = None
+        """The number of the fault, if a job had to be stopped for the end of the slot."""
         self._at_the_end: Deadline | None = None
         lifetime = SlotEnd(
             at=self._began_utc + settings.lifetime_s,
@@ -201,13 +201,10 @@ class Ends:
 
     def slot_stop(self) -> Stop:
         """What the end of the slot means for a job."""
-        self.stopped_a_job = True
         why = self._at_the_end or self.deadline
-        return Stop(
-            kind=StopKind.LIFETIME,
-            fault=slot_end_fault(why.end, why.reserve),
-            grace_s=self._settings.stop_grace_s,
-        )
+        found = slot_end_fault(why.end, why.reserve)
+        self.stopped_with = found.code
+        return Stop(kind=StopKind.LIFETIME, fault=found, grace_s=self._settings.stop_grace_s)
 
     def stop_for_newcomer(self) -> Stop | None:
         """For a job that comes when the others were told to stop already; None while none was."""

@@ -51,8 +51,9 @@ BY_ERROR: dict[int, Exit] = {
 """Exit code of a pilot that cannot start, by the error that stops it; all others are GENERAL."""
 
 
-def exit_for(why: Leaving, jobs_done: int, slot_stopped_a_job: bool) -> Exit:
-    """The exit code of a pilot that leaves by its own decision. How its jobs ended does not matter: it did its part."""
+def exit_for(why: Leaving, jobs_done: int, stopped_with: int | None) -> Exit:
+    """The exit code of a pilot that leaves by its own decision. How its jobs ended does not matter: it did its part.
+    `stopped_with` is the number of the fault of jobs that were stopped for the end of the slot, if any."""
     match why:
         case Leaving.SERVER_GONE:
             return Exit.SERVER
@@ -65,4 +66,4 @@ def exit_for(why: Leaving, jobs_done: int, slot_stopped_a_job: bool) -> Exit:
         case Leaving.NO_JOBS if jobs_done == 0:
             return Exit.NO_JOBS
         case _:
-            return Exit.MAX_TIME if slot_stopped_a_job else Exit.OK
+            return Exit.OK if stopped_with is None else BY_ERROR.get(stopped_with, Exit.MAX_TIME)

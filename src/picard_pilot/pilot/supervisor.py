@@ -89,7 +89,7 @@ class Supervisor:
             signals.remove()
         if self._ends.signal is not None:
             return signals.EXIT_BASE + self._ends.signal
-        return exit_for(why, self._jobs_taken + self.lookout.taken, self._ends.stopped_a_job)
+        return exit_for(why, self._jobs_taken + self.lookout.taken, self._ends.stopped_with)
 
     async def _loop(self) -> Leaving:
         while True:

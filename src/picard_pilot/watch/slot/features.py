@@ -36,11 +36,6 @@ def wanted(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def is_url(address: str) -> bool:
-    """Whether it has to be asked for by http."""
-    return address.startswith(("http://", "https://"))
-
-
 def read_file(path: str) -> str | None:
     """A key in a directory; None where there is none."""
     try:
