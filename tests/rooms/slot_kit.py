@@ -163,7 +163,8 @@ class ToldSlot:
         monkeypatch.setattr("picard_pilot.pilot.hooking.call_hook", call)
         monkeypatch.setattr("asyncio.to_thread", to_thread)
         monkeypatch.setattr("picard_pilot.pilot.perform.Payloads", lambda *_: self.payload)
-        monkeypatch.setattr("picard_pilot.watch.slot.words.session_began_at", lambda: BEGAN)
+        for user in ("words", "environment"):
+            monkeypatch.setattr(f"picard_pilot.watch.slot.{user}.session_began_at", lambda: BEGAN)
 
     def run(self) -> int:
         """The pilot's exit code."""

@@ -43,6 +43,7 @@ NOT_BEFORE_A_JOB: dict[str, str] = {
     "tarfile": "for log archives",
     "picard_pilot.pilot.perform": "brings all rooms along that only a job needs",
     "picard_pilot.payload.launcher": "for payloads",
+    "picard_pilot.watch.slot": "for slots of which a batch system, features or a drain file tell the end",
     "picard_pilot.data.stagein": "for inputs",
     "picard_pilot.data.stageout": "for outputs",
 }

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from pilot_kit import ToldDispatcher, parts_for
 
+from picard_pilot.cli.main import main
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.slot import Found, SlotView
 from picard_pilot.payload import jobdir
@@ -298,6 +299,24 @@ def test_features_are_really_fetched(tmp_path: Path) -> None:
     known = asyncio.run(asyncio.wait_for(story(), 60))
     assert only(known["features"]) == NOW + 900
     assert len(asked) == 4 and not any("authorization" in head.lower() for head in asked)
+
+
+def test_the_configuration_shows_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the slot in which it is asked for; the first end first, each with what was read."""
+    for name in ("_CONDOR_JOB_AD", "_CONDOR_MACHINE_AD", "PBS_JOBID", "LSB_JOBID", "MACHINEFEATURES"):
+        monkeypatch.delenv(name, raising=False)
+    now = RealClock().now_utc()
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_JOB_END_TIME", f"{now + 9000:.0f}")
+    monkeypatch.setenv("JOBFEATURES", str(tmp_path))
+    (tmp_path / "shutdowntime_job").write_text(f"{now + 5000:.0f}")
+    show = ["config", "show", "slot.end", "slot.end.2", "--format", "plain", "--fields", "key,origin"]
+    assert main(show) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("slot.end\tmachine/job feature shutdowntime_job (shutdowntime_job = ")
+    assert second.startswith("slot.end.2\tSLURM_JOB_END_TIME (SLURM_JOB_END_TIME=")
 
 
 def test_a_credential_that_is_renewed_ends_nothing(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Reading them is `settings.read`, explaining a site `site.load`.
 
 import argparse
 import os
+import time
 from pathlib import Path
 
 from picard_pilot.cli.frame import Call, Verb, add_options
@@ -41,7 +42,7 @@ def _show(call: Call) -> int:
                 "reason": option.reason,
             }
         )
-    facts = _site_rows(call)
+    facts = [*_site_rows(call), *_slot_rows(call)]
     _all_found(call, tuple(str(row["key"]) for row in facts))
     rows += [row for row in facts if not call.args.name or row["key"] in call.args.name]
     origin = not call.args.origin
@@ -82,6 +83,36 @@ def _site_rows(call: Call) -> list[dict[str, object]]:
             "reason": None,
         }
         for row in explain(site)
+    ]
+
+
+def _slot_rows(call: Call) -> list[dict[str, object]]:
+    """When the slot ends in which this is called, as far as its environment and its files say."""
+    from picard_pilot.lifecycle.holding import moment
+    from picard_pilot.watch.slot import drain, environment, features
+
+    now, settings = time.time(), call.settings
+    found = environment.look(os.environ, now)
+    if settings.drain_file:
+        found.append(drain.look(Path(settings.drain_file)))
+    texts = {key: features.read_file(path) for key, path in features.wanted(os.environ).items()}
+    found.append(features.understand({key: text for key, text in texts.items() if text is not None}, now))
+    for one in found:
+        for doubt in one.doubts:
+            call.screen.warn(doubt)
+    ends = sorted((end for one in found for end in one.ends if end.at > now), key=lambda end: end.at)
+    return [
+        {
+            "key": "slot.end" if number == 0 else f"slot.end.{number + 1}",
+            "value": end.at,
+            "written": moment(end.at),
+            "origin": f"{end.name} ({end.evidence})",
+            "variable": None,
+            "flag": None,
+            "help": "when the slot of this shell ends",
+            "reason": None,
+        }
+        for number, end in enumerate(ends)
     ]
 
 

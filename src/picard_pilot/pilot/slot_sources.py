@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from picard_pilot.model.slot import Found, Question, SlotEnd
 from picard_pilot.pilot.parts import Parts
@@ -25,7 +25,9 @@ ANSWER_S = 10.0
 MOST_URL_BYTES = 1000
 """A feature is a number."""
 
-T = TypeVar("T")
+SIGNS = ("_CONDOR_JOB_AD", "_CONDOR_MACHINE_AD", "SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
+"""Without one of these variables no batch system tells anything, and nothing need be imported."""
+
 Know = Callable[[str, Found], None]
 
 
@@ -108,25 +110,12 @@ class Sources:
         self._know("queue", Found(ends=(end,)))
 
     def _batch_systems(self) -> list[Found]:
-        """What each batch system says of which there are signs: one may run within another."""
-        environ, found = self._parts.environ, []
-        if environ.get("_CONDOR_JOB_AD") or environ.get("_CONDOR_MACHINE_AD"):
-            from picard_pilot.watch.slot import htcondor
+        environ = self._parts.environ
+        if not any(map(environ.get, SIGNS)):
+            return []
+        from picard_pilot.watch.slot import environment
 
-            found.append(htcondor.look(environ, self._session_began()))
-        if environ.get("SLURM_JOB_ID"):
-            from picard_pilot.watch.slot import slurm
-
-            found.append(slurm.look(environ))
-        if environ.get("PBS_JOBID"):
-            from picard_pilot.watch.slot import pbs
-
-            found.append(pbs.look(environ, self._session_began()))
-        if environ.get("LSB_JOBID"):
-            from picard_pilot.watch.slot import lsf
-
-            found.append(lsf.look(environ))
-        return found
+        return environment.look(environ, self._began_utc)
 
     def _session_began(self) -> float:
         from picard_pilot.watch.slot.words import session_began_at
