@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import pytest
 import sweep_kit as kit
-from sweep_kit import LOG, OUTPUTS, Fate, Scenario, World
+from sweep_kit import LOG, OUTPUTS, Scenario, World
+from sweep_pilot import Fate
 
 from picard_pilot.model.report import JobStatus
 from picard_pilot.model.states import State

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import sweep_kit as kit
-from sweep_kit import LOG, Fate, Pilot, Scenario, World
+from sweep_kit import LOG, Scenario, World
+from sweep_pilot import Fate, Pilot
 from sweep_world import HOUR_S, SLOW_S
 from test_crash_sweep import ELSEWHERE, HELD, PLAIN, RECORDS, finished, nothing_left, stored_once
 
