@@ -25,12 +25,25 @@ def started(count):
     while not os.path.exists(DIARY) or open(DIARY).read().count('started') < count:
         assert time.monotonic() < end
         time.sleep(0.01)
-def seen(path):
-    # For the test alone: what is asked for is what happens to a file that its maker has open for a while.
+def seen(make, path):
+    # For the test alone, which asks what becomes of a file that its maker was seen with: it is made until it was.
     end = time.monotonic() + 60
-    while path.encode().hex() not in open('picard/launch/seen').read():
+    while True:
+        kept, again = make(path), time.monotonic() + 2
+        sign = '"inode": %d,' % os.stat(path).st_ino
+        while time.monotonic() < again:
+            if any(path.encode().hex() in line and sign in line for line in open('picard/launch/seen')):
+                return kept
+            time.sleep(0.01)
         assert time.monotonic() < end
-        time.sleep(0.01)
+        os.unlink(path)
+def opened(path):
+    return open(path, 'w')
+def mapped(path):
+    fd = os.open(path, os.O_RDWR | os.O_CREAT)
+    os.ftruncate(fd, 4096)
+    ctypes.CDLL(None).mmap(None, 4096, 3, 1, fd, 0)
+    os.close(fd)
 SLEEPER = [sys.executable, '-I', '-S', '-c',
     "import sys, time; open(sys.argv[2], 'a').write('started\\\\n'); time.sleep(600)", MARK, DIARY]
 """

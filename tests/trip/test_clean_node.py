@@ -47,10 +47,9 @@ LEAVES: dict[str, str] = {
         "started(1)\n"
     ),
     "POSIX shared memory": (
-        "path = '/dev/shm/' + MARK\nfd = os.open(path, os.O_RDWR | os.O_CREAT)\nos.ftruncate(fd, 4096)\n"
-        "ctypes.CDLL(None).mmap(None, 4096, 3, 1, fd, 0); os.close(fd); seen(path)\n"
+        "seen(mapped, '/dev/shm/' + MARK)\n"
     ),
-    "a file in /tmp": "path = '/tmp/' + MARK\nkept = open(path, 'w'); kept.write('x'); seen(path)\n",
+    "a file in /tmp": "kept = seen(opened, '/tmp/' + MARK)\n",
     "a temporary file": "import tempfile\ntell('temporary ' + tempfile.mkstemp(prefix=MARK)[1])\n",
     "a pipe and a socket as files": (
         "import socket\nplace = os.environ['TMPDIR']\nos.mkfifo(place + '/pipe-' + MARK)\n"

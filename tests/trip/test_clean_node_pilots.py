@@ -52,7 +52,7 @@ def test_pilots_on_one_node_do_not_touch_each_others_things(
 ) -> None:
     """One is over while the other's payload runs, with memory and processes of its own, in the same directory."""
     shm = "tell('segment %d' % ctypes.CDLL(None).shmget(0, 4096, 0o600))\n"
-    file = "path = '/dev/shm/' + MARK\nkept = open(path, 'w'); seen(path)\n"
+    file = "kept = seen(opened, '/dev/shm/' + MARK)\n"
     first = payload(
         grid, mark, shm + file + "subprocess.Popen(SLEEPER, start_new_session=True); started(1)\n" + WAITS
     )
@@ -174,7 +174,7 @@ def test_what_nobody_can_assign_is_told_and_left_alone(grid: Grid, workdir: Path
 def test_what_others_use_is_not_removed(grid: Grid, workdir: Path, mark: str) -> None:
     """A file that the payload made, and that somebody else has open by then: it stays, with the job's number."""
     made = Path("/dev/shm", mark)
-    job_id = payload(grid, mark, f"path = {str(made)!r}\nkept = open(path, 'w'); seen(path)\n" + WAITS)
+    job_id = payload(grid, mark, "kept = seen(opened, '/dev/shm/' + MARK)\n" + WAITS)
     pilot = grid.pilot("--jobs", "1", workdir=workdir)
     begun(grid)
     with made.open():

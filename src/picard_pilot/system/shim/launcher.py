@@ -134,9 +134,7 @@ class Launcher:
         self.control = posix.open(control, posix.O_RDWR | posix.O_NONBLOCK)
         self.exit_fd = recordfile.create(f"{directory}/{EXIT_FILE}")
         recordfile.overwrite(self.exit_fd, b"")
-        self.seen = Seen(directory)
-        if self.seen.fd >= 0:
-            self.poller.register(self.seen.fd, select.POLLIN)
+        self.seen = Seen(directory, self.poller)
 
     def _record_start(self, directory: str) -> None:
         path = f"{directory}/{STARTED_FILE}"

@@ -6,6 +6,7 @@ gone the kernel no longer tells whose child it was.
 """
 
 import posix
+import select
 import sys
 import time
 
@@ -29,6 +30,8 @@ so that a payload that makes files without end costs 5 % of a core at most."""
 LOOKS = 2
 SECOND_LOOK_S = 0.02
 """The kernel tells of a file a moment before its maker has it open; not later, or it may be another's to open it."""
+WAKES_PER_S = 50
+"""More often the places are not looked at: others may make files there without end, and each wakes every launcher."""
 FRESH_LIMIT = 1000
 """So many new files are remembered; a payload that makes more is no better known by the next."""
 
@@ -47,10 +50,10 @@ def segments(uid: int) -> list[Segment]:
 
 
 class Seen:
-    """What was seen of one payload. `fd` is readable when a file has appeared; `next_at` is when to look anyway."""
+    """What was seen of one payload. `ready` is to be called when `fd` is readable, `look` when it is `next_at`."""
 
-    def __init__(self, directory: str) -> None:
-        """Raises OSError when nothing can be written down."""
+    def __init__(self, directory: str, poller: "select.poll") -> None:
+        """`poller` gets the descriptor that tells of new files. Raises OSError when nothing can be written down."""
         flags = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOFOLLOW
         self.path = f"{directory}/{SEEN_FILE}"
         self.file = posix.open(self.path, flags, 0o600)
@@ -66,10 +69,30 @@ class Seen:
         """Those of them whose maker is being looked for, with how many looks are left."""
         self.rests_until = 0.0
         self.next_at = time.monotonic() + LOOK_S
+        self.poller = poller
+        self.wakes, self.wakes_since, self.listens = 0, 0.0, False
         self.fd, self.places = _watch()
+        self._listen()
+
+    def _listen(self) -> None:
+        if self.fd >= 0 and not self.listens:
+            self.poller.register(self.fd, select.POLLIN)
+            self.listens = True
 
     def ready(self) -> None:
         """Files have appeared."""
+        now = time.monotonic()
+        if now > self.wakes_since + 1:
+            self.wakes, self.wakes_since = 0, now
+        self.wakes += 1
+        if self.wakes > WAKES_PER_S:
+            self.poller.unregister(self.fd)
+            self.listens = False
+            self.next_at = min(self.next_at, self.wakes_since + 1)
+        self._read_events()
+        self._find_makers()
+
+    def _read_events(self) -> None:
         try:
             data = posix.read(self.fd, 65536)
         except BlockingIOError:
@@ -80,7 +103,6 @@ class Seen:
             if watch in self.places:
                 self._appeared(self.places[watch] + b"/" + data[16 : 16 + length].rstrip(b"\0"))
             data = data[16 + length :]
-        self._find_makers()
 
     def look(self) -> None:
         """Look at the shared memory: whose is what is new?"""
@@ -94,8 +116,11 @@ class Seen:
             elif ours is None:
                 self.doubtful.append(segment)
         self.ended.clear()
-        self._find_makers()
         self.next_at = time.monotonic() + LOOK_S
+        if not self.listens and self.fd >= 0:
+            self._read_events()
+            self._listen()
+        self._find_makers()
 
     def finish(self) -> None:
         """All have ended: what is there and may be the payload's is written down too, as such.
