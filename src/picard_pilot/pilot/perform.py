@@ -25,6 +25,7 @@ from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.panda.outbox import Accepted, Outbox
 from picard_pilot.payload import jobdir
 from picard_pilot.pilot import faults, recovery
+from picard_pilot.pilot.confining import NotConfined
 from picard_pilot.pilot.ends import Until
 from picard_pilot.pilot.extract import log_extract
 from picard_pilot.pilot.hooking import Hooks
@@ -175,6 +176,7 @@ class Performer:
         if not self._parts.settings.cleanup:
             log.info("job %s: kept in %s", work.job_id, work.bundle.directory)
             return
+        await self._payloads.confining.remove(work)
         for problem in jobdir.remove(work.bundle, last=journal_file.NAME):
             log.warning("job %s: not removed: %s", work.job_id, problem)
 
@@ -190,8 +192,10 @@ class Performer:
             return ev.Refused(fault=faults.hook_fault(failed, Phase.STARTING))
         if refusal is not None:
             return ev.Refused(fault=faults.refusal_fault(refusal))
-        if container is not None:
-            return ev.Refused(fault=faults.no_container_fault(container.image))
+        try:
+            await self._payloads.confining.choose(container)
+        except NotConfined as not_confined:
+            return ev.Refused(fault=not_confined.fault)
         return ev.Admitted()
 
     async def _prepare(self, work: JobWork) -> ev.Event:
