@@ -50,6 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     warning_signal: str | None
     drain_file: str | None
     credentials_renewed: bool
+    isolation: tuple[str, ...]
+    required_guarantees: tuple[str, ...]
     hook_limit_s: float
     output_limit_bytes: int
     looping_limit_s: float

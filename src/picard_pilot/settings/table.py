@@ -5,6 +5,7 @@ To add an option, add a row here and a field in `settings.settings`; a test comp
 
 # ruff: noqa: E501 - a table reads best with one fact per line
 
+from picard_pilot.model.isolation import Guarantee
 from picard_pilot.settings.option import Kind, Option
 
 CLIENT = ("job", "submit", "peek")
@@ -196,6 +197,14 @@ _RUN: tuple[Option, ...] = (
            "tokens and proxies in files are renewed by somebody: their end counts only when that is late",
            "most are; a token that is given as text is never renewed, so that its end always counts",
            flags=("--credentials-renewed",)),
+    Option("isolation", "pilot.isolation", Kind.LIST, ("none", "landlock", "bubblewrap", "apptainer"), RUN_GROUP,
+           "ways to confine a payload that may be used: the first that gives what job and queue require",
+           "the simplest first; those that switch identity (sudo:USER, glexec) are off until a site names them",
+           flags=("--isolation",), metavar="WAY"),
+    Option("required_guarantees", "pilot.required_guarantees", Kind.LIST, (), RUN_GROUP,
+           "what payloads must be confined by, besides what the queue requires; jobs for which nothing gives it are refused",
+           "the queue's description says it; this is for sites whose description comes from CRIC, which cannot",
+           flags=("--require-guarantee",), metavar="GUARANTEE", choices=tuple(Guarantee)),
     Option("hook_limit_s", "pilot.hook_limit", Kind.SECONDS, 600.0, RUN_GROUP,
            "time limit of one call of the experiment plug-in",
            "setting up a software release from a cold cache takes minutes",
