@@ -82,7 +82,7 @@ def test_curves_and_limits_follow_the_heartbeats_without_a_reload(
     expect(first).to_contain_text("1.5 GB")
     expect(first).to_contain_text("queue: maxrss 1907 MB x 2")
     expect(first).to_contain_text("38 %")
-    expect(page.get_by_role("progressbar", name="memory, part of its limit")).to_be_visible()
+    expect(page.get_by_role("meter", name="memory, part of its limit")).to_be_visible()
     expect(page.locator("svg.plot line.limit")).to_have_count(2)
 
 

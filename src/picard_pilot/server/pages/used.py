@@ -22,6 +22,7 @@ def values(job: JobFacts) -> dict[str, Any] | None:
             for plot in curves.plots(job.curve, job.near, job.cores)
             if (figure := _figure(plot, end_s))
         ],
+        "near": round(100 * NEAR_SHARE),
         "limits": [_limit(near) for near in job.near],
         "rows": curves.table(job.curve),
         "cut": len(job.curve) > curves.MOST_ROWS,
@@ -55,6 +56,5 @@ def _limit(near: Near) -> dict[str, Any]:
         "at_least": near.at_least,
         "limit": near.text(near.limit),
         "origin": near.origin,
-        "percent": None if share is None else round(100 * min(share, 1.0)),
-        "kind": "" if share is None else "over" if share > 1 else "near" if share >= NEAR_SHARE else "",
+        "percent": None if share is None else round(100 * share),
     }
