@@ -14,7 +14,9 @@ from process_kit import go, until
 
 from picard_pilot.model.command import ProcessId
 from picard_pilot.model.ledger import ControlGroup, File, ProcessTree, Segment
+from picard_pilot.pilot.noting import note_worker
 from picard_pilot.system import mark, proc, strays
+from picard_pilot.system.ledger import in_memory
 from picard_pilot.system.shim.kernel import call
 from picard_pilot.system.shim.protocol import SEEN_FILE, encode_record
 
@@ -265,3 +267,42 @@ def test_a_control_group_goes_with_all_that_is_in_it(others: list[Some]) -> None
     assert others[0].process.wait(60) == -signal.SIGKILL
     assert not strays.is_there(group)
     assert go(strays.end_group(group)) is None
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from picard_pilot.movers.program import run_program
+run_program(sys.argv[2:], environment={"PATH": "/usr/bin:/bin"}, folder=Path(sys.argv[1]), on_look=lambda pid: None)
+"""
+"""What stands for a transfer worker: it runs a mover's program."""
+
+DAEMON = (
+    "import os, time\nif os.fork(): time.sleep(600)\nos.setsid()\nif os.fork(): os._exit(0)\n"
+    "open('new', 'w').write(str(os.getpid())); os.rename('new', 'pid'); time.sleep(600)\n"
+)
+
+
+def test_a_movers_program_is_known_when_its_launcher_and_the_worker_were_killed(tmp_path: Path) -> None:
+    """At once, so that neither could end what the program had detached."""
+    program = (sys.executable, "-I", "-S", "-c", DAEMON)
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path), *program])
+    found = in_memory()
+    note_worker(found, worker.pid)
+    (what,) = found.things
+    assert isinstance(what, ProcessTree)
+    until((tmp_path / "pid").exists, "the program to detach itself")
+    daemon = proc.identify(int((tmp_path / "pid").read_text()))
+    assert daemon is not None
+    below = proc.descendants(worker.pid)
+    assert daemon in below
+    launcher = below[0]
+    proc.send_signal(launcher, signal.SIGSTOP)
+    worker.kill()
+    worker.wait()
+    proc.send_signal(launcher, signal.SIGKILL)
+    until(lambda: not proc.is_running(launcher), "the launcher to end")
+    assert daemon in strays.living(what)
+    killed, withstand = go(strays.end(what))
+    assert (killed >= 1, withstand) == (True, 0)
+    assert not proc.is_running(daemon)

@@ -10,6 +10,8 @@ from typing import Any
 
 from grid import Grid
 from picard_pilot.system import proc
+from picard_pilot.system.shim.kernel import call
+from picard_pilot.system.strays import IPC_RMID
 
 OUTPUT = {"outFiles": "out.$PANDAID.txt", "scopeOut": "t"}
 
@@ -133,11 +135,15 @@ def has_segment(number: int) -> bool:
     return str(number) in {row.split()[1] for row in rows}
 
 
-def end(mark: str) -> None:
-    """Be tidy after a failure."""
+def end(mark: str, diary: Path) -> None:
+    """Be tidy after a failure; of the shared memory that which stands in the payloads' diary."""
     for pid in processes(mark):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     for name in files(mark):
         with contextlib.suppress(OSError):
             Path(name).unlink()
+    lines = diary.read_text().splitlines() if diary.exists() else []
+    for line in lines:
+        if line.startswith("segment ") and has_segment(int(line.split()[1])):
+            call("shmctl", int(line.split()[1]), IPC_RMID, 0)

@@ -10,11 +10,11 @@ import pytest
 
 
 @pytest.fixture
-def mark() -> Iterator[str]:
+def mark(tmp_path: Path) -> Iterator[str]:
     """A word that nothing else on the node has in its name."""
     word = f"mark-{os.urandom(6).hex()}"
     yield word
-    clean_kit.end(word)
+    clean_kit.end(word, tmp_path / "diary")
 
 
 @pytest.fixture
