@@ -12,7 +12,7 @@ from pilot_kit import ToldDispatcher, parts_for
 from picard_pilot.model import events as ev
 from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.files import Checksum, ChecksumKind, FileRole, FileSpec
-from picard_pilot.model.job import Job
+from picard_pilot.model.job import Job, Requirements
 from picard_pilot.model.orders import Acquired
 from picard_pilot.model.report import Update
 from picard_pilot.model.site import Endpoint, PathRule, Protocol, Queue, Site
@@ -175,6 +175,7 @@ class ToldSlot:
             transformation="/bin/true",
             outputs=outputs,
             log=FileSpec(lfn=LOG, role=FileRole.LOG),
+            requirements=Requirements(walltime_s=self.walltime_s),
         )
         self.dispatcher.jobs.append(Acquired(jobs=(job,)))
         endpoints = {"A": Endpoint(name="A", protocols=(Protocol(prefix="told://A"),), paths=PathRule.FLAT)}

@@ -261,7 +261,7 @@ def test_a_measured_storage_moves_the_stop(tmp_path: Path, monkeypatch: pytest.M
         assert slot.report[1].status == "finished"
         stops[size_bytes, assumed] = slot.payload.stopped_at
     assert stops == pytest.approx(
-        {(100_000_000, 1_000_000): 3430, (1 * GB, 1_000_000): 2530, (1 * GB, 5_000_000): 3330}, abs=61
+        {(100_000_000, 1_000_000): 3430, (1 * GB, 1_000_000): 2645, (1 * GB, 5_000_000): 3330}, abs=61
     )
 
 
@@ -305,6 +305,36 @@ def test_the_server_hears_how_much_time_is_left(tmp_path: Path, monkeypatch: pyt
     assert 3600 - 200 < first < 3600 - 30
     told = [int(update.metrics["remainingTime"]) for _, update in slot.dispatcher.told if not update.final]
     assert told == sorted(told, reverse=True) and told[0] <= first and told[-1] <= first - 1990
+
+
+def test_a_job_that_needs_more_than_is_left_is_run_as_far_as_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server knew how much was left, and had its reasons; its estimate is often too long."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    slot.environ.update(SLURM_JOB_ID="7", SLURM_JOB_END_TIME=f"{END:.0f}")
+    slot.walltime_s, slot.runs_s = 86400, 1000.0
+    assert slot.run() == 0
+    assert slot.report[1].status == "finished"
+    assert "may need 86400 s, and" in caplog.text
+
+
+def test_a_notice_is_kept_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The administrator changes his mind while payloads are warned: the file tells the new moment."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    path, there = tmp_path / "drain", tmp_path / "PanDA_Pilot-5" / "stop_notice.json"
+    slot.settings["drain_file"] = str(path)
+    told: list[float] = []
+    slot.happens = {
+        100.0: lambda _: path.write_text(f"{BEGAN + 3000:.0f}"),
+        2750.0: lambda _: (
+            told.append(json.loads(there.read_text())["slot_ends_at"]),
+            path.write_text(f"{END:.0f}"),
+        ),
+        3350.0: lambda _: told.append(json.loads(there.read_text())["slot_ends_at"]),
+    }
+    slot.run()
+    assert told == pytest.approx([BEGAN + 3000, END], abs=1e-3)
 
 
 @pytest.mark.parametrize("left_s", [60, 300])

@@ -18,7 +18,7 @@ from picard_pilot.lifecycle.deadline import (
 )
 from picard_pilot.model.slot import SlotEnd
 
-RATE = Rate(bytes_s=1e6, per_file_s=5.0, origin="the assumed rate")
+RATE = Rate(bytes_s=1e6, per_file_s=5.0, origin="the assumed rate", measured=False)
 
 
 def end(at: float, *, hard: bool = True, name: str = "x") -> KnownEnd:
@@ -73,6 +73,19 @@ def test_a_soft_end_is_when_payloads_are_stopped() -> None:
     assert (short.stops_at, short.gone_by) == (3.0, 23.0)
 
 
+def test_outputs_never_take_most_of_a_slot() -> None:
+    """A terabyte at the assumed rate would: a quarter of the slot is kept for it, half where the rate was measured."""
+    load = Load(files=1, size_bytes=10**12)
+    assumed = judged(end(10_000.0), load=load)
+    assert assumed is not None
+    assert assumed.reserve.outputs_s == 2500.0
+    assert "no more than 25% of the slot" in assumed.reserve.says()
+    measured = Rate(bytes_s=1e6, per_file_s=5.0, origin="measured", measured=True)
+    reserve = reserve_for(load, measured, stop_s=10.0, report_s=10.0)
+    assert reserve.within(10_000.0).outputs_s == 5000.0
+    assert reserve.within(1e9) == reserve
+
+
 def test_the_end_that_stops_first_counts() -> None:
     """A soft end may be earlier than a hard one and yet leave more time."""
     found = judged(end(1000.0, hard=False, name="lifetime"), end(1010.0, name="batch"))
@@ -119,5 +132,5 @@ def test_a_credential_in_a_file_counts_when_its_renewal_is_late(
 
 def test_a_reserve_says_what_it_is_for() -> None:
     """For the log of the pilot and the fault of a job that was stopped."""
-    reserve = Reserve(stop_s=10.0, outputs_s=60.0, log_s=5.0, report_s=10.0, because="why")
+    reserve = Reserve(stop_s=10.0, outputs_s=60.0, log_s=5.0, report_s=10.0, because="why", most_share=0.5)
     assert reserve.says() == "85 s: 10 to stop, 60 for outputs, 5 for the log, 10 for the report (why)"

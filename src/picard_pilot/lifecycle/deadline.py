@@ -16,6 +16,10 @@ some ten round trips of 0.2 s; twice that, and a start of the transfer worker.""
 MEASURED_SHARE = 0.5
 """Of a measured rate: at the end of a batch system's queue, many slots end together and share the storage."""
 
+MOST_SHARE, MOST_ASSUMED_SHARE = 0.5, 0.25
+"""Of a slot, the part that outputs may be given at a measured and at an assumed rate: beyond it, what does not leave is
+better left on disk for a later pilot than never made."""
+
 ARCHIVE_RATE_BYTES_S = 20_000_000
 """Log archives are compressed by one core: 30 to 60 MB/s of text on nodes of ten years ago."""
 
@@ -38,6 +42,7 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     bytes_s: float
     per_file_s: float
     origin: str
+    measured: bool
 
 
 class Reserve(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +53,16 @@ class Reserve(msgspec.Struct, frozen=True, kw_only=True):
     log_s: float
     report_s: float
     because: str
+    most_share: float
+    """Of the slot, for outputs."""
+
+    def within(self, slot_s: float) -> "Reserve":
+        """The same in a slot of this length, where it must not take too much."""
+        most_s = slot_s * self.most_share
+        if self.outputs_s <= most_s:
+            return self
+        because = f"{self.because}; no more than {self.most_share:.0%} of the slot"
+        return msgspec.structs.replace(self, outputs_s=most_s, because=because)
 
     @property
     def total_s(self) -> float:
@@ -72,7 +87,8 @@ def reserve_for(load: Load, rate: Rate, *, stop_s: float, report_s: float) -> Re
         outputs_s=load.files * rate.per_file_s + load.size_bytes / rate.bytes_s,
         log_s=logs * rate.per_file_s + archiving_s + load.log_bytes / rate.bytes_s,
         report_s=report_s,
-        because=f"{load.files} outputs of {mb:.1f} MB so far at {rate.bytes_s / 1e6:g} MB/s, {rate.origin}",
+        because=f"{load.files} outputs of {mb:.1f} MB so far at {rate.bytes_s / 1e6:.3g} MB/s, {rate.origin}",
+        most_share=MOST_SHARE if rate.measured else MOST_ASSUMED_SHARE,
     )
 
 
@@ -125,7 +141,8 @@ def deadline(
 def _one(
     known: KnownEnd, reserve: Reserve, began_at: float, margin_s: float, warning_s: float, least_job_s: float
 ) -> Deadline:
-    soon_s = max(0.0, known.at - began_at) * SOON_SHARE
+    slot_s = max(0.0, known.at - began_at)
+    soon_s, reserve = slot_s * SOON_SHARE, reserve.within(slot_s)
     if known.end.hard:
         gone_by = known.at - margin_s
         stops_at = gone_by - reserve.total_s

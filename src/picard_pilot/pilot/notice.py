@@ -52,7 +52,8 @@ def write(bundle: Bundle, slot: SlotView, grace_s: float) -> None:
         because=f"{slot.by}: {slot.evidence}",
     )
     made = Path(bundle.private, NAME)
-    write_durably(made, msgspec.json.format(msgspec.json.encode(notice), indent=1) + b"\n")
+    # Whoever the payload runs as may read it; the directory says who may enter.
+    write_durably(made, msgspec.json.format(msgspec.json.encode(notice), indent=1) + b"\n", mode=0o644)
     os.replace(made, path_of(bundle))  # noqa: PTH105 - as short, and says so
 
 

@@ -33,5 +33,7 @@ class Rates:
             if self._bytes[stored] and self._seconds[stored] > 0:
                 measured = self._bytes[stored] / self._seconds[stored]
                 origin = f"half of what {name} were measured to have"
-                return Rate(bytes_s=measured * MEASURED_SHARE, per_file_s=per_file_s, origin=origin)
-        return Rate(bytes_s=assumed_bytes_s, per_file_s=per_file_s, origin="the assumed rate")
+                return Rate(
+                    bytes_s=measured * MEASURED_SHARE, per_file_s=per_file_s, origin=origin, measured=True
+                )
+        return Rate(bytes_s=assumed_bytes_s, per_file_s=per_file_s, origin="the assumed rate", measured=False)

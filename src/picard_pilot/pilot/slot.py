@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from picard_pilot.lifecycle.deadline import KnownEnd, Load
+from picard_pilot.model.command import ProcessId
 from picard_pilot.model.states import HAS_PAYLOAD
 from picard_pilot.pilot.ends import Ends
 from picard_pilot.pilot.parts import Parts
@@ -51,7 +52,8 @@ class Slot:
         self._wake = wake
         self._said: tuple[KnownEnd, bool] | None = None
         self._stops_at: float | None = None
-        self._warned: set[int] = set()
+        self._warned: dict[int, float] = {}
+        """The jobs whose payloads were told, and the moment that they were told last."""
         self.sources = Sources(parts, ends.know)
         self.hold_until = 0.0
         """Until when (monotonic) no job should be asked for, since the end is still being asked for."""
@@ -112,36 +114,45 @@ class Slot:
             self.meet(work)
             if changed:
                 self._show(work)
-            if late and work.case.state in HAS_PAYLOAD and work.job_id not in self._warned:
-                self._warn(work)
-            elif not late and self._ends.leave_by is None and work.job_id in self._warned:
+            if late and work.case.state in HAS_PAYLOAD:
+                self._warn(work, now.stops_at)
+            elif self._ends.leave_by is None and work.job_id in self._warned:
                 self._withdraw(work)
 
-    def _warn(self, work: JobWork) -> None:
+    def _warn(self, work: JobWork, stops_at: float) -> None:
+        """Write the notice, and write it again when its moment has changed; the signal is sent once."""
         from picard_pilot.pilot import notice
 
-        slot = self._ends.view()
-        self._warned.add(work.job_id)
+        told = self._warned.get(work.job_id)
+        if told is not None and abs(told - stops_at) < 1.0:
+            return
+        self._warned[work.job_id] = stops_at
         log.warning("job %s: its payload is told that it will be stopped: %s", work.job_id, self._ends.says())
         try:
-            notice.write(work.bundle, slot, self._parts.settings.stop_grace_s)
+            notice.write(work.bundle, self._ends.view(), self._parts.settings.stop_grace_s)
         except OSError as error:
             log.warning("job %s: %s could not be written: %s", work.job_id, notice.NAME, error.strerror)
+        if told is None and work.launcher is not None:
+            self._signal(work.job_id, work.launcher)
+
+    def _signal(self, job_id: int, launcher: ProcessId) -> None:
+        from picard_pilot.pilot import notice
+
         named = self._parts.settings.warning_signal or self._parts.site.queue.params.get("warning_signal")
-        if named is None or work.launcher is None:
+        if named is None:
             return
         name = str(named).removeprefix("SIG")
         try:
-            told = notice.signal_those_who_know(work.launcher, name)
+            told = notice.signal_those_who_know(launcher, name)
         except KeyError:
             log.error("the queue's warning_signal %r is no signal", named)
             return
-        log.info("job %s: SIG%s sent to %d processes that catch it", work.job_id, name, told)
+        log.info("job %s: SIG%s sent to %d processes that catch it", job_id, name, told)
 
     def _withdraw(self, work: JobWork) -> None:
         from picard_pilot.pilot import notice
 
-        self._warned.discard(work.job_id)
+        del self._warned[work.job_id]
         log.info("job %s: its payload may go on: %s", work.job_id, self._ends.says())
         try:
             notice.withdraw(work.bundle)
