@@ -12,9 +12,9 @@ from pilot_kit import ToldDispatcher, parts_for, work_for
 from process_kit import go
 from watch_kit import bundle_in, running
 
-from picard_pilot.lifecycle.limits import Measure, limit_on
 from picard_pilot.model import events as ev
 from picard_pilot.model.command import PayloadExit
+from picard_pilot.model.limits import Measure, limit_on
 from picard_pilot.model.site import Queue, QueueLimits, Site
 from picard_pilot.model.states import Phase
 from picard_pilot.model.stop import Stop, StopKind

@@ -12,7 +12,7 @@ from process_kit import DEADLINE_S, go, until_async
 from watch_kit import bundle_in, program, running, seen
 
 from picard_pilot.lifecycle.judging import History, judge, remember
-from picard_pilot.lifecycle.limits import From, Limit, Measure
+from picard_pilot.model.limits import From, Limit, Measure
 from picard_pilot.model.states import Phase
 from picard_pilot.model.usage import CgroupSample, Sample
 from picard_pilot.payload.launch import LaunchHandle

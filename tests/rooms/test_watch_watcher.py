@@ -8,7 +8,7 @@ from pathlib import Path
 from process_kit import go, until_async
 from watch_kit import bundle_in, running
 
-from picard_pilot.lifecycle.limits import Breach, From, Limit, Measure
+from picard_pilot.model.limits import Breach, From, Limit, Measure
 from picard_pilot.model.states import Phase
 from picard_pilot.model.usage import (
     CgroupSample,

@@ -5,17 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from watch_story import GB, job, limit, queue
 
-from picard_pilot.lifecycle.limits import (
-    Breach,
-    Defaults,
-    From,
-    Measure,
-    Unit,
-    amount,
-    limit_on,
-    limits_for,
-)
+from picard_pilot.lifecycle.limits import Defaults, limits_for
 from picard_pilot.model.job import Job
+from picard_pilot.model.limits import Breach, From, Measure, Unit, amount, limit_on
 from picard_pilot.model.site import Queue
 
 MIB = 1 << 20

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from watch_story import breaches, directory, first, limit, sample, tree
 
 from picard_pilot.lifecycle.activity import WINDOW_S, Quiet, observe, window_for
-from picard_pilot.lifecycle.limits import Measure
+from picard_pilot.model.limits import Measure
 from picard_pilot.model.states import Phase
 from picard_pilot.model.usage import Sample
 

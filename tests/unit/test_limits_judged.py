@@ -17,7 +17,8 @@ from picard_pilot.lifecycle.judging import (
     kernel_kills,
     remember,
 )
-from picard_pilot.lifecycle.limits import Measure, limits_for
+from picard_pilot.lifecycle.limits import limits_for
+from picard_pilot.model.limits import Measure
 from picard_pilot.model.states import Phase
 from picard_pilot.model.usage import CgroupSample, Sample
 

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from picard_pilot.lifecycle.judging import History, judge, remember
-from picard_pilot.lifecycle.limits import Breach, From, Limit, Measure
 from picard_pilot.model.job import Job, Requirements
+from picard_pilot.model.limits import Breach, From, Limit, Measure
 from picard_pilot.model.site import Queue, QueueLimits
 from picard_pilot.model.states import Phase
 from picard_pilot.model.usage import DirectorySample, IoCounts, PssSample, Sample, TreeSample

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from picard_pilot.lifecycle.activity import Quiet, observe, window_for
-from picard_pilot.lifecycle.limits import Breach, Limit, Measure, Unit, amount, limit_on
+from picard_pilot.model.limits import Breach, Limit, Measure, Unit, amount, limit_on
 from picard_pilot.model.states import Phase
 from picard_pilot.model.usage import CgroupSample, PssSample, Sample
 

@@ -12,7 +12,7 @@ class ToldLimit(msgspec.Struct, frozen=True, kw_only=True):
     """A limit of a job as the server and its pages are told of it."""
 
     measure: str
-    """`memory`, `work directory`, `wall time` ... (`lifecycle.limits.Measure`)."""
+    """`memory`, `work directory`, `wall time` ... (`model.limits.Measure`)."""
     value: float
     unit: str
     """bytes, s or processes."""

@@ -14,12 +14,13 @@ import msgspec
 
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.lifecycle.case import Case
-from picard_pilot.lifecycle.limits import Breach, Defaults, Limit, limits_for
+from picard_pilot.lifecycle.limits import Defaults, limits_for
 from picard_pilot.lifecycle.report import exit_usage
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.fault import Fault
 from picard_pilot.model.job import Job
+from picard_pilot.model.limits import Breach, Limit
 from picard_pilot.model.report import UsageSummary
 from picard_pilot.model.site import Queue
 from picard_pilot.model.states import Phase, State

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import msgspec
 
 from picard_pilot.lifecycle.activity import window_for
-from picard_pilot.lifecycle.limits import Limit, Measure, limit_on
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.command import ProcessId
+from picard_pilot.model.limits import Limit, Measure, limit_on
 from picard_pilot.model.states import Phase
 from picard_pilot.model.usage import CgroupSample, DirectorySample, PssSample, Sample, TreeSample
 from picard_pilot.system import disk
@@ -40,8 +40,8 @@ DIRECTORY_PERIOD_S = 60.0
 NEAR_LIMIT = 0.8
 """PSS is read at once when it may have come so near to the limit."""
 
-GROWN_SHARE, GROWN_BYTES = 0.5, 50_000_000
-"""And when RSS has grown by half since the last reading, and by 50 MB: from 5 MB to 64 GB that is twenty readings."""
+GROWN_SHARE, GROWN_BYTES = 0.2, 50_000_000
+"""And when RSS has grown by a fifth since the last reading, and by 50 MB: from 5 MB to 64 GB that is forty readings."""
 
 QUICK_PATIENCE_S = 10.0
 """A look at /proc or a file takes milliseconds; what takes longer hangs, and is unknown this time."""

@@ -10,8 +10,8 @@ import msgspec
 
 from picard_pilot.lifecycle.activity import Quiet
 from picard_pilot.lifecycle.judging import History, judge, kernel_evidence, kernel_kills, remember
-from picard_pilot.lifecycle.limits import Breach, Limit, Measure
 from picard_pilot.model.bundle import Bundle
+from picard_pilot.model.limits import Breach, Limit, Measure
 from picard_pilot.model.usage import CgroupSample, Sample, UsageNow
 from picard_pilot.system.clock import Clock
 from picard_pilot.watch.series import Series

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from picard_pilot.lifecycle.limits import Measure
+from picard_pilot.model.limits import Measure
 from picard_pilot.server.pages.limits import KB_BYTES, Near
 from picard_pilot.server.pages.plots import Line, Plot, Point, Units, in_units
 from picard_pilot.server.usage import UsagePoint

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from picard_pilot.lifecycle.limits import Measure, Unit, amount
+from picard_pilot.model.limits import Measure, Unit, amount
 from picard_pilot.model.usage import ToldLimit
 from picard_pilot.server.usage import UsagePoint
 from picard_pilot.system.typed import ready
