@@ -157,6 +157,13 @@ class World:
         self._tasks = [asyncio.create_task(pilot.run()) for pilot in pilots]
         await self._go_on(until)
 
+    def join(self) -> int:
+        """One more pilot comes now, beside those that live; how many jobs it has taken up."""
+        pilot = Pilot(self, None)
+        has = pilot.take_up()
+        self._tasks.append(asyncio.get_running_loop().create_task(pilot.run()))
+        return has
+
     async def all_gone(self) -> None:
         """Let the pilots of before live on until all of them have left or are dead."""
         await self._go_on(None)

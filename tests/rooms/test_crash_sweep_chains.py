@@ -104,6 +104,59 @@ def test_another_pilot_looks_at_every_record_of_the_rescuer(tmp_path: Path, scen
     assert looks > 2 * len(RECORDS[scenario.name])
 
 
+@pytest.mark.parametrize("scenario", [PLAIN, ELSEWHERE, HELD], ids=lambda scenario: scenario.name)
+def test_a_pilot_that_is_believed_dead_lives_on(tmp_path: Path, scenario: Scenario) -> None:
+    """At each of its records another one takes the job over, as after half an hour without a sign of life: what the
+    first one still wants to write down is refused."""
+    bad = {}
+    for number in range(2, 2 * len(RECORDS[scenario.name]) + 1):
+        world = World(tmp_path / "world", scenario)
+        looks = 0
+
+        def take_over(pilot: Pilot) -> None:
+            nonlocal looks
+            looks += 1
+            if looks == number:  # noqa: B023
+                pilot.world.on_record = None
+                pilot.world.alive.discard(pilot.number)
+                assert pilot.world.join() == 1
+
+        async def story(world: World, take_over: Callable[[Pilot], None] = take_over) -> None:
+            world.on_record = take_over
+            await world.live(None)
+
+        kit.play(world, story)
+        bad[number] = ", ".join(finished(world))
+        shutil.rmtree(world.directory)
+    assert {number: says for number, says in bad.items() if says} == {}
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+@pytest.mark.parametrize("state", ["Admitted", "PayloadStarted", "Diagnosed"])
+def test_a_pilot_that_ends_what_is_not_ours_is_killed_as_well(
+    tmp_path: Path, state: str, reachable: bool
+) -> None:
+    """Around each of its records; the next one ends it, though it may not be able to ask."""
+    for number in (1, 2):
+        for when in ("before", "after"):
+            world = World(tmp_path / f"{when}-{number}", PLAIN)
+
+            async def story(world: World, fate: Fate = Fate(when, number)) -> None:  # noqa: B008
+                await world.live(Fate("after", RECORDS["plain"].index(state) + 1))
+                world.panda.attempt_nr += 1
+                stored = len(world.storages.commits)
+                await world.live(fate)
+                world.panda.down = not reachable
+                await world.live_until(world.clock.monotonic() + 600, None)
+                world.panda.down = False
+                await world.all_gone()
+                await world.live(None)
+                assert len(world.storages.commits) == stored
+
+            kit.play(world, story)
+            assert (world.panda.reports, [*nothing_left(world)]) == ([], []), (when, number)
+
+
 @pytest.mark.parametrize(
     ("scenario", "cut"),
     [

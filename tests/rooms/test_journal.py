@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from picard_pilot.journal.file import Journal, JournalDamaged, JournalFull, read
+from picard_pilot.journal.file import Journal, JournalDamaged, JournalFull, JournalTaken, read
 from picard_pilot.journal.record import DamagedRecord, from_line, to_line
 from picard_pilot.lifecycle.fold import fold
 from picard_pilot.model import events as ev
@@ -48,6 +48,30 @@ def test_a_later_pilot_goes_on_in_the_same_file(tmp_path: Path) -> None:
     journal.close()
     assert (record.seq, record.at, record.by) == (4, 1000.0, "p2")
     assert len(read(path)) == 4
+
+
+@pytest.mark.parametrize("in_reserve", [False, True])
+def test_a_pilot_that_was_believed_dead_writes_nothing_into_what_another_one_has_written(
+    tmp_path: Path, in_reserve: bool
+) -> None:
+    """Not over it either, also where the journal lies in blocks that were set aside."""
+    path, reserve = tmp_path / "j", tmp_path / "reserve"
+    first = Journal(path, "p1", lambda: 1000.0)
+    first.append(EVENTS[0])
+    if in_reserve:
+        reserve.write_bytes(b"\0" * 4096)
+        first.move_into(reserve)
+    first.append(EVENTS[1])
+    second = Journal(path, "p2", lambda: 1000.0)
+    second.append(ev.Resumed(pilot="p2"))
+    before = path.read_bytes()
+    with pytest.raises(JournalTaken, match="another pilot goes on with this job"):
+        first.append(EVENTS[2])
+    assert path.read_bytes() == before
+    second.append(EVENTS[2])
+    assert [record.by for record in read(path)] == ["p1", "p1", "p2", "p2"]
+    for journal in (first, second):
+        journal.close()
 
 
 @settings(max_examples=60, deadline=None)

@@ -42,6 +42,10 @@ class JournalFull(Exception):
     """The disk has no room for the next record; the event was not written and nothing may be done about it."""
 
 
+class JournalTaken(OSError):
+    """Another pilot has written to this journal since: it took the job over, and the event was not written."""
+
+
 class Journal:
     """Appends events to one file. `append` returns only after the bytes are on the disk, but for those events whose
     loss costs nothing (`NOT_AWAITED`): they are there once the next other event is."""
@@ -56,7 +60,7 @@ class Journal:
         self.records, self._size, is_torn = ([], 0, False) if is_new else _scan(path)
         self._by = by
         self._wall = wall
-        self._fd = open_regular(path, os.O_WRONLY | os.O_CREAT)
+        self._fd = open_regular(path, os.O_RDWR | os.O_CREAT)
         if is_torn:
             os.ftruncate(self._fd, self._size)
         os.lseek(self._fd, self._size, os.SEEK_SET)
@@ -71,8 +75,11 @@ class Journal:
         """Write the event down and return its record once it is durable, all before it included. `at` is a value of
         `next_time`.
 
-        Raises JournalFull when the disk is full: the file is then as it was before.
+        Raises JournalFull when the disk is full: the file is then as it was before; JournalTaken when another pilot
+        goes on with it, since this one was believed dead.
         """
+        if os.pread(self._fd, 1, self._size) not in (b"", b"\0"):
+            raise JournalTaken(errno.EBUSY, "another pilot goes on with this job", str(self.path))
         at = self.next_time() if at is None else at
         record = record_of(event, seq=len(self.records) + 1, at=at, by=self._by)
         line = to_line(record)
@@ -98,7 +105,7 @@ class Journal:
         has changed.
         """
         data = b"".join(to_line(record) for record in self.records)
-        fd = open_regular(reserve, os.O_WRONLY)
+        fd = open_regular(reserve, os.O_RDWR)
         try:
             if os.fstat(fd).st_size <= len(data):
                 raise JournalFull(str(self.path))
