@@ -16,7 +16,7 @@ from picard_pilot.system.shim.protocol import SEEN_BYTES, SEEN_FILE, encode_reco
 
 TYPE_CHECKING = False  # `typing` itself would cost more than everything else here
 if TYPE_CHECKING:
-    from collections.abc import Iterable, KeysView
+    from collections.abc import Iterable
 
     from picard_pilot.system.shim.protocol import Value
 
@@ -232,7 +232,7 @@ def _descriptors(pid: int) -> list[str]:
         return []  # gone, or another user's
 
 
-def _holders(pids: "Iterable[int]", paths: "KeysView[bytes]") -> dict[bytes, int]:
+def _holders(pids: "Iterable[int]", paths: "Iterable[bytes]") -> dict[bytes, int]:
     """Which of the paths one of these processes has open or mapped, with the process."""
     mapped = any(path.startswith(PLACES[0]) for path in paths)
     found: dict[bytes, int] = {}
@@ -246,6 +246,6 @@ def _holders(pids: "Iterable[int]", paths: "KeysView[bytes]") -> dict[bytes, int
         if mapped:
             lines = tree.read_small(f"/proc/{pid}/maps").splitlines()
             held.update(b"/" + line.partition(b" /")[2] for line in lines if PLACES[0] in line)
-        for path in paths & held:
+        for path in held.intersection(paths):
             found.setdefault(path, pid)
     return found
