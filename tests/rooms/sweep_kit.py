@@ -87,6 +87,8 @@ class World:
         """What the first pilot left in its journal, for the verdict."""
         self.on_record: Callable[[Pilot], None] | None = None
         """Called whenever a pilot is about to write a record, and when it has."""
+        self.pilots: list[Pilot] = []
+        """Those that came last."""
         self._tasks: list[asyncio.Task[None]] = []
 
     def _job(self) -> Job:
@@ -149,7 +151,7 @@ class World:
 
     async def live_until(self, until: float | None, *fates: Fate | None, **settings: Any) -> None:
         """The same, but no longer than `until` on the clock; see `all_gone`."""
-        pilots = [Pilot(self, fate, **settings) for fate in fates]
+        self.pilots = pilots = [Pilot(self, fate, **settings) for fate in fates]
         with _race(pilots):
             pilots[0].take_up()
         for pilot in pilots:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from picard_pilot.journal.file import JournalFull
+from picard_pilot.journal.file import JournalFull, JournalTaken
 from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.pilot import Leaving
 from picard_pilot.lifecycle.table import NoSuchTransition
@@ -152,6 +152,9 @@ class Stepper:
         except JournalFull as error:
             log.critical("the journal %s cannot be written, the disk is full; the job waits on disk", error)
             self._drain(Leaving.NO_SPACE)
+        except JournalTaken as error:
+            log.critical("job %s is let go of: %s", work.job_id, error.strerror)
+            self._tellers.drop(work)
         except OSError as error:
             log.critical(
                 "the journal of job %s cannot be written: %s; the job waits on disk", work.job_id, error
