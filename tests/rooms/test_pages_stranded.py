@@ -12,7 +12,7 @@ from test_pages_http import Reader, get
 
 from browser_kit import chromium, needs_browser, watching
 from picard_pilot.lifecycle.holding import moment
-from picard_pilot.model.waiting import LATER_PILOT, Waiting, waiting_in
+from picard_pilot.model.waiting import JOB, LATER_PILOT, Waiting, waiting_in
 
 FOLDER = "/scratch/a <b> & c/PanDA_Pilot-1"
 HOUR_S = 3600.0
@@ -65,6 +65,8 @@ def test_the_sentence_that_a_pilot_tells_can_be_read_back() -> None:
     told = Waiting("node:/a until b, c", "2026-11-22 12:00 UTC", "this pilot at 2026-11-22 11:00 UTC", "x: y")
     assert waiting_in(told.text()) == told
     assert waiting_in(told.text()[:-4]) == told._replace(why="")
+    put_down = told._replace(what=JOB)
+    assert waiting_in(put_down.text()) == put_down
     assert waiting_in("payload exited with 7") is None
 
 

@@ -6,7 +6,7 @@ from lifecycle_story import START, a_job, good_story, stop, stored
 
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.lifecycle.case import Case
-from picard_pilot.lifecycle.holding import HOUR_S, REPORT_RESERVE_S, held_until, next_break, window
+from picard_pilot.lifecycle.holding import HOUR_S, REPORT_RESERVE_S, held_until, moment, next_break, window
 from picard_pilot.lifecycle.pilot import Ask, Leave, Leaving, Situation, WaitUntil, decide
 from picard_pilot.lifecycle.report import Sender, final_report, update
 from picard_pilot.lifecycle.table import step
@@ -18,6 +18,7 @@ from picard_pilot.model.job import Job
 from picard_pilot.model.report import JobStatus
 from picard_pilot.model.states import Phase, State
 from picard_pilot.model.stop import StopKind
+from picard_pilot.model.waiting import LATER_PILOT, Waiting, waiting_in
 
 SENDER = Sender(site_name="TEST", node="node1")
 DOWN = fault("STAGEOUTFAILED", "output out0.root cannot be stored", rule="test", evidence=("A: contact",))
@@ -114,6 +115,41 @@ def test_held_outputs_wait_and_the_server_hears_where() -> None:
         assert word in told.pilot_error_diag
     _, then = walk(held(again_at=START + 500))
     assert then[-1] == do.AwaitBreak(until=START + 500)
+
+
+LEFT = ev.Suspended(reason="the slot ended", where="n:/w")
+
+
+def test_a_job_that_was_put_down_tells_where() -> None:
+    """As one whose outputs wait for a storage does, until somebody goes on with it."""
+    case, _ = walk(stop(), LEFT)
+    told = update(case, SENDER)
+    assert (told.status, told.pilot_error_code) == (JobStatus.HOLDING, stop().stop.fault.code)
+    found = waiting_in(told.pilot_error_diag or "")
+    assert found == Waiting("n:/w", moment(held_until(case.job, case.since)), LATER_PILOT, "the slot ended")
+    case, _ = step(case, ev.Resumed(pilot="p2"), START + 100)
+    assert update(case, SENDER).pilot_error_diag is None
+
+
+def test_a_job_that_was_put_down_before_it_made_anything_says_so() -> None:
+    """Nothing is claimed to be safe that is not there."""
+    case: Case | None = None
+    begun = good_story()[: [type(event) for event in good_story()].index(ev.PayloadStarted) + 1]
+    for event in (*begun, stop(), LEFT):
+        case, _ = step(case, event, START)
+    assert case is not None
+    assert (update(case, SENDER).pilot_error_diag or "").startswith("the job waits in n:/w until ")
+
+
+def test_a_job_that_was_put_down_and_is_done_replaces_what_was_said() -> None:
+    """The server keeps a text that no other replaces."""
+    out = ev.OutputStored(file=stored("out0.root"), seconds=1.0, reason="r")
+    case, _ = walk(
+        LEFT, ev.Resumed(pilot="p2"), out, ev.OutputsStored(), ev.LogStored(file=stored("log.tgz"))
+    )
+    report = final_report(case, SENDER)
+    assert (report.status, report.pilot_error_code) == (JobStatus.FINISHED, 0)
+    assert report.pilot_error_diag == "the job waited for a later pilot, and is done now"
 
 
 def test_after_a_break_it_goes_on_and_ends_well() -> None:

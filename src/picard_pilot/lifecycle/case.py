@@ -54,6 +54,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     suspended_from: State | None = None
     """While HOLDING: the state that a later pilot goes on from."""
     suspended_because: str | None = None
+    left_at: str | None = None
+    """Where (host and directory) a pilot that had to leave put the job down; None if none ever had to."""
     resumed: int = 0
     """How many times a pilot took the job up from its journal."""
     crashes: int = 0

@@ -33,7 +33,8 @@ def _report_accepted(case: Case, event: ev.ReportAccepted, at: float) -> Step:
 
 
 def _suspended(case: Case, event: ev.Suspended, at: float) -> Step:
-    moved = move(case, State.HOLDING, at, suspended_from=case.state, suspended_because=event.reason)
+    left = {"suspended_because": event.reason, "left_at": event.where}
+    moved = move(case, State.HOLDING, at, suspended_from=case.state, **left)
     return moved, (do.CancelWork(), do.Tell())
 
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import msgspec
 
 from picard_pilot.lifecycle.case import Case
-from picard_pilot.lifecycle.holding import moment
+from picard_pilot.lifecycle.holding import held_until, moment
 from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.report import JobStatus, Update, UsageSummary
 from picard_pilot.model.site import FEDERATION
 from picard_pilot.model.states import BEFORE_PAYLOAD, Phase, State
-from picard_pilot.model.waiting import LATER_PILOT, Waiting
+from picard_pilot.model.waiting import JOB, LATER_PILOT, OUTPUTS, Waiting
 
 SIGNAL_BASE = 128
 """A payload ended by signal n is told to the server as 128 + n, as shells do (`trans_exit_code` knows no signals)."""
@@ -47,18 +47,33 @@ def update(case: Case, sender: Sender, usage: UsageSummary | None = None) -> Upd
         core_count=case.job.requirements.cores,
         usage=usage or UsageSummary(),
         n_input_files=len(case.job.inputs),
-        pilot_error_code=case.held.faults[0].code if case.held else None,
+        pilot_error_code=_waiting_code(case),
         pilot_error_diag=holding_text(case),
     )
 
 
 def holding_text(case: Case) -> str | None:
-    """Where the outputs wait, until when, who comes back for them, and why; None for a job that never had to."""
+    """Where the job or its outputs wait, until when, who comes back, and why; None for a job that never had to."""
     held = case.held
+    if case.suspended_because is not None and case.left_at is not None:
+        until = held_until(case.job, case.entered.get(State.HOLDING, case.since))
+        made = case.job.outputs and case.suspended_from in (State.STAGING_OUT, State.ARCHIVING)
+        why, what = case.suspended_because, OUTPUTS if made else JOB
+        return Waiting(case.left_at, moment(until), LATER_PILOT, why, what).text()
     if held is None:
         return None
     who = LATER_PILOT if held.again_at is None else f"this pilot at {moment(held.again_at)}"
     return Waiting(held.where, moment(held.until), who, held.faults[0].diag).text()
+
+
+def _waiting_code(case: Case) -> int | None:
+    """The error number beside the sentence: without one the server's pages would not show it."""
+    if case.held is not None:
+        return case.held.faults[0].code
+    if case.suspended_because is None:
+        return None
+    cause = case.faults[0] if case.faults else case.stop.fault if case.stop else None
+    return None if cause is None else cause.code
 
 
 def final_report(
@@ -92,7 +107,9 @@ def final_report(
 
 def _after_waiting(case: Case) -> str:
     """The server keeps a text that no other replaces: what was said while the outputs waited is no longer true."""
-    return "" if case.held is None else "the outputs waited for a storage, and are stored now"
+    if case.held is not None:
+        return "the outputs waited for a storage, and are stored now"
+    return "" if case.left_at is None else "the job waited for a later pilot, and is done now"
 
 
 def exit_status(ended: PayloadExit) -> int | None:

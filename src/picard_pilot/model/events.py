@@ -221,6 +221,8 @@ class Suspended(Event, frozen=True, kw_only=True):
     """The pilot must leave before the job is done; the job waits on disk for a later pilot."""
 
     reason: str
+    where: str | None = None
+    """Host and directory where it waits, for people; not in journals of the first versions."""
 
 
 AnyEvent = (

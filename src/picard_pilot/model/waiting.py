@@ -10,21 +10,26 @@ LATER_PILOT = "the next pilot there"
 """Who tries again where the pilot that says so will not."""
 
 
+OUTPUTS, JOB = "outputs are safe", "the job waits"
+"""What waits: what the payload made, or a job whose pilot had to put it down somewhere else on its way."""
+
+
 class Waiting(NamedTuple):
-    """Where outputs wait (host and directory), until when (UTC, to the minute), who tries again, and why they wait."""
+    """Where it waits (host and directory), until when (UTC, to the minute), who tries again, why, and what."""
 
     where: str
     until: str
     who: str
     why: str
+    what: str = OUTPUTS
 
     def text(self) -> str:
         """The sentence."""
-        return f"outputs are safe in {self.where} until {self.until}, {self.who} tries again: {self.why}"
+        return f"{self.what} in {self.where} until {self.until}, {self.who} tries again: {self.why}"
 
 
 _SENTENCE = re.compile(
-    r"outputs are safe in (?P<where>.+?) until (?P<until>\d{4}-\d\d-\d\d \d\d:\d\d UTC),"
+    rf"(?P<what>{OUTPUTS}|{JOB}) in (?P<where>.+?) until (?P<until>[-0-9]{{10}} [0-9:]{{5}} UTC),"
     r" (?P<who>.+?) tries again: ?(?P<why>.*)",
     re.DOTALL,
 )

@@ -16,6 +16,7 @@ from picard_pilot.model.states import State
 from picard_pilot.pilot.ends import Until
 from picard_pilot.pilot.hooking import Hooks
 from picard_pilot.pilot.parts import Parts
+from picard_pilot.pilot.recovery import place_of
 from picard_pilot.pilot.work import JobWork
 
 log = logging.getLogger("picard.staging")
@@ -58,7 +59,7 @@ class Keeper:
             return None
         return ev.OutputsHeld(
             faults=faults,
-            where=f"{self._parts.node.host}:{work.bundle.directory}",
+            where=place_of(self._parts, work),
             why=keeping.why,
             until=until,
             again_at=again_at,

@@ -91,6 +91,11 @@ def left_in(parts: Parts) -> list[Path]:
     return jobdir.left_in(parts.workdir)
 
 
+def place_of(parts: Parts, work: JobWork) -> str:
+    """Host and directory of a job, as people are told where it waits."""
+    return f"{parts.node.host}:{work.bundle.directory}"
+
+
 def let_go(parts: Parts, work: JobWork) -> None:
     """Give up a job whose lease is ours, so that a later pilot can take it up. May be called twice."""
     work.journal.close()
@@ -137,7 +142,7 @@ async def permission(parts: Parts, work: JobWork) -> ev.Event | None:
         judgement = _judged(parts, work, standings)
         match judgement.claim:
             case Claim.LEAVE:
-                return ev.Suspended(reason=judgement.why)
+                return ev.Suspended(reason=judgement.why, where=place_of(parts, work))
             case Claim.DISOWN:
                 return ev.Resumed(pilot=parts.owner.pilot, stop=disowned(judgement.why))
     return None

@@ -250,6 +250,8 @@ class Supervisor:
             if work.case.over:
                 work.cancel_all()
                 continue
-            self._stepper.handle(work, ev.Suspended(reason="the pilot had to leave before the job was done"))
+            where = recovery.place_of(self._parts, work)
+            why = "the pilot had to leave before the job was done"
+            self._stepper.handle(work, ev.Suspended(reason=why, where=where))
             if work.case.state is State.HOLDING:
                 work.cancel_all()

@@ -48,7 +48,7 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[Output, ...] = ()
     cpu_s: float | None = None
     left_at: str | None = None
-    """Host and directory where the outputs were when they had to wait; a copy lies elsewhere."""
+    """Host and directory where the job was when it had to wait; a copy lies elsewhere."""
     until: float | None = None
     """When the server gives the job up, where it was told that the job waits."""
     holder: str | None = None
@@ -147,7 +147,7 @@ def _told(directory: Path, case: Case, holder: str | None) -> Left:
             for file in case.job.outputs
         ),
         cpu_s=sum(known) if known else None,
-        left_at=None if case.held is None else case.held.where,
+        left_at=case.left_at if case.held is None else case.held.where,
         until=_until(case),
         holder=holder,
         obstacle=_obstacle(directory, case, holder),
