@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from process_kit import DEADLINE_S, go, until_async
-from watch_kit import bundle_in, program, running, seen
+from watch_kit import bundle_in, program, running, seen, spend
 
 from picard_pilot.lifecycle.judging import History, judge, remember
 from picard_pilot.model.limits import From, Limit, Measure
 from picard_pilot.model.states import Phase
 from picard_pilot.model.usage import CgroupSample, Sample
 from picard_pilot.payload.launch import LaunchHandle
-from picard_pilot.system.daemon_threads import DaemonThreads
 from picard_pilot.testing.clock import VirtualClock
 from picard_pilot.watch import directory, pss, tree
-from picard_pilot.watch.reading import CORE_SHARE, URGENT_CREDIT_S, URGENT_PAUSE_S, Reading
+from picard_pilot.watch.reading import URGENT_PAUSE_S
 from picard_pilot.watch.sampler import LONGEST_PAUSE_S, PROGRESS_FILE, SMALL_TREE, Sampler, Subject
 
 MB = 1 << 20
@@ -263,8 +262,10 @@ def test_a_short_looping_limit_has_its_io_counted_often_enough(tmp_path: Path) -
                 sample = await here.after(5)
                 assert sample.tree is not None and sample.tree.io is not None
                 counts.append(sample.tree.io.passed)
+                # More than one program's: that of one which has just ended is missed by a look.
+                enough = counts[-1] + 2_000_000
                 await until_async(
-                    lambda: tree.look(handle.launcher).sample.io.passed > counts[-1], "more I/O"
+                    lambda enough=enough: tree.look(handle.launcher).sample.io.passed > enough, "more I/O"
                 )  # type: ignore[union-attr]
         return len(set(counts))
 
@@ -336,91 +337,5 @@ def test_looks_are_never_farther_apart_than_a_minute(tmp_path: Path, monkeypatch
             await here.after(5)
             assert here.sampler.pause_s == LONGEST_PAUSE_S
             assert here.sampler.spent_s["tree"] >= 0.1
-
-    go(story())
-
-
-# ---- one kind of reading ----------------------------------------------------------------------------------
-
-
-def spend(cpu_s: float) -> float:
-    """Use so much CPU time of this thread."""
-    begun = time.thread_time()
-    while (used := time.thread_time() - begun) < cpu_s:
-        pass
-    return used
-
-
-@asynccontextmanager
-async def reading(period_s: float) -> AsyncIterator[Reading[float]]:
-    """A reading with a pool of its own."""
-    threads = DaemonThreads("watch-test", 1)
-    try:
-        yield Reading(threads, period_s=period_s, patience_s=DEADLINE_S)
-    finally:
-        threads.close()
-
-
-def test_a_dear_reading_is_taken_less_often(tmp_path: Path) -> None:
-    """So that it costs no more than its share of a core; a cheap one keeps its period."""
-
-    async def story() -> None:
-        async with reading(5.0) as cheap:
-            await cheap.take(0.0, lambda: 1.0)
-            assert cheap.pause_s == 5.0
-            assert not cheap.due(4.9)
-            assert cheap.due(5.0)
-        async with reading(5.0) as dear:
-            assert dear.due(0.0)
-            assert await dear.take(0.0, lambda: spend(0.02)) is not None
-            assert dear.pause_s >= 0.02 / CORE_SHARE
-            assert not dear.due(19.9)
-            assert dear.due(dear.pause_s)
-
-    go(story())
-
-
-def test_urgent_readings_come_sooner_and_cannot_cost_more_in_the_long_run() -> None:
-    """A day of urgency costs the share of a day, the credit and one reading."""
-
-    async def story() -> None:
-        async with reading(60.0) as dear:
-            now, cost = 0.0, 0.05
-            await dear.take(now, lambda: spend(cost))
-            assert not dear.due(1.0, urgent=True)
-            assert dear.due(URGENT_PAUSE_S, urgent=True)
-            assert not dear.due(URGENT_PAUSE_S)
-            while now < 400:
-                now += URGENT_PAUSE_S
-                if dear.due(now, urgent=True):
-                    await dear.take(now, lambda: spend(cost))
-            assert dear.spent_s > 2 * cost
-            assert dear.spent_s <= now * CORE_SHARE + URGENT_CREDIT_S + 2 * cost
-
-    go(story())
-
-
-def test_a_reading_that_ends_late_is_taken_up_by_the_next() -> None:
-    """And no second one is begun beside it."""
-
-    async def story() -> None:
-        released, count = threading.Event(), []
-        threads = DaemonThreads("watch-test", 2)
-        slow: Reading[int] = Reading(threads, period_s=5.0, patience_s=0.0)
-
-        def read() -> int:
-            count.append(1)
-            released.wait(DEADLINE_S)
-            return 42
-
-        while not count:  # one that no thread has taken up yet is given up with the patience
-            assert await slow.take(0.0, read) is None
-        assert await slow.take(100.0, read) is None
-        assert not slow.collect(200.0)
-        released.set()
-        await until_async(lambda: slow.collect(300.0), "the reading to end")
-        assert slow.last == 42
-        assert len(count) == 1
-        threads.close()
 
     go(story())

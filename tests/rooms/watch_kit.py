@@ -1,6 +1,7 @@
 """What the tests of the watch room share: a payload under its launcher, and looks at it until something is seen."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -63,3 +64,11 @@ async def seen(handle: LaunchHandle, condition: Callable[[tree.Seen], bool], wha
             f"waited in vain: {what}; the last look: {found}"
         )
         await asyncio.sleep(0.01)
+
+
+def spend(cpu_s: float) -> float:
+    """Use so much CPU time of this thread."""
+    begun = time.thread_time()
+    while (used := time.thread_time() - begun) < cpu_s:
+        pass
+    return used
