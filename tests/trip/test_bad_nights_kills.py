@@ -249,6 +249,8 @@ def test_remains_of_all_kinds_do_not_stop_a_pilot(grid: Grid) -> None:
     locked = grid.workdir / "PanDA_Pilot-1006" / "picard"
     locked.mkdir(parents=True)
     (locked / "journal.jsonl").touch()
+    for private in (empty, locked):
+        (private.parent / "kept").touch()  # with nothing beside the empty journal they would be removed
     locked.chmod(0o000)
     job_id = grid.submit("/bin/true")
     try:
