@@ -158,7 +158,8 @@ _RUN: tuple[Option, ...] = (
            "the server gives a job up after 2 h of silence: three updates may get lost",
            flags=("--heartbeat",), metavar="SECONDS", minimum=0.05, maximum=7200),
     Option("progress_s", "pilot.progress", Kind.SECONDS, 60.0, RUN_GROUP,
-           "time between two updates and log lines about a stage-in or stage-out that is under way",
+           "time between two updates and log lines about a stage-in or stage-out that is under way, and until a "
+           "payload's first heartbeat; each next one comes after twice the time, until --heartbeat is reached",
            "a line a minute; most transfers are over before the first one, so that the server is told nothing more",
            flags=("--progress",), metavar="SECONDS", minimum=0.05, maximum=7200),
     Option("command_poll_s", "pilot.command_poll", Kind.SECONDS, 60.0, RUN_GROUP,
