@@ -27,8 +27,11 @@ from picard_pilot.testing.clock import VirtualClock
 BEGAN = VirtualClock().now_utc()
 """When each pilot here begins, in UTC seconds."""
 
-LOOK_S = 20.0
+LOOK_S = 30.0
 """How often a payload looks for a notice."""
+
+STEP_S = 600.0
+"""After so much virtual time it is seen whether the pilot has left."""
 
 OUTPUT, LOG = "out", "log.tgz"
 
@@ -193,21 +196,21 @@ class ToldSlot:
             async with asyncio.timeout(120):
                 supervisor = Supervisor(parts)
                 pilot = asyncio.create_task(supervisor.run([]))
+                pilot.add_done_callback(self._left)
                 for at in sorted(self.happens):
                     await self._until(pilot, at)
                     self.happens[at](supervisor)
                 await self._until(pilot, 1e9)
-                self.left_at = self.clock.monotonic()
                 return pilot.result()
 
         return asyncio.run(scenario())
 
+    def _left(self, _: object) -> None:
+        self.left_at = self.clock.monotonic()
+
     async def _until(self, pilot: "asyncio.Task[int]", at: float) -> None:
         while not pilot.done() and self.clock.monotonic() < at:
-            await self.clock.settle()
-            wake = self.clock.next_wake()
-            if not pilot.done() and wake is not None:
-                await self.clock.advance(min(wake, at) - self.clock.monotonic())
+            await self.clock.advance(min(at - self.clock.monotonic(), STEP_S))
 
     @property
     def report(self) -> tuple[float, Update]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -13,14 +12,9 @@ import pytest
 from pilot_kit import ToldDispatcher, parts_for
 
 from picard_pilot.cli.main import main
-from picard_pilot.model.bundle import Bundle
-from picard_pilot.model.slot import Found, SlotView
-from picard_pilot.payload import jobdir
-from picard_pilot.pilot import notice, slot_sources
-from picard_pilot.pilot.expiry import Expiries, Held
-from picard_pilot.pilot.rates import Rates
+from picard_pilot.model.slot import Found
+from picard_pilot.pilot import slot_sources
 from picard_pilot.pilot.slot_sources import Sources
-from picard_pilot.system import proc
 from picard_pilot.system.clock import RealClock
 from picard_pilot.testing.clock import VirtualClock
 from picard_pilot.watch.slot import drain, features, htcondor, lsf, pbs, slurm, words
@@ -317,86 +311,3 @@ def test_the_configuration_shows_the_end(
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("slot.end\tmachine/job feature shutdowntime_job (shutdowntime_job = ")
     assert second.startswith("slot.end.2\tSLURM_JOB_END_TIME (SLURM_JOB_END_TIME=")
-
-
-def test_a_credential_that_is_renewed_ends_nothing(tmp_path: Path) -> None:
-    """Its file is read again: late, then renewed."""
-    from test_slot_ends import token_text
-
-    from picard_pilot.system.bearer import Token
-
-    path = tmp_path / "token"
-    held = (Held("the token", Token("a file", path=path)),)
-    path.write_text(token_text(NOW + 100))
-    os.utime(path, (NOW - 7000, NOW - 7000))
-    expiries = Expiries(lambda: held, renewed=True)
-    assert only(expiries(NOW)) == NOW + 100
-    path.write_text(token_text(NOW + 7200))
-    os.utime(path, (NOW, NOW))
-    assert expiries(NOW) == Found()
-    assert only(Expiries(lambda: held, renewed=False)(NOW)) == NOW + 7200
-    path.unlink()
-    assert expiries(NOW) == Found()
-
-
-def test_rates_are_measured_with_what_is_worth_it() -> None:
-    """Half of what large outputs had; small files tell of round trips; inputs count until an output was stored."""
-    rates = Rates()
-    assert rates.rate(1e6).origin == "the assumed rate"
-    rates.moved(1000, 12.0, stored=True)
-    assert (rates.rate(1e6).bytes_s, rates.rate(1e6).per_file_s) == (1e6, 12.0)
-    rates.moved(100_000_000, 1.0, stored=False)
-    assert rates.rate(1e6).bytes_s == 50e6
-    rates.moved(100_000_000, 10.0, stored=True)
-    rates.moved(100_000_000, 30.0, stored=True)
-    assert rates.rate(1e6).bytes_s == 2.5e6
-
-
-def test_a_notice_replaces_whatever_a_payload_put_there(tmp_path: Path) -> None:
-    """A link to somebody's file stays a link to nothing of ours; the words are plain."""
-    bundle: Bundle = jobdir.make(tmp_path, 5, 1)
-    other = tmp_path / "other"
-    other.write_text("mine")
-    notice.path_of(bundle).symlink_to(other)
-    view = SlotView(
-        ends_at=NOW + 90, by="b", evidence="e", stops_at=NOW, warns_at=NOW - 5, reserve_s=90.0, reserve="r"
-    )
-    notice.write(bundle, view, 10.0)
-    assert other.read_text() == "mine"
-    told = msgspec.json.decode(notice.path_of(bundle).read_bytes())
-    assert told == {
-        "stopped_at": NOW,
-        "stopped_at_text": "2027-01-15 08:00 UTC",
-        "grace_s": 10.0,
-        "slot_ends_at": NOW + 90,
-        "because": "b: e",
-    }
-    notice.withdraw(bundle)
-    notice.withdraw(bundle)
-    assert not notice.path_of(bundle).exists()
-
-
-def test_a_signal_goes_to_those_who_catch_it(tmp_path: Path) -> None:
-    """One of two children has a handler; the other one, which it would end, is left alone."""
-    catch = "import signal, sys; signal.signal(signal.SIGUSR1, lambda *_: print('heard', flush=True))"
-    wait = "print('ready', flush=True); sys.stdin.read()"
-    code = (
-        "import subprocess, sys\n"
-        "pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)\n"
-        f"a = subprocess.Popen([sys.executable, '-c', {catch + '; ' + wait!r}], **pipes)\n"
-        f"b = subprocess.Popen([sys.executable, '-c', {'import sys; ' + wait!r}], **pipes)\n"
-        "print(a.stdout.readline() + b.stdout.readline(), end='', flush=True)\n"
-        "print(a.stdout.readline(), end='', flush=True)\n"
-        "print(a.communicate('')[0], a.returncode, b.communicate('')[0], b.returncode, flush=True)\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        assert [parent.stdout.readline() for _ in range(2)] == ["ready\n", "ready\n"]
-        launcher = proc.identify(parent.pid)
-        assert launcher is not None
-        assert notice.signal_those_who_know(launcher, "USR1") == 1
-        assert parent.stdout.readline() == "heard\n"
-        assert parent.stdout.readline().split() == ["0", "0"]
-    assert notice.signal_those_who_know(launcher, "USR1") == 0
-    with pytest.raises(KeyError):
-        signal.Signals["SIGNONE"]
