@@ -197,16 +197,16 @@ def test_the_session_began_before_its_process_looked() -> None:
     assert before - 2 <= float(text) <= RealClock().now_utc() + 2
 
 
-def answer_of(directory: Path, script: str) -> tuple[tuple[float, ...], str]:
+def answer_of(directory: Path, script: str, program: str = "squeue") -> tuple[tuple[float, ...], str]:
     """The ends that a real `squeue` on the PATH leads to, and the doubts."""
-    program = directory / "bin" / "squeue"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
+    path = directory / "bin" / program
+    path.parent.mkdir()
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
     clock = VirtualClock(start_utc=NOW)
     parts = msgspec.structs.replace(
         parts_for(clock, ToldDispatcher(clock), directory),
-        environ={"SLURM_JOB_ID": "7", "PATH": f"{program.parent}:/usr/bin:/bin"},
+        environ={"SLURM_JOB_ID": "7", "PATH": str(path.parent)},
     )
     known: dict[str, Found] = {}
     sources = Sources(parts, known.__setitem__)
@@ -226,6 +226,12 @@ def test_a_command_that_fails_is_quoted(tmp_path: Path) -> None:
     """Its last line stands in the log; the end is not known then."""
     ends, doubts = answer_of(tmp_path, "echo 'slurm_load_jobs error: Unable to contact' >&2; exit 1")
     assert ends == () and "Unable to contact" in doubts and "squeue" in doubts
+
+
+def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """Worker nodes of some sites have no commands of the batch system."""
+    ends, doubts = answer_of(tmp_path, "", program="scontrol")
+    assert ends == () and "squeue" in doubts and "not_started" not in doubts
 
 
 def sources_of(directory: Path, known: dict[str, Found], **environ: str) -> Sources:

@@ -61,10 +61,21 @@ def test_a_payload_is_told_and_what_it_made_leaves(grid: Grid) -> None:
     code = DEAF.format(child=WAIT_FOR_EVER) + HEED
     job_id = grid.submit_python(code, outFiles="out.$PANDAID.txt", scopeOut="test")
     pilot = grid.pilot(
-        *(flag, "--warning-signal", "USR1", "--stop-grace", "40", "--heartbeat", "0.2"), program=WATCHFUL
+        *(
+            flag,
+            "--warning-signal",
+            "USR1",
+            "--stop-grace",
+            "100",
+            "--report-grace",
+            "60",
+            "--heartbeat",
+            "0.2",
+        ),
+        program=WATCHFUL,
     )
     started_payload(grid, job_id)
-    announce(path, 90)
+    announce(path, 200)
     wait_for((grid.job_dir(job_id) / "stop_notice.json").exists, "the notice")
     slot = status(grid, job_id)["slot"]
     assert slot["by"] == "the site's drain file" and slot["stops_at"] < slot["ends_at"]
@@ -83,9 +94,11 @@ def test_a_payload_that_goes_on_is_stopped_in_time(grid: Grid) -> None:
     flag, path = drain(grid)
     job_id = grid.submit_python(WAIT_FOR_EVER)
     second = grid.submit("/bin/true")
-    pilot = grid.pilot(flag, "--slot-margin", "5", program=WATCHFUL)
+    pilot = grid.pilot(
+        flag, "--slot-margin", "5", "--stop-grace", "40", "--report-grace", "60", program=WATCHFUL
+    )
     payload = started_payload(grid, job_id)
-    announce(path, 35)
+    announce(path, 112)
     assert pilot.wait(60) == 81, grid.output()
     assert payload_gone(*payload)
     assert grid.wait_status(job_id, "failed", "finished") == "failed"

@@ -18,7 +18,7 @@ class StopKind(StrEnum):
     SIGNAL = "signal"
     """The batch system or a person signalled the pilot: the slot is ending, outputs are still wanted."""
     LIFETIME = "lifetime"
-    """The pilot's own lifetime is over: the slot is ending."""
+    """The slot is about to end, by whose word ever (`lifecycle.deadline`), or the pilot's own lifetime is over."""
     LIMIT = "limit"
     """The job broke a limit of its own (wall time, memory, disk)."""
     DISOWNED = "disowned"

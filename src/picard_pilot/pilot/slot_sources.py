@@ -80,7 +80,8 @@ class Sources:
             question.argv, cwd=parts.workdir, env=parts.environ, time_limit_s=ANSWER_S, grace_s=1.0
         )
         if not result.ok:
-            said = result.stderr_tail.strip() or str(result.ended_by)
+            never = "" if result.start_error is None else result.start_error.evidence
+            said = result.stderr_tail.strip() or never or str(result.ended_by)
             command = " ".join(question.argv)
             return Found(
                 doubts=(f"the slot's end is not known from `{command}`: {said.splitlines()[-1][:200]}",)
