@@ -137,10 +137,13 @@ class _Check:
         return found
 
     def _why_kept(self, directory: Directory) -> _Kept | None:
-        """Why the directory stays; None where it should be gone, or is."""
+        """Why the directory stays; None where it should be gone, or is.
+
+        Only what this pilot has brought to its end itself is its to remove. All else belongs to whoever takes it up,
+        who may be about it right now.
+        """
         parts, path = self._parts, _find(directory)
-        over = self._is_mine and directory.job_id in parts.ledger.over
-        if path is None or (over and parts.settings.cleanup):
+        if path is None or (self._may_remove(directory) and parts.settings.cleanup):
             return None
         private = Path(jobdir.bundle_of(path).private)
         try:
@@ -157,7 +160,12 @@ class _Check:
             return _Kept("its journal is empty", unknown=True)
         if not case.over:
             return _Kept(f"it waits for a later pilot, in state {case.state}")
-        return None if parts.settings.cleanup else _Kept("it was to be kept (--no-cleanup)", payload=False)
+        if parts.settings.cleanup:
+            return _Kept("its job is over, and the pilot that takes it up removes it", payload=False)
+        return _Kept("it was to be kept (--no-cleanup)", payload=False)
+
+    def _may_remove(self, directory: Directory) -> bool:
+        return self._is_mine and directory.job_id in self._parts.ledger.over
 
     async def _processes(self, tree: ProcessTree) -> None:
         kept = None if tree.job_id is None else self._kept.get(tree.job_id)
@@ -230,7 +238,10 @@ class _Check:
         if kept is not None:
             self._stays(directory, kept)
             return
-        problems = jobdir.remove(jobdir.bundle_of(found), last=journal_file.NAME)
+        if self._may_remove(directory):
+            problems = jobdir.remove(jobdir.bundle_of(found), last=journal_file.NAME)
+        else:
+            problems = _remove_bare(found)
         if problems:
             self.remains.append(_entry(directory, "; ".join(problems[:3])))
             return
@@ -273,8 +284,23 @@ def _is(path: Path, directory: Directory) -> bool:
 
 def _is_bare(path: Path) -> bool:
     """Whether a removal was interrupted at its very end: nothing is left but what the journal was in."""
-    names = [*path.iterdir(), *Path(jobdir.bundle_of(path).private).glob("*")]
+    try:
+        names = [*path.iterdir(), *Path(jobdir.bundle_of(path).private).glob("*")]
+    except OSError:
+        return False  # it is not a directory, or gone by now
     return [each.name for each in names] in ([], [jobdir.PRIVATE])
+
+
+def _remove_bare(path: Path) -> list[str]:
+    """Remove what `_is_bare`; another pilot may do so at the same time."""
+    for each in (Path(jobdir.bundle_of(path).private), path):
+        try:
+            each.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            return [f"{each}: {error.strerror}"]
+    return []
 
 
 def _entry(thing: Thing, why: str) -> Entry:
