@@ -33,7 +33,10 @@ def carry(grid: Grid, job_id: int, to: Path) -> None:
 
     launch = grid.job_dir(job_id) / "picard" / LAUNCH_DIRECTORY
     if (launch / protocol.STARTED_FILE).exists():
-        wait_for(lambda: (launch / protocol.EXIT_FILE).exists(), "the payload to end")
+        ended = launch / protocol.EXIT_FILE
+        wait_for(
+            lambda: ended.exists() and protocol.verified_record(ended.read_bytes()), "the payload to end"
+        )
     shutil.copytree(grid.job_dir(job_id), to, symlinks=True, ignore=pipes)
     wait_for(lambda: not runs_in_original(to / "picard" / LAUNCH_DIRECTORY), "its launcher to end")
     shutil.rmtree(grid.job_dir(job_id))

@@ -292,6 +292,26 @@ def test_a_later_pilot_that_comes_in_time_stores_the_outputs(tmp_path: Path) -> 
     assert work.case.resumed == 1
 
 
+class Frozen(Storages):
+    """A storage that takes a file and never says a word."""
+
+    async def transfer(self, request: StoreRequest, on_progress: Any = None) -> Transferred | TransferFailure:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def test_a_pilot_that_must_leave_during_a_stage_out_says_where_the_job_is(tmp_path: Path) -> None:
+    """To the journal and to the server, with the window's end: a later pilot, or somebody, has to come for it."""
+    night = Night(tmp_path, never, lifetime_s=HOUR_S)
+    night.storages = Frozen(night.clock, never)
+    work = night.work(20 * HOUR_S)
+    night.run(work)
+    assert (work.case.state, work.case.left_at) == (State.HOLDING, f"h:{tmp_path}/PanDA_Pilot-5")
+    assert work.case.suspended_because is not None
+    assert night.last.status == "holding"
+    assert f"outputs are safe in h:{tmp_path}/PanDA_Pilot-5 until" in night.last.pilot_error_diag
+
+
 def test_the_window_counts_from_the_first_holding(tmp_path: Path) -> None:
     """A pilot had to leave during the stage-out, two hours ago: the server has counted since then."""
     night = Night(tmp_path, never)
