@@ -14,6 +14,7 @@ from picard_pilot.model.isolation import CannotConfine
 from picard_pilot.plugins.loader import load
 from picard_pilot.testing.isolation_kit import WorkArea
 from picard_pilot.testing.isolation_suite import IsolationSuite
+from plain_user import open_folder
 from second_user import lacks_second_user, second_user
 
 REASON = lacks_second_user()
@@ -79,6 +80,12 @@ class TestGlexec(IsolationSuite):
     """The whole suite as the owner's account."""
 
     isolation_name = "glexec"
+
+    @pytest.fixture
+    def area(self) -> Iterator[WorkArea]:
+        """Where the user can come, and where nobody else changes the folders above."""
+        with open_folder() as made:
+            yield WorkArea(made / "area")
 
     @pytest.fixture
     def isolation(self, switch: Glexec) -> Isolation:

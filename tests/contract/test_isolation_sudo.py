@@ -18,6 +18,7 @@ from picard_pilot.plugins.loader import load
 from picard_pilot.system import proc
 from picard_pilot.testing.isolation_kit import WorkArea
 from picard_pilot.testing.isolation_suite import IsolationSuite
+from plain_user import open_folder
 from second_user import lacks_second_user, second_user
 
 REASON = lacks_second_user()
@@ -42,6 +43,12 @@ class TestSudo(IsolationSuite):
     """The whole suite as the other user."""
 
     isolation_name = "sudo"
+
+    @pytest.fixture
+    def area(self) -> Iterator[WorkArea]:
+        """Where the user can come, and where nobody else changes the folders above."""
+        with open_folder() as made:
+            yield WorkArea(made / "area")
 
     @pytest.fixture
     def isolation(self, switch: Sudo) -> Isolation:
@@ -137,3 +144,12 @@ def test_what_the_pilot_makes_later_is_closed_too(switch: Sudo, tmp_path: Path) 
     later.write_text(area.marker)
     tried: Any = asyncio.run(switch.run(("cat", str(later))))
     assert (tried.ok, tried.stdout_tail) == (False, "")
+
+
+def test_a_work_directory_that_is_others_too_is_refused(switch: Sudo, tmp_path: Path) -> None:
+    """What others have in /tmp is not closed for a job's sake; nothing of it is changed."""
+    area = WorkArea(tmp_path / "area")
+    area.work.chmod(0o1777)
+    with pytest.raises(CannotConfine, match="a work directory of its own"):
+        switch.wrap(area.request("/bin/true"))
+    assert area.other.stat().st_mode & 0o777 == 0o755

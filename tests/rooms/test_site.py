@@ -158,6 +158,8 @@ def test_without_any_source_nothing_is_guessed() -> None:
         ("[queue.Q]\n[queue.Q.limits]\nmaxrss_mb = true", "queue.Q.limits.maxrss_mb"),
         ('[queue.Q]\nendpoints = { pr = "DISK" }', "queue.Q.endpoints"),
         ("[queue.Q]\nallow_symlink = 1", "queue.Q.allow_symlink"),
+        ('[queue.Q]\nrequired_guarantees = "own_process_space"', "queue.Q.required_guarantees"),
+        ('[queue.Q]\nrequired_guarantees = ["secrecy"]', "queue.Q.required_guarantees"),
         ('[queue.Q]\nenvironment = { "A B" = "c" }', "queue.Q.environment"),
         ("[queue]\nQ = 1", "queue.Q"),
         ("queue = 1", "queue"),

@@ -3,6 +3,7 @@
 Without them (and without being root) the only other way is to open the directory to everybody on the node.
 """
 
+import fcntl
 import os
 import stat
 import struct
@@ -75,13 +76,20 @@ def _let_pass(folder: Path, uid: int) -> None:
         return
     if status.st_uid != os.geteuid():
         raise CannotConfine(f"{folder} is closed to the payload's user, and is not the pilot's to open")
-    _set(folder, ACCESS, {uid: SEARCH}, other=status.st_mode & 7)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # Another pilot may be adding another user to the same folder, which is above its job too.
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        _set(folder, ACCESS, {uid: SEARCH}, other=status.st_mode & 7)
+    finally:
+        os.close(fd)
 
 
 def _close(path: Path, job: Path, uid: int) -> None:
     """Take everybody else's rights off a hidden path; of a folder above the job's, off what lies beside the job."""
     try:
         if job.is_relative_to(path):
+            _refuse_a_common_folder(path)
             for each in path.iterdir():
                 if not job.is_relative_to(each):
                     _take(each)
@@ -92,6 +100,14 @@ def _close(path: Path, job: Path, uid: int) -> None:
             _take(path)
     except FileNotFoundError:
         return
+
+
+def _refuse_a_common_folder(path: Path) -> None:
+    """What others have in a folder that is theirs too, such as /tmp, is not to be closed."""
+    if path.stat().st_mode & stat.S_IWOTH:
+        raise CannotConfine(
+            f"{path} must be hidden, and is open to all: give the pilot a work directory of its own"
+        )
 
 
 def _take(path: Path) -> None:

@@ -60,6 +60,8 @@ STDERR_LINES = 20
 """Of the payload's last words, in which a way to confine may have said that it could not start it."""
 
 
+AGAIN_S = 1.0
+"""Between two signals of force, unless all has ended: a payload may start processes faster than one look sees."""
 _KILL_MARKED = """
 for each in /proc/[0-9]*; do
     tr '\\0' '\\n' <"$each/environ" 2>/dev/null | grep -qxF -e "$0" && kill -9 "${each#/proc/}"
@@ -82,6 +84,8 @@ class Confining:
     def __init__(self, parts: Parts) -> None:
         """`parts` has the ways."""
         self._parts = parts
+        self._kill_at: dict[int, float] = {}
+        """When the grace of another user's payload is over, by job, on the monotonic clock."""
 
     # Before the launch
 
@@ -111,7 +115,7 @@ class Confining:
         )
         _write(work.bundle, confined)
         work.confined = confined
-        wrapped = _wrapped(way, self._request(work, spec, container, needs))
+        wrapped = _wrapped(way, self._request(work, spec, container, needs, confines=bool(guarantees)))
         if group is not None:
             confined = self._make_group(work, confined, group)
         log.info("job %s: its payload is confined by %s", work.job_id, chosen.says)
@@ -137,14 +141,20 @@ class Confining:
         return way, probed.guarantees
 
     def _request(
-        self, work: JobWork, spec: LaunchSpec, container: Container | None, needs: CredentialNeeds
+        self,
+        work: JobWork,
+        spec: LaunchSpec,
+        container: Container | None,
+        needs: CredentialNeeds,
+        *,
+        confines: bool,
     ) -> ConfineRequest:
         bundle, parts = work.bundle, self._parts
         scratch = Path(bundle.private, SCRATCH)
         scratch.mkdir(mode=0o700, exist_ok=True)
         environment = dict(spec.env)
         hidden = to_hide(parts, bundle)
-        if environment.get("HOME") == parts.environ.get("HOME") in hidden:
+        if confines and environment.get("HOME") == parts.environ.get("HOME") in hidden:
             environment["HOME"] = bundle.directory  # the pilot's is out of sight
         options: tuple[str, ...] = ()
         if container is not None:
@@ -223,18 +233,26 @@ class Confining:
     async def stop(self, work: JobWork, handle: LaunchHandle, grace_s: float) -> None:
         """Signal what the launcher may not, since it is another user's: politely, after the grace with force.
 
-        Returns when the launcher has ended, at once where nothing is another user's.
+        Returns when the launcher has ended, at once where nothing is another user's. As with the launcher, a second
+        call can only shorten the grace, and asks nobody again. The payload's first process may be asked twice all the
+        same: sudo passes on what the launcher tells it, if it may tell it something.
         """
         switch = self._switch(work)
         if switch is None:
             return
         known = proc.descendants(handle.launcher.pid) if proc.is_running(handle.launcher) else []
-        await self._signal(work, switch, known, signal.SIGTERM)
-        await first_of(launcher.wait(handle), self._parts.clock.sleep(grace_s))
+        clock = self._parts.clock
+        kill_at = clock.monotonic() + grace_s
+        if (before := self._kill_at.get(work.job_id)) is None:
+            self._kill_at[work.job_id] = kill_at
+            await self._signal(work, switch, known, signal.SIGTERM)
+        else:
+            kill_at = self._kill_at[work.job_id] = min(before, kill_at)
+        await first_of(launcher.wait(handle), clock.sleep(max(0.0, kill_at - clock.monotonic())))
         while proc.is_running(handle.launcher):
             known = list({*known, *proc.descendants(handle.launcher.pid)})
             await self._signal(work, switch, known, signal.SIGKILL)
-            await first_of(launcher.wait(handle), self._parts.clock.sleep(1.0))
+            await first_of(launcher.wait(handle), clock.sleep(AGAIN_S))
         await self._signal(work, switch, known, signal.SIGKILL)
 
     async def _signal(

@@ -22,7 +22,7 @@ NOBODYS_HOMES = ("/", "/usr", "/var", "/tmp", "/var/tmp")
 def to_hide(parts: Parts, bundle: Bundle) -> tuple[str, ...]:
     """The pilot's work area with all its other jobs, its records of this one, its credentials and its home."""
     home = parts.environ.get("HOME", "")
-    homes = [home] if home not in NOBODYS_HOMES and _is_ours(home) else []
+    homes = [home] if home.startswith("/") and home not in NOBODYS_HOMES and _is_ours(home) else []
     return tuple(dict.fromkeys((str(parts.workdir), bundle.private, *_credentials(parts), *homes)))
 
 

@@ -178,4 +178,5 @@ def _answer(name: str, probe: asyncio.Task[Probed]) -> Probed:
 
 
 def _unusable(name: str, says: str) -> Probed:
-    return Probed(name=name.partition(":")[0], usable=False, says=says)
+    takes_place = bool(loader.find("isolation", name).place)
+    return Probed(name=name.partition(":")[0] if takes_place else name, usable=False, says=says)

@@ -68,25 +68,32 @@ def descendants(root: int) -> Tree:
     return found
 
 
-def namespaces(pid: int) -> int:
-    """In how many process spaces, one within the other, a process is, as far as we can see; 0 if it is gone."""
+def numbers(pid: int) -> list[bytes]:
+    """A process' number in each process space that it is in, the innermost last, as far as we can see; none if gone."""
     for line in read_small(f"/proc/{pid}/status").splitlines():
         if line.startswith(b"NSpid:"):
-            return len(line.split()) - 1
-    return 0
+            return line.split()[1:]
+    return []
 
 
 def signal_descendants(number: int, *, inner_only: bool = False) -> set[int]:
     """Send a signal to all descendants of the calling process; returns the pids seen.
 
     With `inner_only` only those in a process space within our own get it: not the program that made that space, which
-    would take the payload with it at once. A stopped process would not notice SIGTERM, so it gets SIGCONT after it.
+    would take the payload with it at once, nor the space's first process as long as it has others: that is the same
+    program's, and may pass the signal on, so that the payload would get it twice. A stopped process would not notice
+    SIGTERM, so it gets SIGCONT after it.
     """
     me = posix.getpid()
     tree = descendants(me)
     if inner_only:
-        ours = namespaces(me)
-        tree = [(pid, parent) for pid, parent in tree if namespaces(pid) > ours]
+        ours, parents = len(numbers(me)), {parent for _, parent in tree}
+        inner = [(pid, parent, numbers(pid)) for pid, parent in tree]
+        tree = [
+            (pid, parent)
+            for pid, parent, each in inner
+            if len(each) > ours and not (each[-1] == b"1" and pid in parents)
+        ]
     for pid, parent in tree:
         _send(pid, parent, me, number)
     return {pid for pid, _ in tree}
