@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,3 +130,22 @@ def test_a_later_pilot_stops_what_only_the_switch_can_signal(
         told = (grid.job_dir(job_id) / f"out.{job_id}.txt").read_text()
         assert told in ("told 1", "told 2"), told  # the second by sudo, which passes on what it is told
         assert ended["exit"]["exit_code"] == 5
+
+
+def test_nothing_lives_on_of_another_users_payload_whose_launcher_is_killed(
+    confining: Confining, users: tuple[str, str]
+) -> None:
+    """How the payload ended is not known, so the job fails; its processes are found and ended through the switch."""
+    grid = confining.grid
+    job_id = confining.submit(WORK_ON)
+    pilot = started(confining, users, f"sudo:{users[1]}")
+    said = grid.job_dir(job_id) / "payload.stdout"
+    wait_for(lambda: said.exists() and b"begun" in said.read_bytes(), f"the payload runs; {grid.output()}")
+    grid.wait_event(job_id, "PayloadStarted")
+    held = launcher_of(grid, job_id)
+    inside = proc.descendants(held.pid)
+    assert len(inside) > 1
+    proc.send_signal(held, signal.SIGKILL)
+    assert pilot.wait(120) == 0, grid.output()
+    assert grid.wait_status(job_id, "finished", "failed") == "failed"
+    wait_for(lambda: not any(map(proc.is_running, inside)), "the payload's processes are gone")

@@ -272,15 +272,15 @@ class Confining:
         if confined is not None and confined.group is not None and cgroup.kill(Path(confined.group)):
             log.warning("job %s: all in its control group %s is killed", work.job_id, confined.group)
 
-    async def ended(self, work: JobWork, survivors: int) -> None:
-        """The payload is over: its group goes, another user's processes that survived are ended, and what that user
-        closed is opened."""
+    async def ended(self, work: JobWork, *, leftovers: bool) -> None:
+        """The payload is over: its group goes, another user's processes are ended where there may be any, and what
+        that user closed is opened."""
         self._remove_group(work)
         switch = self._switch(work)
         if switch is None:
             return
         try:
-            if survivors:
+            if leftovers:
                 await switch.run(
                     ("/bin/sh", "-c", _KILL_MARKED, f"{notice.VARIABLE}={notice.path_of(work.bundle)}")
                 )

@@ -133,7 +133,7 @@ class Payloads:
             return ev.PayloadLost(fault=faults.no_record_fault(str(error)))
         match found:
             case Exited(exit=ended):
-                await self.confining.ended(work, ended.survivors)
+                await self.confining.ended(work, leftovers=ended.survivors > 0)
                 return ev.PayloadExited(exit=ended)
             case Lost():
                 return await self._lost(work, found)
@@ -150,7 +150,7 @@ class Payloads:
         log.warning("job %s: %s; %d leftovers killed", work.job_id, lost.says, killed)
         if withstand:
             log.error("job %s: %d of its processes cannot be killed", work.job_id, withstand)
-        await self.confining.ended(work, withstand)
+        await self.confining.ended(work, leftovers=True)
         directory = Path(lost.handle.directory)
         if isinstance(await launcher.find(directory), NeverStarted):
             return ev.PayloadLost(fault=faults.no_record_fault(f"{directory} holds none"))
