@@ -19,7 +19,6 @@ from picard_pilot.model.version import VERSION
 from picard_pilot.pilot import recovery, wiring
 from picard_pilot.pilot.exits import BY_ERROR, Exit
 from picard_pilot.pilot.parts import Parts
-from picard_pilot.pilot.receipt import settle
 from picard_pilot.pilot.scratch import describe, look_at
 from picard_pilot.pilot.supervisor import Supervisor
 from picard_pilot.settings.settings import Settings
@@ -83,6 +82,8 @@ async def _run(settings: Settings, environ: Mapping[str, str], workdir: Path, pi
         await _tell_worker(parts, "started")
         code = await Supervisor(parts).run(left)
         await _tell_worker(parts, "finished")
+    from picard_pilot.pilot.receipt import settle  # 5 ms that no start should wait for
+
     # The transfer worker has ended as well: nothing of this pilot should be left.
     await settle(parts)
     log.info("exit code %s", code)

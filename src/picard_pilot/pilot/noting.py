@@ -9,7 +9,7 @@ from pathlib import Path
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.command import ProcessId
 from picard_pilot.model.ledger import ControlGroup, Directory, Mount, Opened, ProcessTree
-from picard_pilot.system import mark, proc, strays
+from picard_pilot.system import mark, proc
 from picard_pilot.system.ledger import Ledger
 
 log = logging.getLogger("picard.ledger")
@@ -63,6 +63,8 @@ async def tidy_after_payload(ledger: Ledger, bundle: Bundle, launch_directory: P
 
     At once, since shared memory takes the node's memory while the outputs are stored.
     """
+    from picard_pilot.system import strays  # 4 ms that only a job needs
+
     users, removed = strays.Users(), 0
     for thing in strays.seen_of(launch_directory, job_id):
         ledger.note(thing)
