@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from disk_kit import SmallDisk, small_disk
 
+from disk_kit import SmallDisk, small_disk
 from grid import Grid, wait_for
 
 FILL = """

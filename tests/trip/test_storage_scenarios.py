@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from disk_kit import small_disk
 from storage_kit import HASTY, inputs, log_of, outputs, prefix, queue_of, stored
 
+from disk_kit import small_disk
 from grid import Grid, wait_for
 from picard_pilot.testing.certificates import Authority
 from picard_pilot.testing.faulty_storage import FaultyStorage
