@@ -129,4 +129,6 @@ def test_killed_and_rescued(grid: Grid, when: str, record: str, view: str, rescu
         rescue(grid, rescuers)
         assert list(finished(grid, job_id, counter, before)) == [], grid.output()[-5000:]
     assert not grid.job_dir(job_id).exists()
-    assert not list(grid.store.glob("*.part"))
+    # A store that died with its pilot leaves its temporary name on storages without a server; a rescuer leaves none.
+    left = [path.name.split(".")[1] for path in grid.store.glob(".*.part")]
+    assert len(left) == len(set(left)), left

@@ -136,25 +136,32 @@ def test_a_notice_replaces_whatever_a_payload_put_there(tmp_path: Path) -> None:
 
 def test_a_signal_goes_to_those_who_catch_it(tmp_path: Path) -> None:
     """One of two children has a handler; the other one, which it would end, is left alone."""
-    catch = "import signal, sys; signal.signal(signal.SIGUSR1, lambda *_: print('heard', flush=True))"
-    wait = "print('ready', flush=True); sys.stdin.read()"
+    # It looks every now and then: a signal just before a read that blocks would be handled only after it.
+    catch = (
+        "import signal, sys, time\nheard = []\nsignal.signal(signal.SIGUSR1, lambda *_: heard.append(1))\n"
+        "print('ready', flush=True)\nwhile not heard: time.sleep(0.01)\nprint('heard', flush=True)\nsys.stdin.read()"
+    )
+    wait = "import sys; print('ready', flush=True); sys.stdin.read()"
     code = (
         "import subprocess, sys\n"
         "pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)\n"
-        f"a = subprocess.Popen([sys.executable, '-c', {catch + '; ' + wait!r}], **pipes)\n"
-        f"b = subprocess.Popen([sys.executable, '-c', {'import sys; ' + wait!r}], **pipes)\n"
+        f"a = subprocess.Popen([sys.executable, '-c', {catch!r}], **pipes)\n"
+        f"b = subprocess.Popen([sys.executable, '-c', {wait!r}], **pipes)\n"
         "print(a.stdout.readline() + b.stdout.readline(), end='', flush=True)\n"
         "print(a.stdout.readline(), end='', flush=True)\n"
         "print(a.communicate('')[0], a.returncode, b.communicate('')[0], b.returncode, flush=True)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        assert [parent.stdout.readline() for _ in range(2)] == ["ready\n", "ready\n"]
-        launcher = proc.identify(parent.pid)
-        assert launcher is not None
-        assert notice.signal_those_who_know(launcher, "USR1") == 1
-        assert parent.stdout.readline() == "heard\n"
-        assert parent.stdout.readline().split() == ["0", "0"]
+        try:
+            assert parent.stdout is not None
+            assert [parent.stdout.readline() for _ in range(2)] == ["ready\n", "ready\n"]
+            launcher = proc.identify(parent.pid)
+            assert launcher is not None
+            assert notice.signal_those_who_know(launcher, "USR1") == 1
+            assert parent.stdout.readline() == "heard\n"
+            assert parent.stdout.readline().split() == ["0", "0"]
+        finally:
+            parent.kill()
     assert notice.signal_those_who_know(launcher, "USR1") == 0
     with pytest.raises(KeyError):
         signal.Signals["SIGNONE"]
