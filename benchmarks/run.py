@@ -20,6 +20,7 @@ import rest
 import small_files
 import stagein
 import start
+import watch
 import xrootd_transfers
 from figures import Figure, print_table
 
@@ -67,6 +68,7 @@ PARTS = {
         lambda: http_transfers.checksum_share(5),
     ),
     "idle": Part("Beside a sleeping payload", lambda: rest.idle(25.0)),
+    "watch": Part("Watching a payload of 100 processes", lambda: watch.watch(20)),
 }
 
 ALL = (*PARTS, "server")
