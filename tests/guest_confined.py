@@ -99,6 +99,7 @@ async def lost(payloads: Payloads, parts: Parts) -> dict[str, object]:
     work = job_in(parts, 2, WAITING)
     group = await launched(payloads, work)
     await until_async(Path(work.bundle.directory, "ready").exists, "the payload runs")
+    await until_async(lambda: daemons() > 0, "its daemon has become the program that it hides in")
     before = daemons()
     assert work.launcher is not None
     proc.send_signal(work.launcher, signal.SIGKILL)
