@@ -5,8 +5,11 @@ a restart are in `entry`. The rows stand beside the functions that they name, by
 `results`, `closing`. The picture is in ARCHITECTURE.md.
 """
 
+import msgspec
+
 from picard_pilot.lifecycle import before_payload, closing, payload, results
 from picard_pilot.lifecycle.case import Case
+from picard_pilot.lifecycle.causes import causes_first
 from picard_pilot.lifecycle.moves import Rows, Step, entry
 from picard_pilot.model import events as ev
 
@@ -38,4 +41,7 @@ def step(case: Case | None, event: ev.Event, at: float) -> Step:
     handler = TABLE.get((case.state, type(event)))
     if handler is None:
         raise NoSuchTransition(case, event)
-    return handler(case, event, at)
+    moved, instructions = handler(case, event, at)
+    if moved.faults != case.faults:
+        moved = msgspec.structs.replace(moved, faults=causes_first(moved.faults))
+    return moved, instructions

@@ -34,14 +34,16 @@ class Retry(StrEnum):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a verdict rests on: a text, and where it was found (file, line) where that applies."""
+    """What a verdict rests on: a text, and where it was found (file, byte offset or line) where that applies."""
 
     text: str
     file: str | None = None
     line: int | None = None
+    offset: int | None = None
+    """Of the line's first byte in the file; a log's line number costs reading all that stands before it."""
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
+class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that went wrong: PanDA's number and name, who found it, and what to do next.
 
     `says` is one sentence for people, with the name of the file or field in it. `rule` names what found it.
@@ -56,6 +58,14 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     next_step: str
     phase: str | None = None
     evidence: tuple[Evidence, ...] = ()
+    symptom_of: tuple[str, ...] = ()
+    """Names of errors that this one follows from, where one of them is there too."""
+    finer: str | None = None
+    """Of a failed transfer: phase and class, as `stagein/contact`; the number tells less than that."""
+    endpoint: str | None = None
+    """The storage endpoint that failed."""
+    fingerprint: str | None = None
+    """Of an error that no rule explains: the same for all failures that look the same."""
 
     @property
     def diag(self) -> str:
