@@ -9,10 +9,10 @@ import msgspec
 
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.model.fault import Evidence, Fault
-from picard_pilot.model.rule import Rule, Where
+from picard_pilot.model.rule import Rule
 
 
-def first_match(rules: Iterable[Rule], lines: Mapping[Where, Sequence[str]], *, phase: str) -> Fault | None:
+def first_match(rules: Iterable[Rule], lines: Mapping[str, Sequence[str]], *, phase: str) -> Fault | None:
     """The fault of the first rule, in the order given, that is found in its file's lines; the last such line counts.
 
     Raises KeyError for a rule whose error is not in the catalogue; the conformance suite finds these.
@@ -24,7 +24,7 @@ def first_match(rules: Iterable[Rule], lines: Mapping[Where, Sequence[str]], *, 
         found = fault(
             rule.error,
             rule.says,
-            rule=f"rule {rule.when}",
+            rule=rule.id,
             evidence=(Evidence(text=line, file=rule.where),),
             phase=phase,
         )

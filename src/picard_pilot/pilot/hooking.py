@@ -58,8 +58,8 @@ class Hooks:
         raise failed
 
 
-_NOT_WRITTEN_DOWN = ("command", "environment")
-"""Hooks whose answers go to the payload alone: the names of its files need not be text."""
+_NOT_WRITTEN_DOWN = ("command", "environment", "rules")
+"""Hooks whose answers go to the payload alone: the names of its files need not be text. Rules hold functions."""
 
 
 def _unknown_error(answer: object) -> str | None:
@@ -68,7 +68,7 @@ def _unknown_error(answer: object) -> str | None:
     for item in items:
         if isinstance(item, Refusal | Rule) and item.error not in BY_NAME:
             return f"it names the error {item.error!r}, which is not in the catalogue"
-        if isinstance(item, Rule) and item.is_pattern:
+        if isinstance(item, Rule) and item.is_pattern and isinstance(item.when, str):
             try:
                 re.compile(item.when)
             except re.error as error:

@@ -238,7 +238,7 @@ def _launch_directory(work: JobWork) -> Path:
     return Path(work.bundle.private, LAUNCH_DIRECTORY)
 
 
-def _lines(bundle: Bundle, redactor: Redactor) -> dict[Where, list[str]]:
+def _lines(bundle: Bundle, redactor: Redactor) -> dict[str, list[str]]:
     return {
         Where.STDOUT: last_lines(bundle.stdout, RULE_LINES, redactor),
         Where.STDERR: last_lines(bundle.stderr, RULE_LINES, redactor),

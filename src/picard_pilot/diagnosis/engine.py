@@ -1,0 +1,153 @@
+"""Applying error rules to the facts of a failed payload: all that hit, the most specific first.
+
+Gathering the facts is the caller's; what a rule looks like is `model.rule`, the core's own are `diagnosis.rules`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+import msgspec
+
+from picard_pilot.diagnosis.faults import fault
+from picard_pilot.model.facts import LINE_CHARACTERS, Facts, Line
+from picard_pilot.model.fault import Evidence, Fault
+from picard_pilot.model.rule import Hit, Rule, Where
+
+CHAIN = 4
+"""How many findings become faults: the verdict and what else was wrong; more is noise."""
+WORD_CHARACTERS = 120
+"""Of a word that a rule puts into its sentence; the server keeps 500 characters of the whole."""
+
+_STREAMS = (Where.STDERR.value, Where.STDOUT.value)
+
+
+class Found(NamedTuple):
+    """A rule that hit, and what it found."""
+
+    rule: Rule
+    hit: Hit
+
+    @property
+    def verdict(self) -> tuple[str, str]:
+        """What people are told: the error, and who has to act."""
+        made = self.fault(None)
+        return made.name, made.blame.value
+
+    def fault(self, phase: str | None) -> Fault:
+        """The fault that it means. Raises KeyError for a rule whose error is not in the catalogue."""
+        rule, words = self.rule, _Words(self.hit.words)
+        made = fault(rule.error, words.into(rule.says), rule=rule.id, evidence=self.hit.evidence, phase=phase)
+        return msgspec.structs.replace(
+            made,
+            next_step=words.into(rule.advice),
+            blame=rule.blame or made.blame,
+            retry=rule.retry or made.retry,
+        )
+
+
+class Diagnosis(NamedTuple):
+    """What the rules say: all that hit in order, those that failed themselves, and whether time ran out."""
+
+    found: tuple[Found, ...]
+    broken: tuple[str, ...] = ()
+    cut_short: bool = False
+
+    def faults(self, phase: str | None = None) -> tuple[Fault, ...]:
+        """The verdict first, then what else was found; one fault for each error and blame. Empty: unexplained."""
+        told: dict[tuple[str, str], Fault] = {}
+        for one in self.found:
+            made = one.fault(phase)
+            told.setdefault((made.name, made.blame), made)
+        return tuple(told.values())[:CHAIN]
+
+    def tied(self) -> tuple[Found, ...]:
+        """Findings with the verdict's number that say something else: rules that must be put in order."""
+        if not self.found:
+            return ()
+        first = self.found[0]
+        rivals = (one for one in self.found if one.rule.specificity == first.rule.specificity)
+        return tuple(one for one in rivals if one.verdict != first.verdict)
+
+
+def diagnose(rules: Iterable[Rule], facts: Facts, enough: Callable[[], bool] = lambda: False) -> Diagnosis:
+    """Try all rules, the most specific first; of equal ones the order given counts.
+
+    `enough` is asked before each rule: once it is true, no further rule is tried. A function that raises
+    is named in `broken` and decides nothing.
+    """
+    found: list[Found] = []
+    broken: list[str] = []
+    for rule in sorted(rules, key=lambda rule: -rule.specificity):
+        if enough():
+            return Diagnosis(tuple(found), tuple(broken), cut_short=True)
+        if rule.exits and facts.exit.exit_code not in rule.exits:
+            continue
+        try:
+            hit = apply(rule, facts)
+        except Exception as error:  # noqa: BLE001 - the plug-in border: a rule's function is anybody's
+            broken.append(f"{rule.id}: {type(error).__name__}: {error}")
+            continue
+        if hit is not None:
+            found.append(Found(rule, hit))
+    return Diagnosis(tuple(found), tuple(broken))
+
+
+def apply(rule: Rule, facts: Facts) -> Hit | None:
+    """What one rule finds, its exit codes apart. Of several lines the last counts. Raises what its function raises."""
+    if not isinstance(rule.when, str):
+        answer = rule.when(facts)
+        if isinstance(answer, str):
+            place = rule.where if rule.where in _NAMED_FILES else None
+            return Hit(evidence=(Evidence(text=answer, file=place),))
+        return answer
+    text = rule.when
+    search = re.compile(text).search if rule.is_pattern else None
+    for name in logs_of(rule.where, tuple(facts.logs)):
+        for line in reversed(facts.logs[name].lines):
+            seen = line.text[:LINE_CHARACTERS]
+            if search is None:
+                if text in seen:
+                    return Hit(evidence=(evidence_of(name, line),))
+            elif match := search(seen):
+                words = {word: value for word, value in match.groupdict().items() if value is not None}
+                return Hit(evidence=(evidence_of(name, line),), words=words)
+    return None
+
+
+def logs_of(where: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Which of these logs a rule's `where` means, in the order in which they are to be looked at."""
+    if where in (Where.OUTPUT, Where.LOGS):
+        streams = tuple(name for name in _STREAMS if name in names)
+        return streams if where == Where.OUTPUT else (*streams, *(n for n in names if n not in _STREAMS))
+    return tuple(name for name in names if fnmatchcase(name, where))
+
+
+def further_logs(rules: Iterable[Rule]) -> tuple[str, ...]:
+    """The names and patterns of those logs beside both streams that these rules want to see."""
+    known = {*map(str, Where)}
+    return tuple(dict.fromkeys(rule.where for rule in rules if rule.where not in known))
+
+
+def evidence_of(name: str, line: Line) -> Evidence:
+    """A line of a log as evidence."""
+    return Evidence(text=line.text.strip(), file=name, offset=line.offset)
+
+
+_NAMED_FILES = (Where.REPORT, Where.ERROR_REPORT, Where.STDOUT, Where.STDERR)
+
+
+class _Words:
+    """Puts words into a sentence's braces; a sentence without braces may hold anything."""
+
+    def __init__(self, words: dict[str, str]) -> None:
+        self._words = words
+
+    def into(self, sentence: str) -> str:
+        for word, value in self._words.items():
+            short = value.strip()
+            if len(short) > WORD_CHARACTERS:
+                short = short[: WORD_CHARACTERS - 1] + "…"
+            sentence = sentence.replace("{" + word + "}", short)
+        return sentence
