@@ -298,7 +298,7 @@ class _Run:
             return False
         assert isinstance(last.entry, Source)
         event = self._bringer.event(file, last.entry, last.outcome)
-        await self._on_staged(event)
+        await self._on_staged(msgspec.structs.replace(event, spared=walked[-1].spared))
         return True
 
     def _nobody_had_it(self, file: FileSpec, attempts: Sequence[Attempt], left_out: Sequence[str]) -> None:

@@ -191,7 +191,7 @@ class _Run:
         )
         last = attempts[-1]
         if isinstance(last.entry, Destination) and isinstance(last.outcome, Transferred):
-            event = _event(file, guid, last.entry, last.outcome)
+            event = _event(file, guid, last.entry, last.outcome, last.spared)
             self.stored[file.lfn] = event.file
             await self._listeners.on_event(event)
         else:
@@ -328,7 +328,7 @@ def _surely_refused(failure: TransferFailure) -> bool:
     return failure.kind in REFUSALS and failure.code not in UNCERTAIN
 
 
-def _event(file: FileSpec, guid: str, place: Destination, done: Transferred) -> OutputStored:
+def _event(file: FileSpec, guid: str, place: Destination, done: Transferred, spared: int) -> OutputStored:
     stored = StoredFile(
         lfn=file.lfn,
         guid=guid,
@@ -338,4 +338,5 @@ def _event(file: FileSpec, guid: str, place: Destination, done: Transferred) -> 
         endpoint=place.endpoint.name,
         alternative=place.alternative,
     )
-    return OutputStored(file=stored, seconds=done.seconds, reason=f"{place.reason}; {done.how}")
+    reason = f"{place.reason}; {done.how}"
+    return OutputStored(file=stored, seconds=done.seconds, reason=reason, spared=spared)

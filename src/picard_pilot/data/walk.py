@@ -60,7 +60,8 @@ class Attempt(NamedTuple):
     """One try, what became of it and what followed from that, for the journal, the log and the traces.
 
     `number` counts the attempts of one walk from 1; 0 is an entry that was not tried since time was up. `began_at` is
-    in UTC seconds. `then` is the decision after a failure, which `again` tells to be a promise to come back.
+    in UTC seconds. `then` is the decision after a failure, which `again` tells to be a promise to come back. `spared`
+    counts the entries that one which worked kept from being tried while their storage was known to be sick.
     """
 
     entry: Source | Destination
@@ -69,6 +70,7 @@ class Attempt(NamedTuple):
     number: int
     then: str = ""
     again: bool = False
+    spared: int = 0
 
     def says(self, *, over: bool = False) -> str:
         """Where, why there, what happened and what was done about it. A failure's cause comes first: it becomes the
@@ -128,6 +130,8 @@ class _Waiting(Generic[Entry]):
         self.entry = entry
         self.tries = 0
         self.not_before = float("-inf")
+        self.put_off = False
+        """Not tried when its turn came, since its storage was known to be sick."""
 
 
 class _Walk(Generic[Entry]):
@@ -182,6 +186,7 @@ class _Walk(Generic[Entry]):
             if permit.wait_s <= 0:
                 return waiting, permit
             waiting.not_before = now + permit.wait_s
+            waiting.put_off = True
         return None
 
     async def _try(self, waiting: _Waiting[Entry], permit: Permit) -> bool:
@@ -196,6 +201,8 @@ class _Walk(Generic[Entry]):
         if not isinstance(outcome, TransferFailure):
             self._health.worked(permit, waiting.entry.surl)
             self._tell(waiting, outcome, began_at)
+            spared = sum(other.put_off and other is not waiting for other in self._waiting)
+            self.attempts[-1] = self.attempts[-1]._replace(spared=spared)
             return True
         decision = decide(outcome, waiting.tries, self._pace.limits, self._pace.dice)
         self._learn(waiting.entry, outcome, decision, permit)

@@ -38,7 +38,8 @@ def _prepared(case: Case, event: ev.Prepared, at: float) -> Step:
 
 
 def _input_staged(case: Case, event: ev.InputStaged, at: float) -> Step:
-    return stay(case, staged={**case.staged, event.lfn: event})
+    staged = {**case.staged, event.lfn: event}
+    return stay(case, staged=staged, spared=case.spared + event.spared)
 
 
 def _inputs_ready(case: Case, event: ev.InputsReady, at: float) -> Step:

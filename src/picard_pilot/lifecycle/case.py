@@ -63,7 +63,13 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     entered: dict[str, float] = {}
     """When each state was first entered, by state."""
     spent: dict[str, float] = {}
-    """Seconds spent in each state so far, by state; the present state's running time is not in it."""
+    """Seconds that pilots spent on each state so far, by state; the present state's running time is not in it, nor
+    are the hours in which nobody had the job."""
+    counted_from: float | None = None
+    """From when the present state's time is not in `spent`, where a later pilot found the job in it; None: from the
+    state's beginning."""
+    spared: int = 0
+    """Tries at sick storages that were not made."""
 
     @property
     def phase(self) -> Phase:

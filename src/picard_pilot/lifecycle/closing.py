@@ -8,7 +8,7 @@ import msgspec
 
 from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.holding import too_late
-from picard_pilot.lifecycle.moves import Rows, Step, disown, enter, entry, finish_up, ignore, move
+from picard_pilot.lifecycle.moves import Rows, Step, count, disown, enter, entry, finish_up, ignore, move
 from picard_pilot.lifecycle.results import ABOUT_PLACES, log_stored_early, stop_late, stop_storing
 from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
@@ -53,7 +53,12 @@ def _resumed_from_holding(case: Case, event: ev.Resumed, at: float) -> Step:
 
 
 def _resumed(case: Case, event: ev.Resumed, at: float) -> Step:
-    again = msgspec.structs.replace(case, resumed=case.resumed + 1, crashes=case.crashes + 1)
+    # What lies between the last sign of the pilot before and this one's coming is nobody's time.
+    last_seen = case.since if event.seen_alive_at is None else min(event.seen_alive_at, at)
+    counted = count(case, last_seen)
+    again = msgspec.structs.replace(
+        counted, counted_from=at, resumed=case.resumed + 1, crashes=case.crashes + 1
+    )
     if event.stop is not None and not case.over:
         return disown(again, at, event.stop)
     return again, entry(again)

@@ -59,10 +59,17 @@ def _while_waiting(case: Case) -> tuple[do.Instruction, ...]:
 
 def move(case: Case, state: State, at: float, **changes: Any) -> Case:
     """The case in another state, with the time spent in the old one added up."""
-    spent = dict(case.spent)
-    spent[case.state] = spent.get(case.state, 0.0) + max(0.0, at - case.since)
+    case = count(case, at)
     entered = case.entered if state in case.entered else {**case.entered, state: at}
-    return msgspec.structs.replace(case, state=state, since=at, spent=spent, entered=entered, **changes)
+    return msgspec.structs.replace(case, state=state, since=at, counted_from=None, entered=entered, **changes)
+
+
+def count(case: Case, until: float) -> Case:
+    """The case with the present state's time up to `until` in `spent`."""
+    begun = case.since if case.counted_from is None else case.counted_from
+    spent = dict(case.spent)
+    spent[case.state] = spent.get(case.state, 0.0) + max(0.0, until - begun)
+    return msgspec.structs.replace(case, spent=spent, counted_from=max(begun, until))
 
 
 def enter(case: Case, state: State, at: float, **changes: Any) -> Step:

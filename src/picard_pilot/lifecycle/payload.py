@@ -9,7 +9,7 @@ from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.moves import Rows, Step, could_not, enter, entry, move, one_stop
 from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
-from picard_pilot.model.states import State
+from picard_pilot.model.states import HAS_PAYLOAD, State
 
 
 def _started(case: Case, event: ev.PayloadStarted, at: float) -> Step:
@@ -40,7 +40,17 @@ def _stop_again(case: Case, event: ev.StopRequested, at: float) -> Step:
 def _exited(case: Case, event: ev.PayloadExited, at: float) -> Step:
     if case.disowned:
         return _gone(msgspec.structs.replace(case, exit=event.exit), at)
-    return enter(case, State.DIAGNOSING, at, exit=event.exit)
+    then = enter(case, State.DIAGNOSING, at, exit=event.exit)
+    return (_with_orphaned_time(then[0], event.exit.wall_s), then[1]) if case.resumed else then
+
+
+def _with_orphaned_time(case: Case, wall_s: float) -> Case:
+    """A payload that outlived its pilot used the node in the meantime too: its launcher knows for how long."""
+    watched_s = sum(case.spent.get(state, 0.0) for state in HAS_PAYLOAD)
+    if wall_s <= watched_s:
+        return case
+    running_s = case.spent.get(State.RUNNING, 0.0) + wall_s - watched_s
+    return msgspec.structs.replace(case, spent={**case.spent, State.RUNNING: running_s})
 
 
 def _lost(case: Case, event: ev.PayloadLost, at: float) -> Step:

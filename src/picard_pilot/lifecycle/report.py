@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from picard_pilot.lifecycle.case import Case
+from picard_pilot.lifecycle.cost import cost
 from picard_pilot.lifecycle.holding import held_until, moment
 from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.report import JobStatus, Update, UsageSummary
@@ -99,6 +100,7 @@ def final_report(
         exe_error_diag=case.outcome.exe_error_diag or "",
         trans_exit_code=exit_status(case.exit) if case.exit else None,
         metrics={**_metrics(case), **(metrics or {})},
+        cost=cost(case),
         metadata=None if failed else case.outcome.metadata,
         pilot_log=pilot_log if failed else None,
         outputs=stored,

@@ -35,10 +35,13 @@ def _stop_counts(case: Case) -> bool:
 
 def _output_stored(case: Case, event: ev.OutputStored, at: float) -> Step:
     file = event.file
+    spared = case.spared + event.spared
     if case.job.log is not None and file.lfn == case.job.log.lfn:
         # Its other places are about to be cleared, and LogStored comes after that.
-        return stay(case, settled={**case.settled, file.lfn: FilePlace(file.surl, file.endpoint)})
-    return stay(case, stored={**case.stored, file.lfn: file})
+        return stay(
+            case, spared=spared, settled={**case.settled, file.lfn: FilePlace(file.surl, file.endpoint)}
+        )
+    return stay(case, spared=spared, stored={**case.stored, file.lfn: file})
 
 
 def _output_diverted(case: Case, event: ev.OutputDiverted, at: float) -> Step:

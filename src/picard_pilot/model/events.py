@@ -36,6 +36,8 @@ class Resumed(Event, frozen=True, kw_only=True):
 
     pilot: str
     stop: Stop | None = None
+    seen_alive_at: float | None = None
+    """When the pilot before it was last seen to be at work on the job (seconds since 1970, UTC)."""
 
 
 class Admitted(Event, frozen=True, kw_only=True):
@@ -75,6 +77,8 @@ class InputStaged(Event, frozen=True, kw_only=True):
     seconds: float
     reason: str
     """Why this source was taken."""
+    spared: int = 0
+    """Tries that were not made, since the storage was known to be sick."""
 
 
 class InputsReady(Event, frozen=True, kw_only=True):
@@ -167,6 +171,8 @@ class OutputStored(Event, frozen=True, kw_only=True):
     file: StoredFile
     seconds: float
     reason: str
+    spared: int = 0
+    """Tries that were not made, since the storage was known to be sick."""
 
 
 class OutputsStored(Event, frozen=True, kw_only=True):

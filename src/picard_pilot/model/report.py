@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from picard_pilot.model.cost import Cost
 from picard_pilot.model.file_note import StageNote
 from picard_pilot.model.files import StoredFile
 from picard_pilot.model.progress import StageProgress
@@ -89,6 +90,8 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Once, as soon as the payload's limits are known."""
     metrics: dict[str, str] = {}
     """`job_metrics`: short key=value pairs."""
+    cost: Cost | None = None
+    """Of the final report: what the job has taken, from all pilots that had it."""
     metadata: str | None = None
     pilot_log: str | None = None
     outputs: tuple[StoredFile, ...] = ()

@@ -52,6 +52,7 @@ class Jobs:
     def adopt(self, work: JobWork, *, silently: bool = False) -> None:
         """From here on the job is this pilot's: its log begins, and unless `silently` its updates."""
         self._works.append(work)
+        self._stepper.costs.moved(work)
         note_directory(self._parts.ledger, work.bundle, work.job_id)
         if not work.case.over and not silently:
             self._tellers.add(work)
@@ -79,6 +80,7 @@ class Jobs:
             self._let_go(work)
 
     def _let_go(self, work: JobWork) -> None:
+        self._stepper.costs.gone(work)
         self._tellers.drop(work)
         work.cancel_all()
         work.end_log()

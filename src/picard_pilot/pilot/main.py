@@ -17,6 +17,7 @@ from picard_pilot.model.orders import ServerTrouble
 from picard_pilot.model.trouble import Trouble
 from picard_pilot.model.version import VERSION
 from picard_pilot.pilot import recovery, wiring
+from picard_pilot.pilot.costs import process_age_s
 from picard_pilot.pilot.exits import BY_ERROR, Exit
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.scratch import describe, look_at
@@ -80,12 +81,15 @@ async def _run(settings: Settings, environ: Mapping[str, str], workdir: Path, pi
         log.info("%s", describe(scratch, workdir, recover=settings.recover))
         left = recovery.take_up(parts) if settings.recover else []
         await _tell_worker(parts, "started")
-        code = await Supervisor(parts).run(left)
+        supervisor = Supervisor(parts)
+        supervisor.costs.began(process_age_s(parts.owner.start_ticks))
+        code = await supervisor.run(left)
         await _tell_worker(parts, "finished")
     from picard_pilot.pilot.receipt import settle  # 5 ms that no start should wait for
 
     # The transfer worker has ended as well: nothing of this pilot should be left.
     await settle(parts)
+    supervisor.costs.close()
     log.info("exit code %s", code)
     return code
 

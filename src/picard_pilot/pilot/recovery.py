@@ -20,6 +20,7 @@ from picard_pilot.model import events as ev
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.orders import ServerTrouble, Standing
 from picard_pilot.payload import jobdir
+from picard_pilot.pilot.costs import last_sign
 from picard_pilot.pilot.faults import disowned
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.work import JobWork
@@ -144,7 +145,8 @@ async def permission(parts: Parts, work: JobWork) -> ev.Event | None:
             case Claim.LEAVE:
                 return ev.Suspended(reason=judgement.why, where=place_of(parts, work))
             case Claim.DISOWN:
-                return ev.Resumed(pilot=parts.owner.pilot, stop=disowned(judgement.why))
+                me, now = parts.owner.pilot, parts.clock.now_utc()
+                return ev.Resumed(pilot=me, stop=disowned(judgement.why), seen_alive_at=now)
     return None
 
 
@@ -179,13 +181,16 @@ def _take_one(parts: Parts, directory: Path, resting: bool) -> JobWork:
             raise NotTaken("it holds no journal", logging.DEBUG)
         if resting and (held := lease.holder(private, parts.owner, now, parts.is_alive)) is not None:
             raise lease.LeaseHeld(held)  # seen without writing, which on shared scratch is what costs
+        last_sign_at = last_sign(private, now)
         lease.take(private, parts.owner, now, parts.is_alive)
     except lease.LeaseHeld as held:
         raise NotTaken(str(held)) from held
     except OSError as error:
         raise NotTaken(f"it cannot be taken up: {error}", logging.ERROR) from error
     try:
-        return _followed(parts, bundle, resting)
+        work = _followed(parts, bundle, resting)
+        work.last_sign_at = last_sign_at
+        return work
     except NotTaken as not_taken:
         if isinstance(not_taken, NoJob) and _is_bare(bundle):
             jobdir.remove(bundle, last=journal_file.NAME)

@@ -87,7 +87,7 @@ def write_status(
         isolation=isolation,
         slot=slot,
     )
-    _replace(
+    replace_view(
         Path(bundle.private, STATUS_NAME), msgspec.json.format(msgspec.json.encode(view), indent=1) + b"\n"
     )
 
@@ -132,10 +132,11 @@ def note_job_id(workdir: Path, job_id: int) -> None:
 def write_pilot_heartbeat(workdir: Path, last_server_update: float | None) -> None:
     """Replace pilot_heartbeat.json: proof for the wrapper and Harvester that the pilot lives."""
     beat = {"last_pilot_update": time.time(), "last_server_update": last_server_update, "pid": os.getpid()}
-    _replace(workdir / "pilot_heartbeat.json", msgspec.json.encode(beat) + b"\n")
+    replace_view(workdir / "pilot_heartbeat.json", msgspec.json.encode(beat) + b"\n")
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_view(path: Path, content: bytes) -> None:
+    """Replace a file that is only for looking at. Never raises: what cannot be written is said in the log."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with os.fdopen(open_regular(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "wb") as file:

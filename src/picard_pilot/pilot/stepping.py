@@ -19,6 +19,7 @@ from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
 from picard_pilot.model.states import State
 from picard_pilot.model.stop import Stop, StopKind
+from picard_pilot.pilot.costs import SlotCosts
 from picard_pilot.pilot.ends import Until
 from picard_pilot.pilot.faults import disk_full_fault
 from picard_pilot.pilot.parts import Parts
@@ -53,6 +54,8 @@ class Stepper:
         self._tellers = tellers
         self._drain = drain
         self._until = until
+        self.costs = SlotCosts(parts)
+        """What the slot is spent on."""
         self._inbox: deque[tuple[JobWork, int, ev.Event]] = deque()
         self.arrival = asyncio.Event()
         """Set when something has changed that the pilot's loop should look at."""
@@ -168,6 +171,7 @@ class Stepper:
         """A line of the log for each phase, and status.json for each state, or for files now and then."""
         case = work.case
         if case.phase is not before.phase:
+            self.costs.moved(work)
             log.info("job %s: %s", work.job_id, progress(case, before.phase))
         if case.state is not before.state or self._parts.clock.monotonic() >= work.shown_at + SHOW_S:
             self.show(work)

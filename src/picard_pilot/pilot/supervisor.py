@@ -51,6 +51,7 @@ class Supervisor:
         self._ends = Ends(parts.settings, parts.clock)
         self._tellers = Tellers(parts, self._obey)
         self._stepper = Stepper(parts, self._tellers, self._ends.drain, self._ends.until)
+        self.costs = self._stepper.costs
         self._jobs = Jobs(parts, self._tellers, self._stepper)
         self._acquirer = Acquirer(parts, self._stepper.wake)
         self._slot = Slot(parts, self._ends, self._jobs.unfinished, self._stepper.show, self._stepper.wake)
@@ -172,11 +173,13 @@ class Supervisor:
                 return
             case Claim.DISOWN:
                 self._jobs.adopt(work, silently=True)
-                self._stepper.handle(work, ev.Resumed(pilot=me, stop=disowned(judgement.why)))
+                self._stepper.handle(
+                    work, ev.Resumed(pilot=me, stop=disowned(judgement.why), seen_alive_at=work.last_sign_at)
+                )
                 return
         self._slot.meet(work)
         self._jobs.adopt(work)
-        self._stepper.handle(work, ev.Resumed(pilot=me))
+        self._stepper.handle(work, ev.Resumed(pilot=me, seen_alive_at=work.last_sign_at))
         self._stop_if_leaving(work)
         if (stop := await self._stepper.performer.too_often(work)) is not None:
             self._stepper.handle(work, ev.StopRequested(stop=stop))

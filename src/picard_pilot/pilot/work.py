@@ -76,6 +76,8 @@ class JobWork:
         self.watch: asyncio.Task[None] | None = None
         self.notes: list[StageNote] = []
         """What is to be told, one with each update: where the files of a stage came from or went."""
+        self.last_sign_at: float | None = None
+        """When the pilot that had the job before was last at work on it (seconds since 1970, UTC)."""
         self._clocks_apart_s: float | None = None
 
     @property
