@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,9 +15,8 @@ from picard_pilot.cli.frame import Call, Verb, add_options
 from picard_pilot.cli.job_text import STATES, description, error_text, state_text
 from picard_pilot.cli.moments import shown
 from picard_pilot.cli.screen import Column, clean
-from picard_pilot.settings.option import Kind
+from picard_pilot.cli.since import since_of
 from picard_pilot.settings.table import options_of
-from picard_pilot.settings.values import parse_kind
 
 if TYPE_CHECKING:
     from picard_pilot.tools.client import Client
@@ -63,7 +62,7 @@ def _list(call: Call) -> int:
         "state": _states(args.only_state),
         "queue": args.only_queue,
         "owner": args.only_owner,
-        "since": _since(call),
+        "since": since_of(call),
     }
     wanted = {name: value for name, value in filters.items() if value}
     if args.only_error is not None:
@@ -104,20 +103,6 @@ def _states(text: str | None) -> str | None:
                 "Name some of them; `ppilot help states` says what each means",
             )
     return ",".join(words) or None
-
-
-def _since(call: Call) -> str | None:
-    text = call.args.only_since
-    if text is None:
-        return None
-    try:
-        seconds = parse_kind(Kind.SECONDS, text)
-        assert isinstance(seconds, float)
-        return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
-    except (ValueError, OverflowError) as error:
-        raise UsageTrouble(
-            f"--since {text} will not do", str(error), "Write it like 90, 15m, 2h or 3d"
-        ) from None
 
 
 def _configure_ids(parser: argparse.ArgumentParser) -> None:

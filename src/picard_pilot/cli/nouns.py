@@ -22,6 +22,7 @@ NOUNS: dict[str, Entry] = {
     "job": Entry(
         "picard_pilot.cli.job", "jobs on the server", ("list", "describe", "kill", "retry", "debug")
     ),
+    "cost": Entry("picard_pilot.cli.cost", "where slot time went, and what it was lost to"),
     "recover": Entry(
         "picard_pilot.cli.recover", "jobs that pilots left on this disk", ("list", "run", "discard")
     ),

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import sqlite3
 
-from picard_pilot.server import queries, submission, verdict
+from picard_pilot.server import costs, queries, submission, verdict
 from picard_pilot.server.jobstates import BY_ADDER, FAILED, FINAL, HOLDING, PRODUCTION_LABELS
 from picard_pilot.server.store import Store, Transaction
 from picard_pilot.server.verdict import Claim, ExpectedFile, Verdict
@@ -83,6 +83,7 @@ def end_job(
     columns.update(errors or {}, job_id=job_id, status=status, now=transaction.now)
     transaction.execute(_JOBS["end"], columns)
     transaction.log(job_id, status, who=who, note=note)
+    costs.keep(transaction, job_id)
     if status != FAILED:
         return None
     try:

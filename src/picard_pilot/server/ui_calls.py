@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from picard_pilot.server import submission
 from picard_pilot.server.auth import SESSION_COOKIE, BadToken, Tokens
 from picard_pilot.server.caller import Caller
+from picard_pilot.server.costs import CostFilter
 from picard_pilot.server.jobstates import BY_USER
 from picard_pilot.server.store import Store
 from picard_pilot.server.views import DEFAULT_LIMIT, JobFilter, Views
@@ -51,6 +52,7 @@ class UiCalls:
             Route(f"{PREFIX}/jobs", self._guarded(self._jobs)),
             Route(f"{PREFIX}/jobs/{{job_id:int}}", self._guarded(self._job)),
             Route(f"{PREFIX}/jobs/{{job_id:int}}/retry", self._guarded(self._retry), methods=["POST"]),
+            Route(f"{PREFIX}/cost", self._guarded(self._cost)),
             Route(f"{PREFIX}/counts", self._guarded(self._counts)),
             Route(f"{PREFIX}/pilots", self._guarded(self._pilots)),
             Route(f"{PREFIX}/workers", self._guarded(self._workers)),
@@ -120,6 +122,13 @@ class UiCalls:
             hint = f"look at it with `ppilot job describe {job_id}`"
             raise Problem(409, "not-retried", outcome, hint)
         return _answer("ui.retry/1", {"job_id": outcome, "parent_id": job_id, "by": BY_USER})
+
+    async def _cost(self, request: Request, caller: Caller) -> Response:
+        """Filters: queue, owner, since (ISO time)."""
+        query = request.query_params
+        since = _moment(query.get("since"))
+        wanted = CostFilter(since=since, queue=query.get("queue"), owner=query.get("owner"))
+        return _answer("ui.cost/1", await self._views.cost(wanted))
 
     async def _counts(self, request: Request, caller: Caller) -> Response:
         return _answer("ui.counts/1", await self._views.counts())

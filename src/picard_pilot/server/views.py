@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from picard_pilot.model.usage import ToldLimit
-from picard_pilot.server import queries
+from picard_pilot.server import costs, queries
+from picard_pilot.server.costs import CostFilter, CostSummary
 from picard_pilot.server.feed import Change
 from picard_pilot.server.store import Store
 from picard_pilot.server.usage import UsagePoint, curve
@@ -186,6 +187,10 @@ class Views:
         """One job in full, or None."""
         event_id = self.revision()
         return await self._store.read(lambda connection: _job(connection, job_id, event_id))
+
+    async def cost(self, wanted: CostFilter) -> CostSummary:
+        """What ended attempts took of slots."""
+        return await self._store.read(lambda connection: costs.summary(connection, wanted))
 
     async def counts(self) -> dict[str, int]:
         """Number of jobs by status; a status without jobs is missing."""

@@ -16,6 +16,7 @@ from picard_pilot.model.trouble import Trouble
 from picard_pilot.model.version import VERSION
 from picard_pilot.panda.credentials import Credential, discover
 from picard_pilot.server import control
+from picard_pilot.server.costs import CostSummary
 from picard_pilot.server.views import JobDetail, JobList
 from picard_pilot.settings.address import server_address
 from picard_pilot.settings.environment import credential_environment, server_data_dir
@@ -118,6 +119,10 @@ class Client:
     def job(self, job_id: int) -> JobDetail:
         """One job in full. Raises ClientTrouble (not found)."""
         return self._ui("GET", f"jobs/{job_id}", JobDetail)
+
+    def cost(self, filters: Mapping[str, str]) -> CostSummary:
+        """What ended attempts took of slots. Filters: queue, owner, since (ISO time)."""
+        return self._ui("GET", "cost", CostSummary, filters)
 
     def retry(self, job_id: int) -> int:
         """The id of a next attempt at the job's work, made beyond its limit if need be."""
