@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import pytest
-from pilot_kit import ToldDispatcher, parts_for
+from pilot_kit import DOWN, ToldDispatcher, parts_for
 
 from picard_pilot.journal import file as journal_file
 from picard_pilot.journal.lease import Owner
@@ -21,10 +21,12 @@ from picard_pilot.model.orders import Ask
 from picard_pilot.model.report import Update
 from picard_pilot.pilot import recovery
 from picard_pilot.pilot.parts import Parts
+from picard_pilot.pilot.server_time import ServerTime
 from picard_pilot.pilot.supervisor import Supervisor
 from picard_pilot.pilot.work import JobWork
 from picard_pilot.system.log import Log
 from picard_pilot.system.redact import Redactor
+from picard_pilot.testing.clock import VirtualClock
 
 if TYPE_CHECKING:
     from sweep_kit import World
@@ -55,8 +57,10 @@ _move_into = journal_file.Journal.move_into
 class Pilot:
     """One pilot process."""
 
-    def __init__(self, world: "World", fate: Fate | None, **settings: Any) -> None:
+    def __init__(self, world: "World", fate: Fate | None, *, ahead_s: float = 0.0, **settings: Any) -> None:
+        """`ahead_s` is how far its node's clock is ahead of the true time, which is the server's."""
         self.world = world
+        self._clock = _NodeClock(world.clock, ahead_s)
         self.number = next(_numbers)
         self.name = f"pilot-{self.number}"
         self._fate = fate
@@ -75,7 +79,7 @@ class Pilot:
     def _parts(self) -> Parts:
         world = self.world
         parts = parts_for(
-            world.clock,
+            self._clock,  # type: ignore[arg-type]
             ToldDispatcher(world.clock),
             world.directory,
             **{"jobs": 1, "queue_patience_s": 0.0, "server_patience_s": 300.0, **self._settings},
@@ -90,6 +94,7 @@ class Pilot:
             site=world.site,
             dispatcher=line,
             worker=worker,
+            server_time=ServerTime(self._clock),
             log=_NoLog([], None, Redactor()),
             is_alive=lambda pid, ticks: pid in world.alive,
         )
@@ -170,6 +175,17 @@ class _NoLog(Log):
         return lambda: None
 
 
+class _NodeClock:
+    """The world's time on a node whose wall clock is wrong."""
+
+    def __init__(self, true: VirtualClock, ahead_s: float) -> None:
+        self.monotonic, self.sleep = true.monotonic, true.sleep
+        self._true, self._ahead_s = true, ahead_s
+
+    def now_utc(self) -> float:
+        return self._true.now_utc() + self._ahead_s
+
+
 class _Line:
     """The server as one pilot reaches it."""
 
@@ -195,6 +211,8 @@ class _Line:
         said = answer()
         await asyncio.sleep(0)
         self._pilot.must_live()
+        if said is not DOWN and self._pilot.parts.server_time is not None:
+            self._pilot.parts.server_time.heard(self._pilot.world.clock.now_utc())
         return said
 
 

@@ -205,6 +205,12 @@ def test_outputs_that_were_tried_are_left_in_peace_for_a_while(
     assert rests(case, now) is rests_now
 
 
+def test_a_try_that_lies_in_the_future_was_noted_by_a_wrong_clock() -> None:
+    """Nobody knows when it was: it keeps no pilot away."""
+    assert rests(held_for(60.0, 0.0)[0], 1e6)
+    assert not rests(held_for(86400.0, -86400.0)[0], 1e6)
+
+
 def test_what_does_not_wait_for_a_storage_never_rests() -> None:
     """It was left in the middle, or put down since its pilot had to leave."""
     case, now = held_for(60.0, 60.0)

@@ -4,7 +4,7 @@ What goes on the wire is tables in `wire`; repeating until a report has arrived 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -39,6 +39,10 @@ MAX_REFUSED_FIELDS = 8
 _UNEXPECTED = re.compile(r"unexpected keyword argument '?(\w+)'?")
 
 
+def _nobody_asks(_server_utc: float) -> None:
+    """For tools, which keep no times."""
+
+
 class PandaClient:
     """A `Dispatcher` over v1. It never raises for what a server or a network does, and keeps no job."""
 
@@ -51,14 +55,17 @@ class PandaClient:
         worker_id: int | None = None,
         node: str | None = None,
         call_deadline_s: float = CALL_DEADLINE_S,
+        on_date: Callable[[float], None] = _nobody_asks,
     ) -> None:
-        """`server_url` is scheme, host and port; the credential is the HTTP client's `authorise` and `tls`."""
+        """`server_url` is scheme, host and port; the credential is the HTTP client's `authorise` and `tls`. `on_date`
+        is told the server's time (UTC seconds) with each of its answers."""
         self._http = http
         self._base = server_url.rstrip("/") + v1.PREFIX
         self._harvester_id = harvester_id
         self._worker_id = worker_id
         self._node = node
         self._call_deadline_s = call_deadline_s
+        self._on_date = on_date
         self.unknown_fields: dict[str, set[str]] = {}
         """By call: the fields that this server turned out not to know; they are not sent again."""
 
@@ -200,7 +207,10 @@ class PandaClient:
                 may_pass=error.trouble not in ("request", "closed"),
                 may_have_arrived=error.may_have_arrived,
             )
-        return envelope.judge(answer.status, answer.body, call)
+        judged = envelope.judge(answer.status, answer.body, call)
+        if isinstance(judged, Answer) and (date := _date_of(answer.headers)) is not None:
+            self._on_date(date)
+        return judged
 
     def _known(self, call: Call, values: Mapping[str, object]) -> dict[str, object]:
         unknown = self.unknown_fields.get(call.path, ())
@@ -249,6 +259,18 @@ class _Row(msgspec.Struct):
     job_id: int | None = None
     attempt_number: int | None = None
     command: str | None = None
+
+
+def _date_of(headers: Mapping[str, str]) -> float | None:
+    """When the answer was made, by the server's clock; None where it does not say so."""
+    from email.utils import (
+        parsedate_to_datetime,
+    )  # loaded with the HTTP library, which comes with the first call
+
+    try:
+        return parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, ValueError, OverflowError):
+        return None
 
 
 def _bad(job: BrokenJob) -> BadJob:

@@ -20,6 +20,7 @@ from picard_pilot.model.orders import Dispatcher
 from picard_pilot.model.site import Site
 from picard_pilot.model.slot import Found
 from picard_pilot.pilot.rates import Rates
+from picard_pilot.pilot.server_time import ServerTime
 from picard_pilot.pilot.ways import Ways
 from picard_pilot.settings.settings import Settings
 from picard_pilot.system.clock import Clock
@@ -69,3 +70,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """The ways to confine a payload."""
     left_is_lost: str | None = None
     """Why no later pilot would find what this one leaves in its work directory; None where one can."""
+    server_time: ServerTime | None = None
+    """Hears the server's clock; None for a pilot whose server tells none."""
+
+    def job_time(self) -> float:
+        """UTC seconds, as they stand in jobs' records."""
+        return self.clock.now_utc() if self.server_time is None else self.server_time.now()

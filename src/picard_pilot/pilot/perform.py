@@ -114,9 +114,9 @@ class Performer:
         parts, bundle = self._parts, None
         try:
             bundle = jobdir.make(parts.workdir, arrived.job.job_id, arrived.job.attempt_nr)
-            lease.take(Path(bundle.private), parts.owner, parts.clock.now_utc(), parts.is_alive)
+            lease.take(Path(bundle.private), parts.owner, parts.job_time(), parts.is_alive)
             journal = journal_file.Journal(
-                Path(bundle.private, journal_file.NAME), parts.owner.pilot, parts.clock.now_utc
+                Path(bundle.private, journal_file.NAME), parts.owner.pilot, parts.job_time
             )
             record = journal.append(arrived)
         except (OSError, journal_file.JournalFull) as error:
@@ -131,7 +131,7 @@ class Performer:
         refused = msgspec.structs.replace(
             arrived, refusal=arrived.refusal or faults.directory_fault(error, self._parts.workdir)
         )
-        journal = MemoryJournal(self._parts.owner.pilot, self._parts.clock.now_utc)
+        journal = MemoryJournal(self._parts.owner.pilot, self._parts.job_time)
         record = journal.append(refused)
         case, _ = step(None, refused, record.at)
         nowhere = self._parts.workdir / f"{jobdir.PREFIX}{arrived.job.job_id}.none"
@@ -157,7 +157,7 @@ class Performer:
         """Renew the lease on the job's directory. False when a pilot elsewhere has taken the job over meanwhile."""
         parts = self._parts
         try:
-            lease.take(Path(work.bundle.private), parts.owner, parts.clock.now_utc(), parts.is_alive)
+            lease.take(Path(work.bundle.private), parts.owner, parts.job_time(), parts.is_alive)
         except lease.LeaseHeld as held:
             log.critical("job %s is not ours any more: %s", work.job_id, held)
             return False

@@ -148,7 +148,7 @@ class _Check:
         private = Path(jobdir.bundle_of(path).private)
         try:
             records = journal_file.read(private / journal_file.NAME)
-            held = lease.holder(private, parts.owner, parts.clock.now_utc(), parts.is_alive)
+            held = lease.holder(private, parts.owner, parts.job_time(), parts.is_alive)
             case = fold((record.event, record.at) for record in records)
         except FileNotFoundError:
             return None if _is_bare(path) else _Kept("it has no journal", unknown=True)

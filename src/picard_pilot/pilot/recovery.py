@@ -125,7 +125,7 @@ def _judged(parts: Parts, work: JobWork, standings: dict[int, Standing] | None) 
         work.case,
         None if standings is None else standings.get(work.job_id),
         asked=standings is not None,
-        age_s=parts.clock.now_utc() - work.case.since,
+        age_s=parts.job_time() - work.case.since,
         age_limit_s=parts.settings.recovery_age_s,
     )
     log.info("job %s: %s; %s", work.job_id, _DOING[judgement.claim], judgement.why)
@@ -175,7 +175,7 @@ def _take_one(parts: Parts, directory: Path, resting: bool) -> JobWork:
     """Raises NotTaken; then the directory is as it was."""
     bundle = jobdir.bundle_of(directory)
     private = Path(bundle.private)
-    now = parts.clock.now_utc()
+    now = parts.job_time()
     try:
         if not os.path.lexists(private / journal_file.NAME) and not _was_claimed(private):
             raise NotTaken("it holds no journal", logging.DEBUG)
@@ -219,7 +219,7 @@ def _followed(parts: Parts, bundle: Bundle, resting: bool) -> JobWork:
     """The job in this directory, whose lease is ours. Raises NotTaken where there is none for this pilot."""
     try:
         journal = journal_file.Journal(
-            Path(bundle.private, journal_file.NAME), parts.owner.pilot, parts.clock.now_utc
+            Path(bundle.private, journal_file.NAME), parts.owner.pilot, parts.job_time
         )
     except (journal_file.JournalDamaged, OSError) as error:
         raise NotTaken(f"its journal cannot be read: {error}", logging.ERROR) from error
@@ -231,7 +231,7 @@ def _followed(parts: Parts, bundle: Bundle, resting: bool) -> JobWork:
             raise NotTaken(f"its job {case.job.job_id} is of queue {case.queue}, for whose pilots it waits")
         if case.over and not parts.settings.cleanup:
             raise NotTaken("its job is over and was kept", logging.DEBUG)
-        if resting and rests(case, parts.clock.now_utc()):
+        if resting and rests(case, parts.job_time()):
             raise NotTaken("its outputs were tried a short while ago", logging.DEBUG)
     except NoSuchTransition as error:
         journal.close()

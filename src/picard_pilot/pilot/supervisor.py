@@ -160,7 +160,7 @@ class Supervisor:
             beats += 1
             if beats % BEATS_PER_LINE == 0:
                 for work in self._jobs.active():
-                    log.info("job %s: %s", work.job_id, waiting(work.case, self._clock.now_utc()))
+                    log.info("job %s: %s", work.job_id, waiting(work.case, self._parts.job_time()))
 
     # Jobs come
 

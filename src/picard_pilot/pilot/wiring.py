@@ -27,6 +27,7 @@ from picard_pilot.pilot import noting
 from picard_pilot.pilot.access import StorageCredentials
 from picard_pilot.pilot.expiry import Expiries, holders
 from picard_pilot.pilot.parts import OnAttempt, Parts, nobody_listens
+from picard_pilot.pilot.server_time import ServerTime
 from picard_pilot.pilot.ways import Ways
 from picard_pilot.plugins import loader
 from picard_pilot.settings.address import server_address
@@ -111,6 +112,7 @@ async def build(
     stack.callback(http.close, CLOSE_WAIT_S)
     http.warm_up()
     owner = _owner(me, host)
+    server_time = ServerTime(clock)
     ledger = Ledger(noting.opened_by(owner.pilot, host, me, clock.now_utc()), workdir)
     access = _storage_access(settings, environ, clock, pilot_log)
     worker = await stack.enter_async_context(
@@ -135,6 +137,7 @@ async def build(
             harvester_id=settings.harvester_id,
             worker_id=settings.worker_id,
             node=host,
+            on_date=server_time.heard,
         ),
         worker=worker,
         expiries=Expiries(lambda: holders(credential, access, site), renewed=settings.credentials_renewed),
@@ -146,6 +149,7 @@ async def build(
         ways=ways,
         left_is_lost=left_is_lost,
         ledger=ledger,
+        server_time=server_time,
     )
 
 
