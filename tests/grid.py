@@ -222,7 +222,7 @@ class Grid:
                     proc.send_signal(found, signal.SIGKILL)
 
 
-BATCH = ("SLURM_", "PBS_", "LSB_", "_CONDOR_", "MACHINEFEATURES", "JOBFEATURES")
+BATCH = ("SLURM_", "PBS_", "LSB_", "SGE_", "_CONDOR_", "MACHINEFEATURES", "JOBFEATURES")
 """What batch systems tell their jobs, of which the tests themselves may be one."""
 
 

@@ -10,7 +10,7 @@ import pytest
 from pilot_kit import ToldDispatcher, parts_for
 
 from picard_pilot.model import events as ev
-from picard_pilot.model.command import PayloadExit
+from picard_pilot.model.command import CommandResult, EndedBy, PayloadExit
 from picard_pilot.model.files import Checksum, ChecksumKind, FileRole, FileSpec
 from picard_pilot.model.job import Job, Requirements
 from picard_pilot.model.orders import Acquired
@@ -159,7 +159,14 @@ class ToldSlot:
         async def aside(sources: Any, source: str, read: Callable[[], Found]) -> None:
             sources._know(source, read())
 
+        async def no_command(argv: tuple[str, ...], **_: Any) -> CommandResult:
+            return CommandResult(
+                ended_by=EndedBy.ITSELF, exit_code=1, stderr_tail=f"{argv[0]}: no controller"
+            )
+
         monkeypatch.setattr("picard_pilot.pilot.slot_sources.Sources._aside", aside)
+        # A node may have a batch system's commands.
+        monkeypatch.setattr("picard_pilot.system.run.run", no_command)
         # Its looks every few seconds are of no concern here, and would cost most of the time.
         monkeypatch.setattr("picard_pilot.pilot.watching.Watching.run", unwatched)
         # No thread: virtual time would pass while it works.

@@ -27,9 +27,13 @@ def token_text(ends_at: float) -> str:
 
 
 def said(text: str) -> Callable[..., Any]:
-    """Instead of `system.run.run`: a batch system's command that says this."""
+    """Instead of `system.run.run`: a batch system's command that says this once, and has no answer later."""
+    asked: list[tuple[str, ...]] = []
 
     async def run(argv: tuple[str, ...], **_: Any) -> CommandResult:
+        asked.append(argv)
+        if len(asked) > 1:
+            return CommandResult(ended_by=EndedBy.ITSELF, exit_code=1, stderr_tail="no controller")
         return CommandResult(ended_by=EndedBy.ITSELF, exit_code=0, stdout_tail=text)
 
     return run
@@ -62,6 +66,13 @@ def features_by_url(slot: ToldSlot, monkeypatch: pytest.MonkeyPatch, **keys: str
 
     slot.environ["JOBFEATURES"] = "http://features.example/job/"
     monkeypatch.setattr("picard_pilot.pilot.slot_sources.Sources.fetch", fetch)
+
+
+def cpu_limit(slot: ToldSlot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cores that are busy all the time."""
+    features(slot, "JOBFEATURES", cpu_limit_secs=f"{2 * HOUR_S:.0f}", allocated_cpu="2")
+    spent_s = "picard_pilot.pilot.slot.Slot._spent_s"
+    monkeypatch.setattr(spent_s, lambda _slot: 2 * slot.clock.monotonic())
 
 
 def token_in_a_file(slot: ToldSlot) -> None:
@@ -132,6 +143,20 @@ SOURCES: dict[str, tuple[str, Callable[[ToldSlot, pytest.MonkeyPatch], object]]]
     "bjobs": (
         "LSF's run limit",
         lambda slot, patch: answers(slot, patch, "90.0/host;1800 second(s)\n", LSB_JOBID="7"),
+    ),
+    "Grid Engine's qstat": (
+        "Grid Engine's h_rt",
+        lambda slot, patch: answers(
+            slot,
+            patch,
+            "hard resource_list:         h_rt=3600\n",
+            JOB_ID="7",
+            SGE_TASK_ID="undefined",
+        ),
+    ),
+    "a limit on CPU time in the job's features": (
+        "cpu_limit_secs",
+        lambda slot, patch: cpu_limit(slot, patch),
     ),
     "the job's features": (
         "shutdowntime_job",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from slot_kit import BEGAN, LOG, OUTPUT, ToldSlot
-from slot_sources_kit import END, GB, HOUR_S, SOURCES
+from slot_sources_kit import END, GB, HOUR_S, SOURCES, answers
 
 from picard_pilot.model.command import CommandResult, EndedBy
 from picard_pilot.model.site import QueueLimits
@@ -75,6 +75,111 @@ def test_a_signal_leaves_its_grace(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert slot.report[1].status == "finished"
     assert slot.left_at < 121
     assert slot.looks[-1].by == "SIGTERM"
+
+
+@pytest.mark.parametrize(
+    ("number", "grace_s"), [(signal.SIGUSR2, 600), (signal.SIGTERM, None)], ids=["run limit", "bkill"]
+)
+def test_a_batch_system_s_own_grace_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, grace_s: int | None
+) -> None:
+    """LSF kills ten minutes after its run limit: five minutes of this storage's time are there then; after its other
+    signals nobody knows, and what cannot leave within our own graces waits on disk."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    answers(slot, monkeypatch, "-;0 second(s)\n", LSB_JOBID="7")
+    slot.output_bytes, slot.storage.bytes_s = 300_000_000, 1e6
+    slot.happens[100.0] = lambda pilot: pilot._on_signal(number)
+    assert slot.run() == 128 + number
+    if grace_s is None:
+        assert slot.storage.stored == {} and slot.left_at < 121
+        return
+    assert slot.report[1].status == "finished"
+    assert 400 < slot.storage.stored[OUTPUT] < slot.storage.stored[LOG] <= slot.left_at < 100 + grace_s - 30
+
+
+def test_a_second_signal_ends_a_long_grace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends it wants the pilot gone now."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    answers(slot, monkeypatch, "-;0 second(s)\n", LSB_JOBID="7")
+    slot.output_bytes, slot.storage.bytes_s = 300_000_000, 1e6
+    slot.happens = {at: lambda pilot: pilot._on_signal(signal.SIGUSR2) for at in (100.0, 200.0)}
+    assert slot.run() == 128 + signal.SIGUSR2
+    assert slot.left_at < 202
+
+
+def slurm_s_controller(slot: ToldSlot, monkeypatch: pytest.MonkeyPatch, end: dict[str, float]) -> list[float]:
+    """A `squeue` that tells the time until `end["at"]`; when it was asked. The environment tells END for ever."""
+    asked: list[float] = []
+
+    async def run(argv: tuple[str, ...], **_: Any) -> CommandResult:
+        now = slot.clock.monotonic()
+        asked.append(now)
+        left = int(end["at"] - now)
+        text = f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}\n"
+        return CommandResult(ended_by=EndedBy.ITSELF, exit_code=0, stdout_tail=text)
+
+    monkeypatch.setattr("picard_pilot.system.run.run", run)
+    slot.environ.update(SLURM_JOB_ID="7", SLURM_JOB_END_TIME=f"{END:.0f}")
+    return asked
+
+
+def test_a_site_gives_a_job_more_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`scontrol update` of a running job: Slurm is asked again before the payload is told that it will be stopped."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    asked = slurm_s_controller(slot, monkeypatch, {"at": 3 * HOUR_S})
+    slot.runs_s = 2 * HOUR_S
+    caplog.set_level("INFO", "picard.slot")
+    assert slot.run() == 0
+    assert slot.payload.warned_at is None and slot.report[1].status == "finished"
+    assert slot.looks[-1].by == "Slurm's time limit"
+    assert "by Slurm's time limit (squeue" in caplog.text
+    assert len(asked) <= 1 + 2 * HOUR_S / 1800
+
+
+def test_a_site_takes_time_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is heard within half an hour; the payload is stopped before the new end."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    end = {"at": 4 * HOUR_S}
+    slurm_s_controller(slot, monkeypatch, end)
+    slot.environ["SLURM_JOB_END_TIME"] = f"{BEGAN + 4 * HOUR_S:.0f}"
+    slot.output_bytes = 1_000_000
+    slot.happens[600.0] = lambda _: end.update(at=1.5 * HOUR_S)
+    assert slot.run() == 81
+    assert slot.report[1].status == "finished"
+    assert (
+        slot.payload.stopped_at is not None and 5000 < slot.payload.stopped_at < slot.left_at < 1.5 * HOUR_S
+    )
+
+
+def test_an_answer_that_wavers_moves_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Slurm's controller tells whole seconds: the end that counts stays the environment's, and is said once."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    end = {"at": HOUR_S + 20}
+    asked = slurm_s_controller(slot, monkeypatch, end)
+    slot.happens[2000.0] = lambda _: end.update(at=HOUR_S - 2)
+    caplog.set_level("INFO", "picard.slot")
+    assert slot.run() == 81
+    assert len(asked) == 2  # after half an hour, and before the warning
+    assert slot.looks[-1].by == "SLURM_JOB_END_TIME"
+    said = [
+        record for record in caplog.records if record.name == "picard.slot" and record.levelname == "INFO"
+    ]
+    assert len(said) == 2  # at the start, and when it is late
+
+
+def test_a_controller_that_is_gone_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the environment said holds; it is said once why nothing newer is known."""
+    slot = ToldSlot(tmp_path, monkeypatch)
+    slot.environ.update(SLURM_JOB_ID="7", SLURM_JOB_END_TIME=f"{BEGAN + 3 * HOUR_S:.0f}")
+    assert slot.run() == 81
+    assert slot.left_at < 3 * HOUR_S
+    assert caplog.text.count("squeue: no controller") == 1
 
 
 def test_what_cannot_leave_in_time_waits_and_it_is_said_why(

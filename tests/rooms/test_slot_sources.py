@@ -17,7 +17,7 @@ from picard_pilot.pilot import slot_sources
 from picard_pilot.pilot.slot_sources import Sources
 from picard_pilot.system.clock import RealClock
 from picard_pilot.testing.clock import VirtualClock
-from picard_pilot.watch.slot import drain, features, htcondor, lsf, pbs, slurm, words
+from picard_pilot.watch.slot import drain, features, gridengine, htcondor, lsf, pbs, slurm, words
 
 NOW = 1_800_000_000.0
 
@@ -57,14 +57,15 @@ def test_slurm_tells_the_end_in_the_environment() -> None:
     """Without a job of Slurm its variables mean nothing; what is no time is said."""
     assert only(slurm.look({"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": "1800003600"})) == NOW + 3600
     assert slurm.look({"SLURM_JOB_END_TIME": "1800003600"}) == Found()
-    assert slurm.look({"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": "0"}) == Found()
+    assert slurm.look({"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": "0"}).ends == ()
     (doubt,) = slurm.look({"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": "never"}).doubts
     assert "SLURM_JOB_END_TIME says 'never'" in doubt
 
 
-def test_squeue_is_asked_where_it_does_not() -> None:
+@pytest.mark.parametrize("environ", [{}, {"SLURM_JOB_END_TIME": "1800003600"}], ids=["alone", "too"])
+def test_squeue_can_be_asked(environ: dict[str, str]) -> None:
     """Its answer is a time that is left, in no time zone; no limit is no end."""
-    question = slurm.look({"SLURM_JOB_ID": "7_3"}).question
+    question = slurm.look({"SLURM_JOB_ID": "7_3", **environ}).question
     assert question is not None and question.argv == (
         "squeue",
         "--noheader",
@@ -85,7 +86,7 @@ def test_pbs_tells_a_walltime_that_counts_from_the_session() -> None:
     assert only(pbs.look({"PBS_JOBID": "7", "PBS_WALLTIME": "01:00:00"}, NOW)) == NOW + 3600
     assert pbs.look({"PBS_WALLTIME": "3600"}, NOW) == Found()
     assert pbs.look({"PBS_JOBID": "7", "PBS_WALLTIME": "long"}, NOW).doubts
-    assert pbs.look({"PBS_JOBID": "7", "PBS_WALLTIME": "99999999999"}, NOW) == Found()
+    assert pbs.look({"PBS_JOBID": "7", "PBS_WALLTIME": "99999999999"}, NOW).ends == ()
 
 
 def test_qstat_tells_it_in_three_ways(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +113,47 @@ def test_bjobs_tells_limit_and_time_so_far() -> None:
     assert only(question.read("60.0/hostA;600 second(s)\n", NOW)) == NOW + 3000
     assert question.read("-;600 second(s)\n", NOW) == Found()
     assert question.read("Job <7> is not found\n", NOW).doubts
+
+
+def test_qstat_tells_grid_engine_s_limits() -> None:
+    """The hard and the soft one of what the job needs, counted from the session; wishes are no limits."""
+    environ = {"JOB_ID": "7", "SGE_TASK_ID": "undefined"}
+    question = gridengine.look(environ, NOW - 600).question
+    assert question is not None and question.argv == ("qstat", "-j", "7")
+    assert gridengine.look({"JOB_ID": "7"}, NOW) == Found()
+    head = "job_number:                 7\n"
+    found = question.read(f"{head}hard resource_list:         mem_free=1G,s_rt=3000,h_rt=01:00:00\n", NOW)
+    assert [(end.name, end.at) for end in found.ends] == [
+        ("Grid Engine's s_rt", NOW + 2400),
+        ("Grid Engine's h_rt", NOW + 3000),
+    ]
+    for text in (
+        head,
+        "soft resource_list:         h_rt=60\n",
+        "hard resource_list:         h_rt=INFINITY,h_vmem=4G\n",
+    ):
+        assert question.read(text, NOW) == Found()
+    assert question.read("hard_resource_list: h_rt=long\n", NOW).doubts
+
+
+def test_who_says_how_long_it_waits_after_a_signal(tmp_path: Path) -> None:
+    """LSF always, HTCondor in the advertisements, of which the shorter time holds; others do not."""
+    (grace,) = lsf.look({"LSB_JOBID": "7"}).graces
+    assert (grace.signal, grace.seconds) == ("SIGUSR2", 600)
+    job, machine = tmp_path / "job.ad", tmp_path / "machine.ad"
+    environ = {"_CONDOR_JOB_AD": str(job), "_CONDOR_MACHINE_AD": str(machine)}
+
+    def graces(of_job: str, of_machine: str) -> list[tuple[str, float]]:
+        job.write_text(of_job)
+        machine.write_text(of_machine)
+        return [(one.signal, one.seconds) for one in htcondor.look(environ, NOW).graces]
+
+    assert graces("", "MachineMaxVacateTime = 600\n") == [("SIGTERM", 600)]
+    assert graces('KillSig = "SIGINT"\nJobMaxVacateTime = 60\n', "MachineMaxVacateTime = 600\n") == [
+        ("SIGINT", 60)
+    ]
+    assert graces("JobMaxVacateTime = 900\n", "MachineMaxVacateTime = 10 * 60\n") == []
+    assert slurm.look({"SLURM_JOB_ID": "7"}).graces == ()
 
 
 def test_advertisements_of_htcondor(tmp_path: Path) -> None:
@@ -152,6 +194,18 @@ def test_features_say_when_the_machine_goes_and_how_long_the_job_may_run() -> No
         == Found()
     )
     assert len(features.understand({"shutdowntime": "soon", "wall_limit_secs": "long"}, NOW).doubts) == 2
+
+
+def test_a_limit_on_cpu_time_is_an_end_at_which_all_cores_have_spent_it() -> None:
+    """What was spent counts; the feature's cores before ours; without knowing what was spent it is no end."""
+    cpu = features.Cpu(NOW, 8000.0, 4)
+    assert only(features.understand({"cpu_limit_secs": "88000"}, NOW, cpu)) == NOW + 20_000
+    eight = {"cpu_limit_secs": "88000", "allocated_cpu": "8"}
+    assert only(features.understand(eight, NOW, cpu)) == NOW + 10_000
+    assert only(features.understand({"cpu_limit_secs": "7000"}, NOW, cpu)) == NOW
+    assert features.understand({"cpu_limit_secs": "88000"}, NOW) == Found()
+    assert features.understand({"cpu_limit_secs": "0"}, NOW, cpu) == Found()
+    assert "cpu_limit_secs" in features.understand({"cpu_limit_secs": "much"}, NOW, cpu).doubts[0]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +266,9 @@ def answer_of(directory: Path, script: str, program: str = "squeue") -> tuple[tu
     sources = Sources(parts, known.__setitem__)
     assert sources.takes_time
     asyncio.run(sources.ask())
-    found = known["answer 0"]
+    (found,) = (
+        known[name] for name in known if name.startswith("batch system 0") and known[name].question is None
+    )
     return tuple(end.at for end in found.ends), " ".join(found.doubts)
 
 
@@ -226,6 +282,12 @@ def test_a_command_that_fails_is_quoted(tmp_path: Path) -> None:
     """Its last line stands in the log; the end is not known then."""
     ends, doubts = answer_of(tmp_path, "echo 'slurm_load_jobs error: Unable to contact' >&2; exit 1")
     assert ends == () and "Unable to contact" in doubts and "squeue" in doubts
+
+
+def test_a_command_that_says_nothing_is_no_answer(tmp_path: Path) -> None:
+    """Such as one that no longer knows the job: what was known before holds."""
+    ends, doubts = answer_of(tmp_path, "exit 0")
+    assert ends == () and "it says nothing" in doubts
 
 
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -298,7 +360,7 @@ def test_features_are_really_fetched(tmp_path: Path) -> None:
 
     known = asyncio.run(asyncio.wait_for(story(), 60))
     assert only(known["features"]) == NOW + 900
-    assert len(asked) == 4 and not any("authorization" in head.lower() for head in asked)
+    assert len(asked) == 6 and not any("authorization" in head.lower() for head in asked)
 
 
 def test_the_configuration_shows_the_end(

@@ -20,6 +20,9 @@ class SlotEnd(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str
     hard: bool = True
     error: str = "REACHEDMAXTIME"
+    wavers_s: float = 0.0
+    """By how much later it may be told the next time without being another end: some sources tell what is left, of
+    times that they bring up to date now and then."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +40,16 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     question: Question | None = None
     drain: str | None = None
     """Why no further job should be taken; None while one may."""
+    graces: tuple["SignalGrace", ...] = ()
+
+
+class SignalGrace(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a batch system waits after a signal before it kills what still lives, and how that is known."""
+
+    signal: str
+    """`SIGTERM`, `SIGUSR2` ..."""
+    seconds: float
+    evidence: str
 
 
 class SlotView(msgspec.Struct, frozen=True, kw_only=True):

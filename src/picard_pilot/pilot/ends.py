@@ -9,10 +9,19 @@ import signal
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from picard_pilot.lifecycle.deadline import Deadline, KnownEnd, Load, Rate, deadline, gone_first, reserve_for
+from picard_pilot.lifecycle.deadline import (
+    Deadline,
+    KnownEnd,
+    Load,
+    Rate,
+    Reserve,
+    deadline,
+    gone_first,
+    reserve_for,
+)
 from picard_pilot.lifecycle.holding import moment
 from picard_pilot.lifecycle.pilot import Leaving
-from picard_pilot.model.slot import Found, SlotEnd, SlotView
+from picard_pilot.model.slot import Found, SignalGrace, SlotEnd, SlotView
 from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.pilot import signals
 from picard_pilot.pilot.faults import slot_end_fault
@@ -27,6 +36,10 @@ LAST_WORD_S = 1.0
 
 LEAST_JOB_S = 300.0
 """No job is asked for when less is left: most take longer to set up and to bring their inputs."""
+
+
+EARLIER_S = 5.0
+"""An end that comes earlier by so little was told in whole seconds."""
 
 
 class Until(NamedTuple):
@@ -58,6 +71,10 @@ class Ends:
         self.stopped_with: int | None = None
         """The number of the fault, if a job had to be stopped for the end of the slot."""
         self._at_the_end: Deadline | None = None
+        self._graces: dict[str, SignalGrace] = {}
+        """By signal, how long the batch system lets us live after it."""
+        self._granted: SignalGrace | None = None
+        """The one of the signal that came, where it leaves more time than our own graces need."""
         lifetime = SlotEnd(
             at=self._began_utc + settings.lifetime_s,
             name="the pilot's lifetime",
@@ -79,11 +96,18 @@ class Ends:
         )
         self._doubt(found.doubts)
         offset_s = self._clock.monotonic() - self._clock.now_utc()
-        before = {known.end: known for known in self._known.get(source, ())}
+        before = self._known.get(source, ())
         # The wall clock counts when an end is heard of; who sets it later moves none.
         self._known[source] = tuple(
-            before.get(end, KnownEnd(end.at + offset_s, end)) for end in found.ends if end not in past
+            next(
+                (known for known in before if _is_same(end, offset_s, known)),
+                KnownEnd(end.at + offset_s, end),
+            )
+            for end in found.ends
+            if end not in past
         )
+        for grace in found.graces:
+            self._graces[grace.signal] = grace
         if found.drain is not None and self.draining is None:
             log.warning("%s: no further job is taken", found.drain)
             self.drain(Leaving.DRAINING)
@@ -167,21 +191,31 @@ class Ends:
             gone = now.gone_by if now.end.hard else now.known.at
             return Until(now.outputs_until, now.log_until, gone)
         if self._at_the_end is not None and self._at_the_end.end.hard:
-            log_until = self.leave_by - self._at_the_end.reserve.report_s
-            return Until(log_until - self._at_the_end.reserve.log_s, log_until, self.leave_by)
+            return self._before(self.leave_by, self._at_the_end.reserve)
+        if self._granted is not None:
+            return self._before(self.leave_by, self.deadline.reserve)
         last = self.leave_by - LAST_WORD_S
         return Until(last, last, self.leave_by)
+
+    @staticmethod
+    def _before(leave_by: float, reserve: Reserve) -> Until:
+        log_until = leave_by - reserve.report_s
+        return Until(log_until - reserve.log_s, log_until, leave_by)
 
     def signalled(self, number: signal.Signals, *, with_payload: bool) -> Stop:
         """The slot is ending: what that means for each job. A second signal shortens it."""
         again = self.signal is not None
         grace_s = 0.0 if again else self._settings.stop_grace_s
-        log.warning("%s received%s", number.name, " again: leaving now" if again else ": stopping")
+        own_s = self._settings.report_grace_s + (grace_s if with_payload else 0.0)
+        granted = None if again else self._graces.get(number.name)
+        granted_s = 0.0 if granted is None else granted.seconds - self._settings.slot_margin_s
+        self._granted = granted if granted_s > own_s else None
+        patience_s = LAST_WORD_S if again else max(own_s, granted_s)
+        why = "" if granted is None else f", {granted.evidence}"
+        says = "again: leaving now" if again else f"stopping, {patience_s:g} s at most{why}"
+        log.warning("%s received: %s", number.name, says)
         self.signal = self.signal or number
         self.drain(Leaving.DRAINING)
-        patience_s = (
-            LAST_WORD_S if again else self._settings.report_grace_s + (grace_s if with_payload else 0.0)
-        )
         leave_by = self._clock.monotonic() + patience_s
         self.leave_by = leave_by if self.leave_by is None else min(self.leave_by, leave_by)
         return signals.stop_for(number, grace_s)
@@ -215,3 +249,11 @@ class Ends:
     def must_leave(self, now: float) -> bool:
         """Whether the time is over that the jobs had to come to an end."""
         return self.leave_by is not None and now >= self.leave_by
+
+
+def _is_same(end: SlotEnd, offset_s: float, known: KnownEnd) -> bool:
+    """Whether the end that is told now is one that is known: word for word, or as exactly as its source tells it."""
+    if end == known.end:
+        return True
+    later_s = end.at + offset_s - known.at
+    return end.wavers_s > 0 and -EARLIER_S <= later_s <= end.wavers_s

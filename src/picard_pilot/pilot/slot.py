@@ -5,6 +5,7 @@ Who says it is `pilot.slot_sources`; what follows from it is `lifecycle.deadline
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from picard_pilot.model.states import HAS_PAYLOAD
 from picard_pilot.pilot.ends import Ends
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.slot_sources import Sources
+from picard_pilot.pilot.usage import payload_usage
 from picard_pilot.pilot.work import JobWork
 
 log = logging.getLogger("picard.slot")
@@ -23,6 +25,10 @@ LOOK_S = 60.0
 
 LOOK_WHEN_LATE_S = 5.0
 """Once payloads are warned: a job that starts its payload then should hear of it at once."""
+
+ASK_AGAIN_S = 1800.0
+"""How often the batch system's command is asked again: a site that moves the end of a job does so by hours, and the
+controller answers for ten thousand pilots. It is asked once more before a payload is told that it will be stopped."""
 
 HOLD_FIRST_QUESTION_S = 5.0
 """The first job is asked for without knowing the end if it could not be read by then; a controller that answers does
@@ -54,7 +60,10 @@ class Slot:
         self._stops_at: float | None = None
         self._warned: dict[int, float] = {}
         """The jobs whose payloads were told, and the moment that they were told last."""
-        self.sources = Sources(parts, ends.know)
+        self.sources = Sources(parts, ends.know, self._spent_s)
+        self._ask_at = parts.clock.monotonic() + ASK_AGAIN_S
+        self._asked_before: KnownEnd | None = None
+        """The end before whose warning the batch system was asked last."""
         self.hold_until = 0.0
         """Until when (monotonic) no job should be asked for, since the end is still being asked for."""
         if self.sources.takes_time:
@@ -76,8 +85,26 @@ class Slot:
                 self.look()
                 await self._parts.clock.sleep(self._pause_s())
                 await self.sources.read()
+                if self._is_time_to_ask():
+                    await self.sources.ask(again=True)
         finally:
             self.sources.close()
+
+    def _is_time_to_ask(self) -> bool:
+        """Every half hour, and once while the next look is the last one before a warning."""
+        now, due = self._now(), self._ends.deadline
+        late = due.warns_at - now <= LOOK_S and self._asked_before != due.known
+        if self._ends.leave_by is not None or (now < self._ask_at and not late):
+            return False
+        self._ask_at = now + ASK_AGAIN_S
+        if late:
+            self._asked_before = due.known
+        return True
+
+    def _spent_s(self) -> float:
+        """CPU time of the pilot, of all that it has started and that is over, and of the payloads that run."""
+        running = (payload_usage(work).cpu_time_s for work in self._jobs() if work.case.state in HAS_PAYLOAD)
+        return sum(os.times()[:4]) + sum(seconds or 0 for seconds in running)
 
     def _pause_s(self) -> float:
         left_s = self._ends.deadline.warns_at - self._parts.clock.monotonic()
@@ -104,7 +131,7 @@ class Slot:
         self._ends.measured(_load(works), self._parts.rates.rate(self._parts.settings.assumed_rate_bytes))
         now = self._ends.deadline
         late = self._ends.leave_by is None and self._parts.clock.monotonic() >= now.warns_at
-        if self._said != (now.known, late):
+        if self._ends.leave_by is None and self._said != (now.known, late):
             self._said = now.known, late
             log.info("%s", self._ends.says())
         changed, self._stops_at = self._stops_at != now.stops_at, now.stops_at

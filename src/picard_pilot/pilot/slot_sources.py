@@ -1,10 +1,11 @@
-"""Reading all who say when the slot ends: the environment once, files and URLs again and again, commands in between.
+"""Reading all who say when the slot ends: the environment once, files and URLs again and again, commands now and then.
 
 What one source's words mean is `watch.slot`; which end counts is `pilot.ends`. Nothing here ever holds the pilot.
 """
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -16,6 +17,7 @@ from picard_pilot.pilot.parts import Parts
 if TYPE_CHECKING:
     from picard_pilot.system.daemon_threads import DaemonThreads
     from picard_pilot.system.http import HttpClient
+    from picard_pilot.watch.slot.features import Cpu
 
 log = logging.getLogger("picard.slot")
 
@@ -25,7 +27,7 @@ ANSWER_S = 10.0
 MOST_URL_BYTES = 1000
 """A feature is a number."""
 
-SIGNS = ("_CONDOR_JOB_AD", "_CONDOR_MACHINE_AD", "SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
+SIGNS = ("_CONDOR_JOB_AD", "_CONDOR_MACHINE_AD", "SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")
 """Without one of these variables no batch system tells anything, and nothing need be imported."""
 
 Know = Callable[[str, Found], None]
@@ -34,10 +36,11 @@ Know = Callable[[str, Found], None]
 class Sources:
     """The sources that this pilot has. `know` gets what each says, under its name, whenever it was read."""
 
-    def __init__(self, parts: Parts, know: Know) -> None:
-        """The environment is read at once: it does not change."""
+    def __init__(self, parts: Parts, know: Know, spent_s: Callable[[], float] | None = None) -> None:
+        """The environment is read at once: it does not change. `spent_s` tells the CPU time of the slot so far."""
         self._parts = parts
         self._know = know
+        self._spent_s = spent_s
         self._began_utc = parts.clock.now_utc()
         self._http: HttpClient | None = None
         self._threads: DaemonThreads | None = None
@@ -45,16 +48,20 @@ class Sources:
         self._features = self._wanted_features()
         self._drain_file = parts.settings.drain_file
         self._read_queue()
-        self._questions: list[Question] = []
+        self._questions: dict[str, Question] = {}
+        self._unanswered: set[str] = set()
         for number, found in enumerate(self._batch_systems()):
-            know(f"batch system {number}", found)
+            source = f"batch system {number}"
+            know(source, found)
             if found.question is not None:
-                self._questions.append(found.question)
+                self._questions[source] = found.question
+                if not found.ends:
+                    self._unanswered.add(source)
 
     @property
     def takes_time(self) -> bool:
         """Whether there is more to be heard than the environment says."""
-        return bool(self._questions or self._features or self._drain_file)
+        return bool(self._unanswered or self._features or self._drain_file)
 
     async def read(self) -> None:
         """What may change: the credentials, the site's drain file, the features."""
@@ -64,12 +71,15 @@ class Sources:
         if any(_is_url(address) for address in self._features.values()):
             await self._read_urls()
         elif self._features:
-            await self._aside("features", self._read_features)
+            cpu = self._cpu()
+            await self._aside("features", lambda: self._read_features(cpu))
 
-    async def ask(self) -> None:
-        """Ask the batch systems whose environment does not say it; once."""
-        for number, question in enumerate(self._questions):
-            self._know(f"answer {number}", await self.answer(question))
+    async def ask(self, *, again: bool = False) -> None:
+        """Ask the batch systems whose environment does not say it, or all of them `again`: a site may have given the
+        job more time, or less. What cannot be had changes nothing of what was known."""
+        for source in self._questions if again else sorted(self._unanswered):
+            found = await self.answer(self._questions[source])
+            self._know(f"{source}, asked" if found.doubts and not found.ends else source, found)
 
     async def answer(self, question: Question) -> Found:
         """What the batch system's command says; nothing where it cannot be had."""
@@ -79,13 +89,15 @@ class Sources:
         result = await run(
             question.argv, cwd=parts.workdir, env=parts.environ, time_limit_s=ANSWER_S, grace_s=1.0
         )
+        command = " ".join(question.argv)
         if not result.ok:
             never = "" if result.start_error is None else result.start_error.evidence
             said = result.stderr_tail.strip() or never or str(result.ended_by)
-            command = " ".join(question.argv)
             return Found(
                 doubts=(f"the slot's end is not known from `{command}`: {said.splitlines()[-1][:200]}",)
             )
+        if not result.stdout_tail.strip():
+            return Found(doubts=(f"the slot's end is not known from `{command}`: it says nothing",))
         return question.read(result.stdout_tail, parts.clock.now_utc())
 
     def close(self) -> None:
@@ -138,13 +150,20 @@ class Sources:
 
         return drain.look(Path(self._drain_file or ""))
 
-    def _read_features(self) -> Found:
+    def _cpu(self) -> "Cpu | None":
+        from picard_pilot.watch.slot.features import Cpu
+
+        if self._spent_s is None:
+            return None
+        cores = self._parts.site.queue.limits.corecount or len(os.sched_getaffinity(0))
+        return Cpu(self._parts.clock.now_utc(), self._spent_s(), cores)
+
+    def _read_features(self, cpu: "Cpu | None") -> Found:
         from picard_pilot.watch.slot import features
 
         texts = {key: features.read_file(path) for key, path in self._features.items()}
-        return features.understand(
-            {key: text for key, text in texts.items() if text is not None}, self._session_began()
-        )
+        known = {key: text for key, text in texts.items() if text is not None}
+        return features.understand(known, self._session_began(), cpu)
 
     async def _aside(self, source: str, read: Callable[[], Found]) -> None:
         """Read in a thread: a site's files may lie on a file system that hangs. What was known of them holds then."""
@@ -172,7 +191,7 @@ class Sources:
             text = await self.fetch(address) if _is_url(address) else features.read_file(address)
             if text is not None:
                 texts[key] = text
-        self._know("features", features.understand(texts, self._session_began()))
+        self._know("features", features.understand(texts, self._session_began(), self._cpu()))
 
     async def fetch(self, address: str) -> str | None:
         """A feature behind a URL, asked for without any credential; None where it cannot be had."""

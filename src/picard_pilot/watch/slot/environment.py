@@ -29,4 +29,8 @@ def look(environ: Mapping[str, str], now: float) -> list[Found]:
         from picard_pilot.watch.slot import lsf
 
         found.append(lsf.look(environ))
+    if environ.get("SGE_TASK_ID"):
+        from picard_pilot.watch.slot import gridengine
+
+        found.append(gridengine.look(environ, began_at))
     return found

@@ -5,7 +5,9 @@ HTCondor itself has no wall time limit by default; sites, computing elements and
 
 from collections.abc import Mapping
 
-from picard_pilot.model.slot import Found, SlotEnd
+import msgspec
+
+from picard_pilot.model.slot import Found, SignalGrace, SlotEnd
 from picard_pilot.watch.slot.words import LONGEST_S, moment, number, text_of
 
 JOB_LIMITS: tuple[tuple[str, float, str], ...] = (
@@ -22,15 +24,30 @@ sites' submit files say, the HTCondor-CE, and what routers and CMS write in minu
 MACHINE_ENDS = ("GLIDEIN_ToDie", "GLIDEIN_ToRetire")
 """When a glidein ends, in seconds since 1970; when it takes no further job counts only where no end is given."""
 
+_MOST_VACATE, _JOB_VACATE = "machinemaxvacatetime", "jobmaxvacatetime"
+"""Between the signal and the kill."""
+
 MAX_AD_BYTES = 1 << 20
 """An advertisement has some ten kilobytes."""
 
 
 def look(environ: Mapping[str, str], began_at: float) -> Found:
     """`began_at` is when this slot began (UTC), for a job whose advertisement does not tell its start."""
-    return _job(
-        _read(environ.get("_CONDOR_JOB_AD")), began_at, _machine(_read(environ.get("_CONDOR_MACHINE_AD")))
-    )
+    job, machine = _read(environ.get("_CONDOR_JOB_AD")), _read(environ.get("_CONDOR_MACHINE_AD"))
+    return msgspec.structs.replace(_job(job, began_at, _machine(machine)), graces=_graces(job, machine))
+
+
+def _graces(job: Mapping[str, str], machine: Mapping[str, str]) -> tuple[SignalGrace, ...]:
+    """The machine says how long it waits after a SIGTERM; a job may want less, and may want another signal."""
+    offered, wanted = (number(ad.get(name, "")) for ad, name in ((machine, _MOST_VACATE), (job, _JOB_VACATE)))
+    if offered is None:
+        return ()
+    signal = job.get("killsig", "SIGTERM")
+    seconds = offered if wanted is None else min(offered, wanted)
+    evidence = f"MachineMaxVacateTime = {machine[_MOST_VACATE]} in the machine's advertisement"
+    if seconds < offered:
+        evidence = f"JobMaxVacateTime = {job[_JOB_VACATE]} in the job's advertisement"
+    return (SignalGrace(signal=signal, seconds=seconds, evidence=evidence),)
 
 
 def _job(ad: Mapping[str, str], began_at: float, found: Found) -> Found:

@@ -1,4 +1,4 @@
-"""PBS and Torque: the time limit from the job's environment, else from `qstat`.
+"""PBS and Torque: the time limit from the job's environment, and from `qstat`, which also knows when it was altered.
 
 The environment tells no start: the batch system starts a session for each job, and its leader's start counts.
 """
@@ -6,11 +6,16 @@ The environment tells no start: the batch system starts a session for each job, 
 import time
 from collections.abc import Mapping
 
+import msgspec
+
 from picard_pilot.model.slot import Found, Question, SlotEnd
 from picard_pilot.watch.slot.words import LONGEST_S, duration_s
 
 VARIABLE = "PBS_WALLTIME"
 """Seconds; Torque sets it."""
+
+WAVERS_S = 300.0
+"""The server hears of the time that was used every two minutes or so."""
 
 _LIMIT, _USED, _LEFT, _START = (
     "resource_list.walltime",
@@ -25,20 +30,24 @@ def look(environ: Mapping[str, str], began_at: float) -> Found:
     job_id = environ.get("PBS_JOBID")
     if not job_id:
         return Found()
-    given = environ.get(VARIABLE)
-    if given:
-        limit_s = duration_s(given)
-        if limit_s is None:
-            return Found(doubts=(f"{VARIABLE} says {given[:40]!r}, which is no time",))
-        if not 0 < limit_s < LONGEST_S:
-            return Found()
-        evidence = f"{VARIABLE}={given}, counted from the start of the session"
-        return Found(ends=(SlotEnd(at=began_at + limit_s, name=VARIABLE, evidence=evidence),))
 
     def read(text: str, now: float) -> Found:
         return read_job(text, now, f"qstat -f {job_id}")
 
-    return Found(question=Question(argv=("qstat", "-f", job_id), read=read))
+    said = _from_environment(environ.get(VARIABLE), began_at)
+    return msgspec.structs.replace(said, question=Question(argv=("qstat", "-f", job_id), read=read))
+
+
+def _from_environment(given: str | None, began_at: float) -> Found:
+    if not given:
+        return Found()
+    limit_s = duration_s(given)
+    if limit_s is None:
+        return Found(doubts=(f"{VARIABLE} says {given[:40]!r}, which is no time",))
+    if not 0 < limit_s < LONGEST_S:
+        return Found()
+    evidence = f"{VARIABLE}={given}, counted from the start of the session"
+    return Found(ends=(SlotEnd(at=began_at + limit_s, name=VARIABLE, evidence=evidence),))
 
 
 def read_job(text: str, now: float, name: str) -> Found:
@@ -64,7 +73,8 @@ def read_job(text: str, now: float, name: str) -> Found:
 
 
 def _found(at: float, evidence: str) -> Found:
-    return Found(ends=(SlotEnd(at=at, name="the walltime of the PBS job", evidence=evidence),))
+    end = SlotEnd(at=at, name="the walltime of the PBS job", evidence=evidence, wavers_s=WAVERS_S)
+    return Found(ends=(end,))
 
 
 def _local_time(text: str) -> float | None:
