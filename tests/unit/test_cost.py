@@ -134,7 +134,7 @@ def test_an_output_elsewhere_saved_the_payload() -> None:
 COSTS = st.builds(
     Cost,
     cores=st.integers(1, 128),
-    wall_s=st.dictionaries(st.sampled_from(COSTLY), st.integers(0, 10**7).map(lambda tenths: tenths / 10)),
+    wall_s=st.dictionaries(st.sampled_from(COSTLY), st.integers(0, 10**8).map(lambda cents: cents / 100)),
     cpu_s=st.none() | st.floats(0, 1e7),
     bytes_in=st.integers(0, 10**15),
     bytes_out=st.integers(0, 10**15),

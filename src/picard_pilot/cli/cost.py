@@ -174,7 +174,7 @@ def _lost(part: Part, total: float) -> tuple[str, str, str, str]:
 
 
 def _core_time(seconds: float) -> str:
-    return f"{seconds:.1f}s" if seconds < 60 else moments.duration(seconds)
+    return f"{seconds:.2f}s" if seconds < 60 else moments.duration(seconds)
 
 
 def _percent(part: float, total: float) -> str:

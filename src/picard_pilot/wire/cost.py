@@ -16,11 +16,11 @@ _MOST = 10**15
 
 
 def pairs_of(cost: Cost) -> dict[str, str]:
-    """`costWall=0.1/1.0/12.5/3600.2/12.0/0.4 bytesIn=1000 ...`: seconds in the phases of `COSTLY` in their order.
+    """`costWall=0.12/1.01/12.50/3600.22/12.00/0.41 bytesIn=1000 ...`: seconds in the phases of `COSTLY` in their order.
 
     Zeros of the others are left out; some 100 of the 500 characters that a server keeps.
     """
-    pairs = {WALL: "/".join(f"{cost.wall_s.get(phase, 0.0):.1f}" for phase in COSTLY)}
+    pairs = {WALL: "/".join(f"{cost.wall_s.get(phase, 0.0):.2f}" for phase in COSTLY)}
     for key, count in ((BYTES_IN, cost.bytes_in), (BYTES_OUT, cost.bytes_out), (SPARED, cost.spared)):
         if count:
             pairs[key] = str(count)
@@ -63,7 +63,7 @@ def _whole(text: str) -> int:
 
 
 def _seconds(text: str) -> float | None:
-    whole, dot, tenths = text.partition(".")
-    if not (whole.isascii() and whole.isdigit() and tenths.isascii() and tenths.isdigit() and dot):
+    whole, dot, parts = text.partition(".")
+    if not (whole.isascii() and whole.isdigit() and parts.isascii() and parts.isdigit() and dot):
         return None
     return float(text) if len(text) <= len(str(_MOST)) else None
