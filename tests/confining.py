@@ -6,6 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+IMPOSSIBLE_ANYWAY = {
+    "environment": "the payload's environment is made without the pilot's secrets",
+    "descriptors": "the payload's launcher closes all but three",
+    "covers": "there is nothing to take off",
+}
+"""What no payload of the suite can do even without confinement, and why; they are tried in one that leaks."""
+ROOTS_ALONE = {
+    "handles": "only root opens a file by its handle",
+    "kernel_settings": "only root may write there",
+}
+"""What an ordinary user's payload cannot do besides, and why."""
+
 INSTALL = "scripts/setup_isolation.sh installs it"
 
 
@@ -32,6 +44,13 @@ def lacks_landlock() -> str | None:
     """Why this kernel has no Landlock: it was built without, or started without."""
     known = ctypes.CDLL(None).syscall(444, None, 0, 1)
     return "the kernel of this machine has no Landlock" if known < 1 else None
+
+
+def restrained() -> set[str]:
+    """The attempts of the suite that the kernel (Yama) denies an ordinary user's payload even without confinement."""
+    scope = Path("/proc/sys/kernel/yama/ptrace_scope")
+    free = not scope.exists() or scope.read_text().strip() == "0"
+    return set() if free else {"memory", "memory_by_call", "stolen_descriptors", "trace_launcher"}
 
 
 def apptainer() -> Path | None:

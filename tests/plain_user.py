@@ -89,6 +89,11 @@ class UserArea(WorkArea):
         """The user's."""
         return pwd.getpwnam(self.user).pw_uid
 
+    @property
+    def pilot_gid(self) -> int:
+        """The user's."""
+        return pwd.getpwnam(self.user).pw_gid
+
     def python(self) -> tuple[str, ...]:
         """As the user."""
         return command(self.user, self._python)

@@ -1,12 +1,22 @@
 """The ways to confine that a plain machine can have, through the public suite."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from confining import lacks_bubblewrap, lacks_landlock
+from confining import (
+    IMPOSSIBLE_ANYWAY,
+    ROOTS_ALONE,
+    lacks_bubblewrap,
+    lacks_landlock,
+    lacks_namespaces,
+    restrained,
+)
+from picard_pilot.isolation.base import Isolation
 from picard_pilot.isolation.bubblewrap import Bubblewrap
 from picard_pilot.isolation.none import NoIsolation
+from picard_pilot.model.isolation import ConfineRequest, Probed, Wrapped
 from picard_pilot.testing.isolation_check import examine
 from picard_pilot.testing.isolation_kit import ALL, WorkArea
 from picard_pilot.testing.isolation_suite import HostHidingSuite, IsolationSuite
@@ -15,12 +25,32 @@ NO_BUBBLEWRAP = lacks_bubblewrap()
 NO_LANDLOCK = lacks_landlock()
 needs_bubblewrap = pytest.mark.skipif(NO_BUBBLEWRAP is not None, reason=NO_BUBBLEWRAP or "")
 
-IMPOSSIBLE_ANYWAY = {
-    "environment": "the payload's environment is made without the pilot's secrets",
-    "descriptors": "the payload's launcher closes all but three",
-    "covers": "there is nothing to take off",
-}
-"""What no payload can do even without confinement, and why."""
+
+class Leaky(Isolation):
+    """A way that covers the credentials, and leaves an open door of every kind."""
+
+    name = "leaky"
+
+    def __init__(self, area: WorkArea) -> None:
+        """`area` has the secrets."""
+        super().__init__({})
+        self.area = area
+
+    async def probe(self) -> Probed:
+        """Always there."""
+        return self.found("leaks")
+
+    def wrap(self, request: ConfineRequest) -> Wrapped:
+        """With all rights, the secret in a variable, and a descriptor of its file."""
+        script = 'exec 9<"$1" && mount -t tmpfs leaky "${1%/*}" && shift && exec "$@"'
+        rights = () if os.getuid() == 0 else ("--map-root-user",)
+        return Wrapped(
+            argv=(
+                *("unshare", *rights, "--mount", "sh", "-c", script, "sh"),
+                *(str(self.area.credential), *request.argv),
+            ),
+            environment={**request.environment, "SECRET": self.area.marker},
+        )
 
 
 @pytest.mark.skipif(NO_LANDLOCK is not None, reason=NO_LANDLOCK or "")
@@ -48,9 +78,18 @@ def test_the_attempts_succeed_where_nothing_confines(tmp_path: Path) -> None:
     names = tuple(dict.fromkeys(name for _, name in ALL))
     told = WorkArea(tmp_path).escape(NoIsolation({}), names, None)
     failed = {name for name in names if told["found"][name] is None}
-    assert failed == set(IMPOSSIBLE_ANYWAY), told
+    assert failed == set(IMPOSSIBLE_ANYWAY) | (
+        set() if os.geteuid() == 0 else set(ROOTS_ALONE) | restrained()
+    ), told
     assert told["signals_heard"] == 1
-    assert told["arrived"] != []
+
+
+@pytest.mark.skipif(lacks_namespaces() is not None, reason=lacks_namespaces() or "")
+def test_what_is_impossible_anyway_succeeds_where_something_leaks(tmp_path: Path) -> None:
+    """A cover that can be taken off, a variable and a descriptor that came along are all found."""
+    area = WorkArea(tmp_path)
+    told = area.escape(Leaky(area), tuple(IMPOSSIBLE_ANYWAY), None)
+    assert [name for name in IMPOSSIBLE_ANYWAY if told["found"][name] is None] == [], told
 
 
 @needs_bubblewrap

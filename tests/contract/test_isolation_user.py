@@ -6,11 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from confining import INSTALL, apptainer, lacks_bubblewrap, lacks_landlock, lacks_namespaces
+from confining import (
+    IMPOSSIBLE_ANYWAY,
+    INSTALL,
+    ROOTS_ALONE,
+    apptainer,
+    lacks_bubblewrap,
+    lacks_landlock,
+    lacks_namespaces,
+    restrained,
+)
 from picard_pilot.isolation.base import Isolation
+from picard_pilot.isolation.none import NoIsolation
 from picard_pilot.model.isolation import Probed
 from picard_pilot.plugins.loader import load
-from picard_pilot.testing.isolation_kit import WorkArea
+from picard_pilot.testing.isolation_kit import ALL, WorkArea
 from picard_pilot.testing.isolation_suite import IsolationSuite
 from plain_user import UserArea, lacks_plain_user, open_folder
 from second_user import second_user
@@ -98,3 +108,12 @@ class TestApptainerAsUser(UserSuite):
         made = UserArea(folder / "area", user, self.isolation_name)
         made.image_needs = ("/usr",)
         return made
+
+
+def test_the_attempts_succeed_where_nothing_confines_a_user(user: str) -> None:
+    """They prove something of an ordinary user's payload too."""
+    names = tuple(dict.fromkeys(name for _, name in ALL))
+    with open_folder() as folder:
+        told = UserArea(folder / "area", user, "none").escape(NoIsolation({}), names, None)
+    failed = {name for name in names if told["found"][name] is None}
+    assert failed == set(IMPOSSIBLE_ANYWAY) | set(ROOTS_ALONE) | restrained(), told

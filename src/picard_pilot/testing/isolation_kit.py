@@ -1,7 +1,9 @@
 """A pilot's work area with secrets in it, and running a payload there; the tests are `testing.isolation_suite`."""
 
+import ctypes
 import json
 import os
+import secrets
 import subprocess
 import sys
 import uuid
@@ -13,7 +15,7 @@ import msgspec
 
 from picard_pilot.isolation.base import Isolation
 from picard_pilot.model.isolation import ConfineRequest, Guarantee, Wrapped
-from picard_pilot.testing import isolation_escapes, isolation_pilot
+from picard_pilot.testing import isolation_escapes, isolation_pilot, isolation_tricks
 
 LIMIT_S = 120.0
 """For one payload of the suite: a few seconds of work, on a machine that may do ten other things."""
@@ -34,12 +36,25 @@ ATTEMPTS: dict[Guarantee, tuple[str, ...]] = {
         "covers",
         "renewed_credential",
         "links",
+        "memory_by_call",
+        "trace_launcher",
+        "stolen_descriptors",
+        "folders_of_processes",
+        "modes",
+        "handles",
+        "second_view",
     ),
-    Guarantee.OWN_PROCESS_SPACE: ("see_pilot", "signal_pilot"),
-    Guarantee.OTHER_IDENTITY: ("same_user", "become_pilot", "signal_pilot"),
-    Guarantee.READ_ONLY_HOST: ("write_host", "kernel_settings"),
+    Guarantee.OWN_PROCESS_SPACE: (
+        "see_pilot",
+        "signal_pilot",
+        "see_outsiders",
+        "hold_outsiders",
+        "named_memory",
+    ),
+    Guarantee.OTHER_IDENTITY: ("same_user", "become_pilot", "signal_pilot", "all_identities"),
+    Guarantee.READ_ONLY_HOST: ("write_host", "change_host", "kernel_settings"),
 }
-"""What the payload tries against each guarantee: `try_...` of `testing.isolation_escapes`."""
+"""What the payload tries against each guarantee: `try_...` of `testing.isolation_escapes` and `isolation_tricks`."""
 
 ALL = tuple((guarantee, name) for guarantee, names in ATTEMPTS.items() for name in names)
 
@@ -93,9 +108,15 @@ class WorkArea:
         for name in ("ready", "renewed"):
             os.mkfifo(self.job / name)
             (self.job / name).chmod(0o666)
+        self.precious = self.host / "precious"
+        self.precious.write_text("precious")
         self.script = self.job / "escapes.py"
-        self.script.write_bytes(Path(isolation_escapes.__file__).read_bytes())
-        self.script.chmod(0o644)
+        self.script.write_text(_SCRIPT)
+        package = self.job.joinpath(*__name__.split(".")[:-1])
+        package.mkdir(parents=True)
+        for module in (isolation_escapes, isolation_tricks):
+            source = Path(str(module.__file__))
+            (package / source.name).write_bytes(source.read_bytes())
 
     def request(self, *argv: str, image: str | None = None, **changes: Any) -> ConfineRequest:
         """A payload in this work area."""
@@ -116,6 +137,11 @@ class WorkArea:
     def pilot_uid(self) -> int:
         """Whose the pilot is."""
         return os.getuid()
+
+    @property
+    def pilot_gid(self) -> int:
+        """Its group."""
+        return os.getgid()
 
     def python(self) -> tuple[str, ...]:
         """The command that runs Python with Picard in it as the pilot's user."""
@@ -155,6 +181,10 @@ class WorkArea:
             "says": self.says,
             "cwd": str(self.job),
             "pilot_uid": self.pilot_uid,
+            "pilot_gid": self.pilot_gid,
+            "changeable": [str(self.host)],
+            "handles": [handle for path in self.secrets if (handle := _handle(path)) is not None],
+            "memory_key": secrets.randbits(30) + 1,
             "socket": str(self.work / "door"),
         }
 
@@ -166,6 +196,20 @@ class WorkArea:
         for path in found:
             path.unlink()
         return [str(path) for path in found]
+
+    def changed(self) -> list[str]:
+        """What a payload changed of that which is there on the node already; what it added is removed."""
+        found = [] if self.precious.exists() and self.precious.read_text() == "precious" else ["precious"]
+        for path in self.host.iterdir():
+            if path != self.precious:
+                found.append(path.name)
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        return found
+
+    def opened(self) -> list[str]:
+        """Which secrets everybody can read now."""
+        closed = (*self.secrets, self.private, self.credential.parent)
+        return [str(path) for path in closed if path.stat().st_mode & 0o004]
 
     def run(self, isolation: Isolation, request: ConfineRequest, attempts: tuple[str, ...] = ()) -> Ended:
         """Have a pilot with secrets in its environment run the payload confined, and wait for the end."""
@@ -199,7 +243,36 @@ class WorkArea:
         if ended.exit_code != 0:
             raise AssertionError(f"the payload did not run: {ended}")
         told: dict[str, Any] = json.loads(ended.stdout)
-        return told | {"arrived": self.arrived(), "signals_heard": ended.signals_heard}
+        seen = {
+            name: look()
+            for name, look in (
+                ("write_host", self.arrived),
+                ("change_host", self.changed),
+                ("modes", self.opened),
+            )
+            if name in attempts
+        }
+        # Of some it counts what has come of them: a payload may write to a /var/tmp of its own.
+        told["found"] |= {name: repr(hit) if hit else None for name, hit in seen.items()}
+        return told | {"signals_heard": ended.signals_heard}
+
+
+_SCRIPT = f"from {isolation_escapes.__name__} import main\nmain()\n"
+"""What the payload runs; the modules lie beside it, as in Picard, which it has not."""
+
+AT_FDCWD = -100
+HANDLE_BYTES = 128
+"""The longest handle of a file system (MAX_HANDLE_SZ)."""
+
+
+def _handle(path: Path) -> str | None:
+    """The file system's own handle of a file, in hexadecimal; None where it has none."""
+    head = HANDLE_BYTES.to_bytes(4, sys.byteorder)
+    handle = ctypes.create_string_buffer(head, 8 + HANDLE_BYTES)
+    mount = ctypes.c_int()
+    if ctypes.CDLL(None).name_to_handle_at(AT_FDCWD, os.fsencode(path), handle, ctypes.byref(mount), 0) != 0:
+        return None
+    return handle.raw.hex()
 
 
 def _plain(environ: Mapping[str, str]) -> dict[str, str]:

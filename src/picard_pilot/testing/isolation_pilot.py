@@ -4,7 +4,9 @@ Its environment, its memory, an open descriptor and its files hold a marker that
 """
 
 import asyncio
+import ctypes
 import json
+import mmap
 import os
 import signal
 import socket
@@ -12,6 +14,10 @@ import sys
 from pathlib import Path
 
 from picard_pilot.system.run import run
+from picard_pilot.system.shim.kernel import call
+from picard_pilot.system.strays import IPC_RMID
+
+IPC_CREAT = 0o1000
 
 
 def renew(ready: int, told: int, credential: Path) -> None:
@@ -22,6 +28,16 @@ def renew(ready: int, told: int, credential: Path) -> None:
     newer.chmod(0o600)
     newer.replace(credential)
     os.write(told, b"now")
+
+
+def named_memory(key: int, secret: bytes) -> int:
+    """The number of new shared memory with this key and the secret in it."""
+    library = ctypes.CDLL(None)
+    library.shmat.restype = ctypes.c_void_p
+    number = call("shmget", key, mmap.PAGESIZE, IPC_CREAT | 0o666)
+    address = library.shmat(number, None, 0)
+    ctypes.memmove(address, secret, len(secret))
+    return number
 
 
 async def main() -> None:
@@ -35,6 +51,7 @@ async def main() -> None:
     door = socket.socket(socket.AF_UNIX)
     door.bind(order["attempts"]["socket"])
     door.listen()
+    memory = named_memory(order["attempts"]["memory_key"], Path(order["open"]).read_bytes())
     Path(order["plan"]).write_text(json.dumps(order["attempts"] | {"pilot_pid": os.getpid()}))
     Path(order["plan"]).chmod(0o644)
     ready, told = (os.open(order[name], os.O_RDWR | os.O_NONBLOCK) for name in ("ready", "renewed"))
@@ -46,6 +63,7 @@ async def main() -> None:
         time_limit_s=order["time_limit_s"],
     )
     door.close()
+    call("shmctl", memory, IPC_RMID, 0)
     print(  # noqa: T201 - its answer
         json.dumps(
             {

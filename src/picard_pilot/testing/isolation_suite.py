@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from picard_pilot.isolation.base import Isolation
-from picard_pilot.model.isolation import CannotConfine, Probed
+from picard_pilot.model.isolation import CannotConfine, Guarantee, Probed
 from picard_pilot.plugins.loader import load
 from picard_pilot.testing.isolation_kit import ALL, PYTHON, WorkArea
 
@@ -109,9 +109,6 @@ class IsolationSuite:
         """No attempt against a guarantee that it claims succeeds; a way that claims nothing keeps nothing."""
         if guarantee == "nothing":
             assert told["found"] == {}
-        elif attempt == "write_host":
-            # It may write to a /var/tmp or a /dev/shm of its own; what counts is the node's.
-            assert told["arrived"] == []
         else:
             assert told["found"][attempt] is None
         assert told["signals_heard"] == 0
@@ -145,6 +142,24 @@ class IsolationSuite:
         environment = {"PATH": "/usr/bin:/bin", "MY_TOKEN": area.marker}
         wrapped = isolation.wrap(area.request("/bin/true", image=image, environment=environment))
         assert not [part for part in wrapped.argv if area.marker in part]
+
+    def test_the_loaders_variables_are_the_payloads(
+        self, isolation: Isolation, area: WorkArea, image: str | None
+    ) -> None:
+        """They arrive; and where the node is read-only no program outside obeys them, by which all could be undone."""
+        variables = {
+            "LD_DEBUG": "libs",
+            "LD_DEBUG_OUTPUT": str(area.host / "loaded"),
+            "LD_LIBRARY_PATH": "/no",
+        }
+        environment = {"PATH": "/usr/bin:/bin", **variables}
+        script = "echo $LD_DEBUG,$LD_DEBUG_OUTPUT,$LD_LIBRARY_PATH"
+        request = area.request("/bin/sh", "-c", script, image=image, environment=environment)
+        ended = area.run(isolation, request)
+        # The loader says there what it does where it cannot write the file; apptainer adds a folder of its own.
+        assert ended.stdout.splitlines()[-1].startswith(",".join(variables.values())), ended
+        if Guarantee.READ_ONLY_HOST in isolation.claims:
+            assert area.changed() == []
 
     def test_nothing_outlives_the_payload(
         self, isolation: Isolation, area: WorkArea, image: str | None
