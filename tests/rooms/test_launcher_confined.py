@@ -1,6 +1,7 @@
 """A payload that is confined by a program of its own, under the launcher that outlives the pilot."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from picard_pilot.isolation.bubblewrap import Bubblewrap
 from picard_pilot.model.isolation import ConfineRequest
 from picard_pilot.payload import launcher
 from picard_pilot.payload.launch import Exited, LaunchSpec
-from picard_pilot.system import cgroup
+from picard_pilot.system import cgroup, proc
 
 REASON = lacks_bubblewrap()
 needs_bubblewrap = pytest.mark.skipif(REASON is not None, reason=REASON or "")
@@ -79,6 +80,27 @@ def test_a_confined_payload_that_does_not_listen_is_killed(tmp_path: Path) -> No
 
     ended = go(story())
     assert (ended.exit.exit_code, ended.exit.signal, ended.exit.survivors) == (None, 9, 0)
+
+
+@pytest.mark.parametrize("by_order", [True, False])
+def test_another_users_payload_is_asked_by_him_who_orders_the_stop(tmp_path: Path, by_order: bool) -> None:
+    """Else it would be asked twice, since sudo passes on what it is told. A batch system's SIGTERM is passed on."""
+    spec = payload(tmp_path, POLITE, other_identity=True, grace_s=60.0)
+
+    async def story() -> Exited:
+        handle = await launcher.launch(spec)
+        await until_async(lambda: (tmp_path / "ready").exists(), "the payload runs")
+        if by_order:
+            launcher.stop(handle, 0.2, "limit")
+        else:
+            proc.send_signal(handle.launcher, signal.SIGTERM)
+        ended = await launcher.wait(handle)
+        assert isinstance(ended, Exited), ended
+        return ended
+
+    ended = go(story())
+    assert (ended.exit.exit_code, ended.exit.signal) == ((None, 9) if by_order else (5, None))
+    assert (tmp_path / "told").exists() is not by_order
 
 
 def test_a_payload_starts_although_its_group_is_gone(tmp_path: Path) -> None:

@@ -101,7 +101,30 @@ class Half(Cloak):
         )
 
 
-CLOAK, TORN, SLOW = (f"{__name__}:{each.__name__}" for each in (Cloak, Torn, Slow))
+class Veil(Cloak):
+    """Another way that hides, and never fails."""
+
+    name = "veil"
+
+    def wrap(self, request: ConfineRequest) -> Wrapped:
+        return Wrapped(argv=("veil", *request.argv), environment=request.environment)
+
+
+class Switch(Cloak):
+    """Another user, by a rule of the site that is gone when the job comes."""
+
+    name = "switch"
+    switches_identity = True
+    tried: ClassVar[int] = 0
+
+    async def probe(self) -> Probed:
+        type(self).tried += 1
+        return self.found("1.0") if self.tried == 1 else self.lacking("its rule is gone")
+
+
+CLOAK, TORN, SLOW, VEIL, SWITCH = (
+    f"{__name__}:{each.__name__}" for each in (Cloak, Torn, Slow, Veil, Switch)
+)
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +132,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing asked, nothing fails."""
     monkeypatch.setattr(Cloak, "asked", [])
     monkeypatch.setattr(Cloak, "fails", None)
+    monkeypatch.setattr(Switch, "tried", 0)
 
 
 def test_a_way_that_fails_or_hangs_when_tried_is_not_usable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,6 +230,30 @@ def test_a_way_that_cannot_confine_is_a_refusal(
         Here(tmp_path, CLOAK, queue=HIDING).confine()
     assert refused.value.fault.name == "SETUPFAILURE"
     assert "not so" in refused.value.fault.says
+
+
+def test_where_one_way_cannot_confine_the_job_the_next_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that cannot for this job, one whose rule is gone since the start: the third gives all that is required."""
+    monkeypatch.setattr(Cloak, "fails", CannotConfine("its folder is full"))
+    here = Here(tmp_path, "none", CLOAK, SWITCH, VEIL, queue=HIDING)
+    assert here.confine().argv == ("veil", "true")
+    confined = Confining(here.parts).of(work_for(here.directory, VirtualClock()))
+    assert confined is not None
+    assert (confined.way, confined.switches_identity) == (VEIL, False)
+
+
+def test_the_next_one_never_gives_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only ways without the guarantee are left, the job is refused with the reason of each."""
+    monkeypatch.setattr(Cloak, "fails", CannotConfine("its folder is full"))
+    with pytest.raises(NotConfined) as refused:
+        Here(tmp_path, CLOAK, "none", SWITCH, queue=HIDING).confine()
+    says = refused.value.fault.says
+    assert "nothing here gives hides_pilot_credentials" in says
+    assert "cloak: the payload cannot be confined: its folder is full" in says
+    assert "none: does not give hides_pilot_credentials" in says
+    assert "switch: the payload cannot be confined: switch does not work any more: its rule is gone" in says
 
 
 def test_options_of_the_queue_that_are_no_words_are_a_refusal(tmp_path: Path) -> None:

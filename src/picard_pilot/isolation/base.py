@@ -20,6 +20,15 @@ PROBE_LIMIT_S = 30.0
 LAST_SIGNAL = 64
 VERB_LIMIT_S = 120.0
 """How long signalling, removing or opening may take through the switch: a work directory may hold 100 000 files."""
+OBEYED = ("GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH")
+"""What the C library obeys in every program, besides all that begins with LD_: which code is loaded, which file is
+written. They hold paths and no secrets."""
+
+
+def loaders_apart(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The payload's environment without the variables that a program outside the confinement would obey, and these."""
+    obeyed = {name: value for name, value in environment.items() if name.startswith("LD_") or name in OBEYED}
+    return {name: value for name, value in environment.items() if name not in obeyed}, obeyed
 
 
 class Isolation(abc.ABC):
@@ -49,8 +58,8 @@ class Isolation(abc.ABC):
         """The command that runs the payload confined.
 
         Called after `probe` found it usable, and at most once per launch; it may make folders below the request's
-        scratch. No value of the payload's environment comes on a command line. Raises CannotConfine where it could
-        not keep what it claims, OSError.
+        scratch. No value of the payload's environment comes on a command line but those of `loaders_apart`, which no
+        program outside the confinement may get. Raises CannotConfine where it could not keep what it claims, OSError.
         """
 
     def fault(self, exit_code: int, stderr: str = "") -> ConfineFault | None:

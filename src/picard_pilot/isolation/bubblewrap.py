@@ -6,7 +6,7 @@ It needs user namespaces, or root. The payload keeps its user; programs that gai
 import os
 from pathlib import Path
 
-from picard_pilot.isolation.base import Isolation
+from picard_pilot.isolation.base import Isolation, loaders_apart
 from picard_pilot.isolation.mounts import TEMPORARY, Show, plan
 from picard_pilot.model.isolation import (
     CannotConfine,
@@ -38,8 +38,6 @@ _BASICS = (
     "--cap-drop",
     "ALL",
 )
-_OF_THE_LOADER = ("LD_LIBRARY_PATH", "LD_PRELOAD", "LD_AUDIT")
-"""These are the payload's and must not reach bubblewrap itself; they hold paths, no secrets."""
 
 
 class Bubblewrap(Isolation):
@@ -82,10 +80,9 @@ class Bubblewrap(Isolation):
         for mount in mounts:
             if mount.show is Show.HIDDEN:
                 arguments += ["--remount-ro", mount.path]
-        environment = dict(request.environment)
-        for name in _OF_THE_LOADER:
-            if name in environment:
-                arguments += ["--setenv", name, environment.pop(name)]
+        environment, obeyed = loaders_apart(request.environment)
+        for name, value in obeyed.items():
+            arguments += ["--setenv", name, value]
         arguments += ["--chdir", os.path.realpath(request.cwd)]
         program = _program(self.environ.get("PATH", os.defpath))
         return Wrapped(argv=(program, *arguments, "--", *request.argv), environment=environment)

@@ -100,9 +100,10 @@ class Glexec(IdentitySwitch):
             raise CannotConfine(f"glexec does not run images such as {request.image}")
         if self._uid is None:
             raise CannotConfine("the account of the payload's owner is not known: it was not probed")
+        # Before anything is opened to that user: where this cannot be, another way may be taken.
+        wrapped = self.command(request.argv, request.environment, request.cwd)
         sharing.share(request.job_directory, self._uid, request.hidden)
         sharing.open_trees(request.read_only, request.read_write, self._uid)
-        wrapped = self.command(request.argv, request.environment, request.cwd)
         proxy = {
             "GLEXEC_SOURCE_PROXY": self.environ[CLIENT_CERT],
             "GLEXEC_TARGET_PROXY": f"{request.job_directory}/{TARGET_PROXY}",

@@ -1,8 +1,9 @@
 """Confinement by Landlock: the payload writes to what it was given and nothing else, enforced by the kernel.
 
 It needs no rights and no program, only a kernel that has it on, which is asked. It cannot hide a folder within one that
-may be written, such as the pilot's own records in the job's directory, so it does not claim to hide credentials; it
-does deny what lies in other hidden folders, tracing, and (with a new kernel) signals to processes outside.
+may be written, such as the pilot's own records in the job's directory, and knows no rule for modes and owners, so it
+does not claim to hide credentials; it does deny what lies in other hidden folders, tracing, and (with a new kernel)
+signals to processes outside.
 """
 
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from picard_pilot.isolation.base import Isolation
+from picard_pilot.isolation.base import Isolation, loaders_apart
 from picard_pilot.isolation.mounts import TEMPORARY, Mount, Show, below, plan
 from picard_pilot.model.isolation import (
     CannotConfine,
@@ -70,14 +71,16 @@ class Landlock(Isolation):
         for mount in mounts:
             if mount.show is Show.READ_ONLY and any(below(mount.path, each) for each in writable):
                 raise CannotConfine(f"Landlock cannot keep {mount.path} from being written")
+        environment, obeyed = loaders_apart(request.environment)
         rules = {
+            "set": obeyed,
             "read": [*_readable(mounts), *(m.path for m in mounts if m.show is Show.READ_ONLY)],
             "write": [*writable, str(temporary), *_devices()],
         }
         helper = (sys.executable, "-I", "-S", str(HELPER))
         return Wrapped(
             argv=(*helper, msgspec.json.encode(rules).decode(), "--", *request.argv),
-            environment={**request.environment, "TMPDIR": str(temporary)},
+            environment={**environment, "TMPDIR": str(temporary)},
         )
 
     def fault(self, exit_code: int, stderr: str = "") -> ConfineFault | None:

@@ -1,7 +1,8 @@
 """A program that puts itself under Landlock and becomes another: `python -I -S restrict.py RULES -- COMMAND...`.
 
-It is run by path and imports nothing of Picard's. RULES is JSON: `{"abi": 7, "read": [...], "write": [...]}`. What the
-rules are for is `landlock`. Exit code 126 and a line of its own: it could not, and nothing was started.
+It is run by path and imports nothing of Picard's. RULES is JSON: paths under `read` and `write`, and under `set`
+variables that the command gets and this program must not have. What they are for is `landlock`. Exit code 126 and a
+line of its own: it could not, and nothing was started.
 """
 
 import ctypes
@@ -110,6 +111,7 @@ def main() -> None:
     command = sys.argv[3:]
     try:
         restrict(rules["read"], rules["write"])
+        os.environ.update(rules["set"])
         os.execvp(command[0], command)
     except OSError as error:
         sys.stderr.write(f"restrict: {error.filename or command[0]}: {error.strerror}\n")

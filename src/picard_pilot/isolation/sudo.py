@@ -54,9 +54,11 @@ class Sudo(IdentitySwitch):
         if request.image is not None:
             raise CannotConfine(f"sudo does not run images such as {request.image}")
         uid = pwd.getpwnam(self._user()).pw_uid
+        # Before anything is opened to that user: where this cannot be, another way may be taken.
+        wrapped = self.command(request.argv, request.environment, request.cwd)
         sharing.share(request.job_directory, uid, request.hidden)
         sharing.open_trees(request.read_only, request.read_write, uid)
-        return self.command(request.argv, request.environment, request.cwd)
+        return wrapped
 
     def command(self, argv: Sequence[str], environment: Mapping[str, str], cwd: str) -> Wrapped:
         """`argv` behind sudo."""

@@ -18,7 +18,8 @@ class Guarantee(StrEnum):
     OTHER_IDENTITY = "other_identity"
     """The payload runs as another local user."""
     READ_ONLY_HOST = "read_only_host"
-    """Nothing of the node can be written but what the job was given, and temporary files that go with the job."""
+    """No file of the node can be written, made, moved or removed but in what the job was given, and temporary files
+    that go with the job."""
 
 
 class Probed(msgspec.Struct, frozen=True, kw_only=True):

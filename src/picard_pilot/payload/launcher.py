@@ -104,6 +104,24 @@ def runs_in_original(directory: Path) -> bool:
         os.close(lock_fd)
 
 
+def out_of_sight(directory: Path) -> str | None:
+    """The host on which the launch's payload runs though its launcher cannot be seen from here: on another node that has
+    this directory, or in another container. None where it can, or where none runs. Raises OSError."""
+    try:
+        lock_fd = open_regular(directory / protocol.LOCK_FILE, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        if _lock(lock_fd, fcntl.LOCK_SH):
+            return None
+        started = _read_started(directory)
+        if started is None or (started.boot_id == proc.boot_id() and proc.is_running(started.launcher)):
+            return None
+        return started.host
+    finally:
+        os.close(lock_fd)
+
+
 async def wait(handle: LaunchHandle) -> Exited | Lost | Elsewhere:
     """Return when the payload and all it started are gone, and how it ended. Cancelling it changes nothing.
 
@@ -187,6 +205,7 @@ async def _start(spec: LaunchSpec, directory: Path, lock_fd: int) -> LaunchHandl
             oom_score_adj=OOM_SCORE,
             cgroup=spec.cgroup,
             own_process_space=spec.own_process_space,
+            other_identity=spec.other_identity,
         )
     except spawn.BadOrder as error:
         raise LaunchFailed(StartError(kind=StartErrorKind.BAD_ARGUMENT, evidence=str(error))) from None

@@ -8,7 +8,9 @@ import logging
 import os
 import shlex
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -89,10 +91,12 @@ class Confining:
 
     # Before the launch
 
-    async def choose(self, container: Container | None) -> Chosen:
-        """The way for a job with this container. Raises NotConfined."""
+    async def choose(
+        self, container: Container | None, failed: Mapping[str, str] = MappingProxyType({})
+    ) -> Chosen:
+        """The way for a job with this container; not one of `failed`, which have said why. Raises NotConfined."""
         queue = self._parts.site.queue
-        found = await self._parts.ways.choose(queue, container.image if container else None)
+        found = await self._parts.ways.choose(queue, container.image if container else None, failed)
         if isinstance(found, NotIsolated):
             why = refused(found, self._parts.ways.required(queue), queue)
             log.error("%s; next: %s", why.diag, why.next_step)
@@ -102,10 +106,43 @@ class Confining:
     async def confine(
         self, work: JobWork, spec: LaunchSpec, container: Container | None, needs: CredentialNeeds
     ) -> LaunchSpec:
-        """The launch of the payload as it has to be confined, its control group made. Raises NotConfined, OSError."""
-        chosen = await self.choose(container)
+        """The launch of the payload as it has to be confined, its control group made. Raises NotConfined, OSError.
+
+        Where one way cannot confine this very job, the next that gives all that is required is taken.
+        """
         self._remove_group(work)  # of a pilot that died just before it launched
         group = self._group_for(work)
+        failed: dict[str, str] = {}
+        while True:
+            chosen = await self.choose(container, failed)
+            try:
+                confined, wrapped, guarantees = await self._by(chosen, work, spec, container, needs, group)
+                break
+            except CannotConfine as why:
+                failed[chosen.provider] = f"the payload cannot be confined: {why}"
+                log.warning("job %s: by %s %s", work.job_id, chosen.provider, failed[chosen.provider])
+        if group is not None:
+            confined = self._make_group(work, confined, group)
+        log.info("job %s: its payload is confined by %s", work.job_id, chosen.says)
+        return msgspec.structs.replace(
+            spec,
+            argv=wrapped.argv,
+            env=wrapped.environment,
+            own_process_space=Guarantee.OWN_PROCESS_SPACE in guarantees,
+            other_identity=confined.switches_identity,
+            cgroup=confined.group,
+        )
+
+    async def _by(
+        self,
+        chosen: Chosen,
+        work: JobWork,
+        spec: LaunchSpec,
+        container: Container | None,
+        needs: CredentialNeeds,
+        group: Path | None,
+    ) -> tuple[Confined, Wrapped, frozenset[Guarantee]]:
+        """Confine by this way, which is written down before. Raises CannotConfine, NotConfined, OSError."""
         way, guarantees = await self._ready(chosen)
         confined = Confined(
             way=self._parts.ways.place_of(chosen.provider),
@@ -115,21 +152,12 @@ class Confining:
         )
         _write(work.bundle, confined)
         work.confined = confined
-        wrapped = _wrapped(way, self._request(work, spec, container, needs, confines=bool(guarantees)))
-        if group is not None:
-            confined = self._make_group(work, confined, group)
-        log.info("job %s: its payload is confined by %s", work.job_id, chosen.says)
-        return msgspec.structs.replace(
-            spec,
-            argv=wrapped.argv,
-            env=wrapped.environment,
-            own_process_space=Guarantee.OWN_PROCESS_SPACE in guarantees,
-            cgroup=confined.group,
-        )
+        request = self._request(work, spec, container, needs, confines=bool(guarantees))
+        return confined, _wrapped(way, request), guarantees
 
     async def _ready(self, chosen: Chosen) -> tuple["Isolation", frozenset[Guarantee]]:
         """The chosen way, with what it gives. One that switches identity is tried anew: its proxy or rule may be
-        another by now."""
+        another by now. Raises CannotConfine."""
         ways = self._parts.ways
         way = ways.load(ways.place_of(chosen.provider))
         node = await ways.known()
@@ -137,7 +165,7 @@ class Confining:
         if way.switches_identity:
             probed = await way.probe()
             if not ways.required(self._parts.site.queue) <= probed.guarantees:
-                raise NotConfined(_cannot(f"{chosen.provider} does not work any more: {probed.says}"))
+                raise CannotConfine(f"{chosen.provider} does not work any more: {probed.says}")
         return way, probed.guarantees
 
     def _request(
@@ -231,11 +259,10 @@ class Confining:
             work.watching.payload_is_in(Path(confined.group))
 
     async def stop(self, work: JobWork, handle: LaunchHandle, grace_s: float) -> None:
-        """Signal what the launcher may not, since it is another user's: politely, after the grace with force.
+        """Signal another user's payload, which its launcher leaves to us: politely, after the grace with force.
 
         Returns when the launcher has ended, at once where nothing is another user's. As with the launcher, a second
-        call can only shorten the grace, and asks nobody again. The payload's first process may be asked twice all the
-        same: sudo passes on what the launcher tells it, if it may tell it something.
+        call can only shorten the grace, and asks nobody again.
         """
         switch = self._switch(work)
         if switch is None:
@@ -336,14 +363,16 @@ class Confining:
 
 
 def _wrapped(way: "Isolation", request: ConfineRequest) -> Wrapped:
-    """This is the plug-in border. Raises NotConfined."""
+    """This is the plug-in border. Raises CannotConfine."""
     try:
         return way.wrap(request)
-    except (CannotConfine, OSError) as error:
-        raise NotConfined(_cannot(str(error))) from error
+    except CannotConfine:
+        raise
+    except OSError as error:
+        raise CannotConfine(str(error)) from error
     except Exception as error:
         why = f"{way.name} failed: {type(error).__name__}: {error}".splitlines()[0]
-        raise NotConfined(_cannot(why)) from error
+        raise CannotConfine(why) from error
 
 
 def _cannot(why: str) -> Fault:

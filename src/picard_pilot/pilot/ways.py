@@ -6,6 +6,7 @@ The ways themselves are `isolation`; what is done with the one that a job gets i
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -98,8 +99,10 @@ class Ways:
         """What payloads of this queue must be confined by here."""
         return self._required | frozenset(queue.required_guarantees)
 
-    async def choose(self, queue: Queue, image: str | None) -> Chosen | NotIsolated:
-        """The way for a job, or why there is none."""
+    async def choose(
+        self, queue: Queue, image: str | None, failed: Mapping[str, str] = MappingProxyType({})
+    ) -> Chosen | NotIsolated:
+        """The way for a job, or why there is none. `failed` are ways that cannot confine this job, and why."""
         from picard_pilot.isolation.choice import choose
 
         found = await self.known()
@@ -108,7 +111,11 @@ class Ways:
             image=image,
             providers=tuple(dict.fromkeys(each.name for each in found.probed)),
         )
-        return choose(needs, found.probed)
+        probed = [
+            Probed(name=each.name, usable=False, says=failed[each.name]) if each.name in failed else each
+            for each in found.probed
+        ]
+        return choose(needs, probed)
 
     def view(self, confined: Confined | None) -> ConfinementView | None:
         """What is known of the node and of one payload; None before anybody asked."""

@@ -228,13 +228,15 @@ class Launcher:
         for line in lines:
             words = line.decode("ascii", "replace").split()
             if len(words) == 3 and words[0] == "stop" and words[1].isdigit():
-                self._stop(word(words[2]), int(words[1]) / 1000)
+                # Who has another user's stopped asks it as that user; sudo would pass on what we say as well.
+                asked = bool(self.order.get("other_identity"))
+                self._stop(word(words[2]), int(words[1]) / 1000, asked)
 
-    def _stop(self, reason: str, grace_s: float) -> None:
+    def _stop(self, reason: str, grace_s: float, asked: bool = False) -> None:
         """Begin the ladder. Another order can only shorten it, and the first reason stays."""
         if self.stopped_by is None:
             self.stopped_by = reason
-            if grace_s > 0:
+            if grace_s > 0 and not asked:
                 tree.signal_descendants(_signal.SIGTERM, inner_only=self.order["own_process_space"])
         stop_at = time.monotonic() + grace_s
         self.stop_at = stop_at if self.stop_at is None else min(self.stop_at, stop_at)
