@@ -55,7 +55,7 @@ def errors() -> str:
     ]
     for row in ROWS:
         lines.append(
-            f"| {row.number} | {row.name} | {row.meaning} | {row.blame} | {row.retry} | {row.next_step} |\n"
+            f"| {row.number} | {row.name} | {row.summary} | {row.blame} | {row.retry} | {row.next_step} |\n"
         )
     return "".join(lines)
 

@@ -26,7 +26,7 @@ def test_no_number_and_no_name_is_used_twice() -> None:
 def test_every_row_tells_what_to_do_next() -> None:
     """A sentence for people in each."""
     for row in ROWS:
-        assert row.meaning and row.next_step.endswith("."), row
+        assert row.summary and row.next_step.endswith("."), row
 
 
 def test_a_fault_says_its_evidence_once() -> None:

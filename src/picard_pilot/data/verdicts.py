@@ -6,7 +6,6 @@ Making the fault itself is `diagnosis.faults`; what a failure's class means for 
 from collections.abc import Sequence
 
 from picard_pilot.data.policy import remedy_of
-from picard_pilot.diagnosis.catalogue.codes import BY_NAME
 from picard_pilot.model.files import ChecksumKind
 from picard_pilot.model.transfer import FailureClass, Remedy, Side, TransferFailure
 
@@ -67,6 +66,8 @@ def _telling(failures: Sequence[TransferFailure]) -> list[TransferFailure]:
 def _one(
     failure: TransferFailure, table: dict[tuple[FailureClass, Side], str], mismatch: str, general: str
 ) -> str:
+    from picard_pilot.diagnosis.catalogue.codes import BY_NAME
+
     if failure.fault in BY_NAME:  # a mover of another package may name one that nobody knows
         return failure.fault
     if failure.kind is FailureClass.CHECKSUM:

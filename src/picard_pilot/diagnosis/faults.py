@@ -3,7 +3,6 @@
 Which row fits is decided where the evidence is found, or by a rule.
 """
 
-from picard_pilot.diagnosis.catalogue.codes import BY_NAME
 from picard_pilot.model.fault import Evidence, Fault
 
 
@@ -14,11 +13,17 @@ def fault(
     rule: str,
     evidence: tuple[Evidence | str, ...] = (),
     phase: str | None = None,
+    finer: str | None = None,
+    endpoint: str | None = None,
 ) -> Fault:
     """The catalogue's error `name` with its sentence `says` and what it rests on.
 
-    `rule` names the code or rule that came to this verdict. Raises KeyError for a name that is not in the catalogue.
+    `rule` names the code or rule that came to this verdict. `finer` is phase and class of a failed transfer (a key of
+    `catalogue.transfers`), `endpoint` the storage that failed. Raises KeyError for a name that is not in the catalogue.
     """
+    # The catalogue is loaded when something has failed: most pilots never need it.
+    from picard_pilot.diagnosis.catalogue.codes import BY_NAME, causes_of
+
     row = BY_NAME[name]
     return Fault(
         code=row.number,
@@ -30,4 +35,7 @@ def fault(
         next_step=row.next_step,
         phase=phase,
         evidence=tuple(item if isinstance(item, Evidence) else Evidence(text=item) for item in evidence),
+        symptom_of=causes_of(name),
+        finer=finer,
+        endpoint=endpoint,
     )

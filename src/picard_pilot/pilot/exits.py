@@ -1,57 +1,41 @@
 """The pilot's exit codes, as the batch wrapper and Harvester read them; never 1 or 2.
 
-Both of these mean something else to them: 1 is a fault of the wrapper, 2 a stuck pilot that it killed.
+Which code an error has is the catalogue's: `diagnosis.catalogue.shell`. To them 1 is a fault of the wrapper, and 2 a
+stuck pilot that it killed.
 """
 
 from enum import IntEnum
 
+from picard_pilot.diagnosis.catalogue.shell import EXITS, OK
 from picard_pilot.lifecycle.pilot import Leaving
 
 
 class Exit(IntEnum):
-    """Exit codes, with the error number that each stands for in pilot3's table."""
+    """The exit codes that a pilot gives by its own decision; those of signals are 128 and the signal's number."""
 
-    OK = 0
-    GENERAL = 65
-    """1008; also a wrong use of the command line."""
-    NO_WORKDIR = 66
-    """1199, mkdir."""
-    NO_CREDENTIAL = 68
-    """1163."""
-    NO_SPACE = 69
-    """1098."""
-    EXCEPTION = 70
-    """1301."""
-    NO_QUEUE_DATA = 71
-    """1116."""
-    BAD_QUEUE_DATA = 72
-    """1117."""
-    QUEUE_NOT_ACTIVE = 78
-    """1359."""
-    SERVER = 79
-    """1318."""
-    MAX_TIME = 81
-    """1213."""
-    NO_JOBS = 82
-    """1385; the wrapper turns it into 0."""
-    QUEUE_NOT_ONLINE = 83
-    """1386."""
+    OK = OK
+    GENERAL = EXITS["GENERALERROR"]
+    """Also a wrong use of the command line."""
+    NO_WORKDIR = EXITS["MKDIR"]
+    NO_CREDENTIAL = EXITS["NOPROXY"]
+    NO_SPACE = EXITS["NOLOCALSPACE"]
+    EXCEPTION = EXITS["UNKNOWNEXCEPTION"]
+    NO_QUEUE_DATA = EXITS["QUEUEDATA"]
+    BAD_QUEUE_DATA = EXITS["QUEUEDATANOTOK"]
+    QUEUE_NOT_ACTIVE = EXITS["PANDAQUEUENOTACTIVE"]
+    SERVER = EXITS["COMMUNICATIONFAILURE"]
+    MAX_TIME = EXITS["REACHEDMAXTIME"]
+    NO_JOBS = EXITS["NOJOBSINPANDA"]
+    """The wrapper turns it into 0."""
+    QUEUE_NOT_ONLINE = EXITS["PANDAQUEUENOTONLINE"]
 
 
-BY_ERROR: dict[int, Exit] = {
-    1098: Exit.NO_SPACE,
-    1116: Exit.NO_QUEUE_DATA,
-    1117: Exit.BAD_QUEUE_DATA,
-    1163: Exit.NO_CREDENTIAL,
-    1199: Exit.NO_WORKDIR,
-    1318: Exit.SERVER,
-    1359: Exit.QUEUE_NOT_ACTIVE,
-    1386: Exit.QUEUE_NOT_ONLINE,
-}
-"""Exit code of a pilot that cannot start, by the error that stops it; all others are GENERAL."""
+def of_error(name: str) -> int:
+    """The exit code of a pilot that cannot start, by the name of the error that stops it."""
+    return EXITS.get(name, Exit.GENERAL)
 
 
-def exit_for(why: Leaving, jobs_done: int, stopped_with: int | None) -> Exit:
+def exit_for(why: Leaving, jobs_done: int, stopped_with: int | None) -> int:
     """The exit code of a pilot that leaves by its own decision. How its jobs ended does not matter: it did its part.
     `stopped_with` is the number of the fault of jobs that were stopped for the end of the slot, if any."""
     match why:
@@ -66,4 +50,11 @@ def exit_for(why: Leaving, jobs_done: int, stopped_with: int | None) -> Exit:
         case Leaving.NO_JOBS if jobs_done == 0:
             return Exit.NO_JOBS
         case _:
-            return Exit.OK if stopped_with is None else BY_ERROR.get(stopped_with, Exit.MAX_TIME)
+            return Exit.OK if stopped_with is None else _of_stop(stopped_with)
+
+
+def _of_stop(number: int) -> int:
+    """The exit code that tells why jobs were stopped."""
+    from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
+
+    return BY_NUMBER[number].shell_exit or Exit.MAX_TIME

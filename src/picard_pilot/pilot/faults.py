@@ -6,7 +6,6 @@ Faults of transfers are made in `data`; the catalogue is `diagnosis.catalogue`.
 import signal
 from pathlib import Path
 
-from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.lifecycle.deadline import Reserve
@@ -69,6 +68,8 @@ def disk_full_fault(bundle: Bundle) -> Fault:
 
 def bad_description(job: BadJob) -> Fault:
     """The job's description cannot be worked on; the field is named."""
+    from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
+
     name = BY_NUMBER[job.code].name if job.code in BY_NUMBER else "CONVERSIONFAILURE"
     return fault(
         name, f"{job.field}: {job.why}", rule="wire.jobdict", evidence=(job.evidence,), phase=Phase.STARTING

@@ -10,7 +10,6 @@ from typing import ParamSpec, TypeVar
 
 import msgspec
 
-from picard_pilot.diagnosis.catalogue.codes import BY_NAME
 from picard_pilot.experiments.base import Experiment
 from picard_pilot.experiments.hooks import HookFailed, call_hook, names_of
 from picard_pilot.model.policy import Refusal
@@ -66,7 +65,7 @@ def _unknown_error(answer: object) -> str | None:
     """What is wrong with a refusal or with rules: an error that the catalogue does not have, a pattern that is none."""
     items = answer if isinstance(answer, tuple) else (answer,)
     for item in items:
-        if isinstance(item, Refusal | Rule) and item.error not in BY_NAME:
+        if isinstance(item, Refusal | Rule) and not _is_error(item.error):
             return f"it names the error {item.error!r}, which is not in the catalogue"
         if isinstance(item, Rule) and item.is_pattern and isinstance(item.when, str):
             try:
@@ -74,6 +73,13 @@ def _unknown_error(answer: object) -> str | None:
             except re.error as error:
                 return f"its rule {item.when!r} is no regular expression: {error}"
     return None
+
+
+def _is_error(name: str) -> bool:
+    """Whether the catalogue has it. That is loaded here: most jobs neither are refused nor need a rule."""
+    from picard_pilot.diagnosis.catalogue.codes import BY_NAME
+
+    return name in BY_NAME
 
 
 def _unwritable(answer: object) -> str | None:

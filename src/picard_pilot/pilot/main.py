@@ -18,7 +18,7 @@ from picard_pilot.model.trouble import Trouble
 from picard_pilot.model.version import VERSION
 from picard_pilot.pilot import recovery, wiring
 from picard_pilot.pilot.costs import process_age_s
-from picard_pilot.pilot.exits import BY_ERROR, Exit
+from picard_pilot.pilot.exits import Exit, of_error
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.scratch import describe, look_at
 from picard_pilot.pilot.supervisor import Supervisor
@@ -54,7 +54,7 @@ def run_pilot(settings: Settings, environ: Mapping[str, str]) -> int:
         return asyncio.run(_run(settings, environ, workdir, pilot_log))
     except SiteError as error:
         log.critical("%s", error)
-        return BY_ERROR.get(error.code, Exit.GENERAL)
+        return of_error(error.name)
     except Trouble as error:
         log.critical("%s", error)
         return Exit.GENERAL

@@ -3,7 +3,6 @@
 Finding it is up to the sources and `site.load`.
 """
 
-from picard_pilot.diagnosis.catalogue.codes import BY_NAME
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.model.fault import Fault
 from picard_pilot.model.trouble import Trouble
@@ -19,12 +18,18 @@ class SiteError(Trouble):
     """
 
     def __init__(self, name: str, what: str, evidence: str, next_step: str | None = None) -> None:
-        super().__init__(what, evidence, next_step or BY_NAME[name].next_step)
+        if next_step is None:
+            from picard_pilot.diagnosis.catalogue.codes import BY_NAME
+
+            next_step = BY_NAME[name].next_step
+        super().__init__(what, evidence, next_step)
         self.name = name
 
     @property
     def code(self) -> int:
         """PanDA's number of this error."""
+        from picard_pilot.diagnosis.catalogue.codes import BY_NAME
+
         return BY_NAME[self.name].number
 
     def fault(self, phase: str | None = None) -> Fault:

@@ -1,0 +1,81 @@
+"""Numbers of the event service and of pilots that exchange messages with their payload. Picard has neither yet."""
+
+from picard_pilot.diagnosis.catalogue.row import PILOT1, Category, Code, Component
+from picard_pilot.model.fault import Blame, Retry
+
+_NONE = "Picard runs whole jobs and no event service"
+
+ROWS: tuple[Code, ...] = (
+    Code(
+        1224,
+        "ESRECOVERABLE",
+        Component.EVENTS,
+        Category.UNCATEGORISED,
+        Blame.PAYLOAD,
+        Retry.HERE,
+        PILOT1,
+        "An event service job failed in a way that a retry can mend",
+        user="Nothing to do: the events that are left go to another job.",
+        reserved=_NONE,
+    ),
+    Code(
+        1228,
+        "ESFATAL",
+        Component.EVENTS,
+        Category.UNCATEGORISED,
+        Blame.PAYLOAD,
+        Retry.NEVER,
+        PILOT1,
+        "An event service job failed for good",
+        user="Read the payload's output: the same events fail each time.",
+        reserved=_NONE,
+    ),
+    Code(
+        1234,
+        "EXECUTEDCLONEJOB",
+        Component.EVENTS,
+        Category.UNCATEGORISED,
+        Blame.SERVER,
+        Retry.NEVER,
+        PILOT1,
+        "Another copy of a cloned job has already run",
+        shift="Nothing to mend: one of the copies is enough.",
+        reserved="Picard runs no cloned jobs",
+    ),
+    Code(
+        1236,
+        "FAILEDBYSERVER",
+        Component.SERVER,
+        Category.UNCATEGORISED,
+        Blame.SERVER,
+        Retry.ELSEWHERE,
+        PILOT1,
+        "The server declared the job failed",
+        shift="Look at the server's own error beside this one.",
+        reserved="no pilot sets it: what the server decides comes as a kill, PANDAKILL",
+    ),
+    Code(
+        1238,
+        "ESNOEVENTS",
+        Component.EVENTS,
+        Category.UNCATEGORISED,
+        Blame.SERVER,
+        Retry.NEVER,
+        PILOT1,
+        "The server had no events left for an event service job",
+        shift="Nothing to mend: other jobs took them.",
+        reserved=_NONE,
+    ),
+    Code(
+        1240,
+        "MESSAGEHANDLINGFAILURE",
+        Component.EVENTS,
+        Category.UNCATEGORISED,
+        Blame.PAYLOAD,
+        Retry.ELSEWHERE,
+        PILOT1,
+        "A message between pilot and payload could not be handled",
+        user="Check that the program speaks the protocol of the event service that the pilot expects.",
+        reserved=_NONE,
+    ),
+)
