@@ -143,7 +143,8 @@ def _share(core_s: float, total: float) -> str:
 
 def last_sign(private: Path, now: float) -> float | None:
     """When the pilot before was last at work on the job whose private directory this is, by the files that it keeps:
-    the journal, the status, the lease that it renews each minute. Seconds since 1970, UTC; not later than `now`."""
+    the journal, the status, the lease that it renews each minute. Seconds since 1970, UTC, by the clock that says `now`:
+    the files' ages count, whatever the time of day is here."""
     times = []
     try:
         with os.scandir(private) as entries:
@@ -152,7 +153,7 @@ def last_sign(private: Path, now: float) -> float | None:
                     times.append(entry.stat(follow_symlinks=False).st_mtime)
     except OSError:
         return None
-    return min(max(times), now) if times else None
+    return now - max(0.0, time.time() - max(times)) if times else None
 
 
 def process_age_s(start_ticks: int) -> float:
