@@ -105,8 +105,8 @@ def runs_in_original(directory: Path) -> bool:
 
 
 def out_of_sight(directory: Path) -> str | None:
-    """The host on which the launch's payload runs though its launcher cannot be seen from here: on another node that has
-    this directory, or in another container. None where it can, or where none runs. Raises OSError."""
+    """The host on which the launch's payload runs though its launcher cannot be seen from here: on another node, or in
+    another container. None where it can, or where none runs. Raises OSError."""
     try:
         lock_fd = open_regular(directory / protocol.LOCK_FILE, os.O_RDONLY)
     except FileNotFoundError:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from picard_pilot.journal import file as journal_file
 from picard_pilot.journal import lease
+from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.fold import fold
 from picard_pilot.lifecycle.recovery import Claim, Judgement, judge, rests
 from picard_pilot.lifecycle.table import NoSuchTransition
@@ -231,12 +232,29 @@ def _followed(parts: Parts, bundle: Bundle, resting: bool) -> JobWork:
             raise NotTaken(f"its job {case.job.job_id} is of queue {case.queue}, for whose pilots it waits")
         if case.over and not parts.settings.cleanup:
             raise NotTaken("its job is over and was kept", logging.DEBUG)
+        if (host := _out_of_sight(case, bundle)) is not None:
+            raise NotTaken(
+                f"its payload still runs on {host}, where this pilot cannot see it: it is for pilots there"
+            )
         if resting and rests(case, parts.job_time()):
             raise NotTaken("its outputs were tried a short while ago", logging.DEBUG)
     except NoSuchTransition as error:
         journal.close()
         raise NotTaken(f"its journal cannot be followed: {error}", logging.ERROR) from error
+    except OSError as error:
+        journal.close()
+        raise NotTaken(f"what became of its payload cannot be told: {error}", logging.ERROR) from error
     except NotTaken:
         journal.close()
         raise
     return JobWork(case, bundle, journal)
+
+
+def _out_of_sight(case: Case, bundle: Bundle) -> str | None:
+    """Where the job's payload runs, if it does so where it can be neither watched nor ended from here: whoever took
+    that for its end would report it lost and remove its directory. Raises OSError."""
+    if case.over or case.exit is not None:
+        return None
+    from picard_pilot.payload import launcher  # with a job only
+
+    return launcher.out_of_sight(Path(bundle.private, jobdir.LAUNCH_DIRECTORY))

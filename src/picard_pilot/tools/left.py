@@ -169,9 +169,12 @@ def _obstacle(directory: Path, case: Case, holder: str | None) -> str | None:
         return f"pilot {holder} has it"
     if case.over:
         return "it is over, only its directory is left"
+    launch = directory / jobdir.PRIVATE / jobdir.LAUNCH_DIRECTORY
     try:
-        if launcher.runs_in_original(directory / jobdir.PRIVATE / jobdir.LAUNCH_DIRECTORY):
+        if launcher.runs_in_original(launch):
             return "it is a copy, and its payload still runs where it was copied from"
+        if case.exit is None and (host := launcher.out_of_sight(launch)) is not None:
+            return f"its payload still runs on {host}, where it cannot be seen from here"
     except OSError as error:
         return f"what became of its payload cannot be told: {error}"
     if os.access(directory, os.W_OK | os.X_OK) and os.access(directory / jobdir.PRIVATE, os.W_OK | os.X_OK):

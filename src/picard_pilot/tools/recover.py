@@ -154,6 +154,8 @@ def discard(left: Left) -> Discarded:
 async def _end_payload(directory: Path) -> str | None:
     """End what runs of the payload; why not, if that cannot be done."""
     try:
+        if (host := launcher.out_of_sight(directory)) is not None:
+            return f"its payload still runs on {host}, where it cannot be ended from here"
         found: Found = await launcher.find(directory)
         if isinstance(found, Running):
             launcher.kill(found.handle, "discarded")
