@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from picard_pilot.cli.moments import duration, size
 from picard_pilot.cli.screen import clean
+from picard_pilot.wire.ending import without_ending
 from picard_pilot.wire.progress import pairs_in, without_progress
 from picard_pilot.wire.usage_now import without_now
 
@@ -87,7 +88,8 @@ def _times(left: dict[str, int | float | str]) -> Iterator[str]:
 
 
 def _metrics(left: dict[str, int | float | str]) -> Iterator[str]:
-    pairs = pairs_in(without_now(without_progress(str(left.pop("job_metrics", "")))))
+    text = without_ending(str(left.pop("job_metrics", "")))
+    pairs = pairs_in(without_now(without_progress(text)))
     pairs.pop(_PHASE_SINCE, None)
     known: tuple[tuple[str, str, Callable[[int], str]], ...] = (
         ("stdoutBytes", "stdout", size),

@@ -79,8 +79,7 @@ def _sentences(job: JobDetail, now: datetime) -> Iterator[str]:
     row = job.row
     name = f" ({clean(row.name)})" if row.name else ""
     yield f"Job {row.job_id}{name} of {clean(row.owner)} at {clean(row.queue)} {_fate(row, now)}."
-    for error in row.errors:
-        yield from _error(error)
+    yield from _end(job)
     if row.kill_requested and row.ended_at is None:
         yield "It is to be killed; its pilot is told with the next answer."
     if row.max_attempt > 1 or row.parent_id is not None:
@@ -96,6 +95,16 @@ def _sentences(job: JobDetail, now: datetime) -> Iterator[str]:
         yield f"Its files: {moved.says()}."
     if told := measured(job.usage):
         yield f"Measured: {', '.join(told)}"
+
+
+def _end(job: JobDetail) -> Iterator[str]:
+    """What the payload did, then all errors on record, the cause first."""
+    from picard_pilot.server.pages.source import ending_of
+
+    if (ended := ending_of(job)) is not None:
+        yield f"Its payload ended with {ended.says()}."
+    for error in job.row.errors:
+        yield from _error(error)
 
 
 def _error(error: JobError) -> Iterator[str]:

@@ -9,15 +9,12 @@ import msgspec
 
 from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.cost import cost
+from picard_pilot.lifecycle.ending import ending, exit_status
 from picard_pilot.lifecycle.holding import held_until, moment
-from picard_pilot.model.command import PayloadExit
 from picard_pilot.model.report import JobStatus, Update, UsageSummary
 from picard_pilot.model.site import FEDERATION
 from picard_pilot.model.states import BEFORE_PAYLOAD, Phase, State
 from picard_pilot.model.waiting import JOB, LATER_PILOT, OUTPUTS, Waiting
-
-SIGNAL_BASE = 128
-"""A payload ended by signal n is told to the server as 128 + n, as shells do (`trans_exit_code` knows no signals)."""
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,12 +96,22 @@ def final_report(
         exe_error_code=case.outcome.exe_error_code or 0,
         exe_error_diag=case.outcome.exe_error_diag or "",
         trans_exit_code=exit_status(case.exit) if case.exit else None,
+        ending=ending(case),
         metrics={**_metrics(case), **(metrics or {})},
         cost=cost(case),
         metadata=None if failed else case.outcome.metadata,
-        pilot_log=pilot_log if failed else None,
+        pilot_log=_with_ending(case, pilot_log) if failed else None,
         outputs=stored,
     )
+
+
+def _with_ending(case: Case, pilot_log: str | None) -> str | None:
+    """The extract for people, which begins with what the payload did, whatever is said to be the cause."""
+    ended = ending(case)
+    if ended is None:
+        return pilot_log
+    first = f"the payload ended with {ended.says()}"
+    return first if pilot_log is None else f"{first}\n{pilot_log}"
 
 
 def _after_waiting(case: Case) -> str:
@@ -112,13 +119,6 @@ def _after_waiting(case: Case) -> str:
     if case.held is not None:
         return "the outputs waited for a storage, and are stored now"
     return "" if case.left_at is None else "the job waited for a later pilot, and is done now"
-
-
-def exit_status(ended: PayloadExit) -> int | None:
-    """The payload's exit code, 128 + n if signal n ended it, None if it never started."""
-    if ended.signal is not None:
-        return SIGNAL_BASE + ended.signal
-    return ended.exit_code
 
 
 def _status(case: Case) -> JobStatus:

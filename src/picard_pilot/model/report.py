@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from picard_pilot.model.cost import Cost
+from picard_pilot.model.ending import Ending
 from picard_pilot.model.file_note import StageNote
 from picard_pilot.model.files import StoredFile
 from picard_pilot.model.progress import StageProgress
@@ -82,6 +83,9 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exe_error_code: int | None = None
     exe_error_diag: str | None = None
     trans_exit_code: int | None = None
+    """The payload's own exit code, or 128 + n if signal n ended it."""
+    ending: Ending | None = None
+    """Of the final report: which of the two it was, and who ended the payload."""
     progress: StageProgress | None = None
     """While files are moved: how far it is."""
     note: StageNote | None = None

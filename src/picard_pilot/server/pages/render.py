@@ -213,7 +213,7 @@ def _facts(job: JobFacts) -> list[tuple[str, str]]:
         ("Owner", job.owner),
         ("Priority", _number(job.priority)),
         ("Submitted", f"{words.clock(job.submitted_s)} UTC"),
-        ("Payload exit", _number(job.payload_exit)),
+        ("Payload's end", job.ending.says() if job.ending is not None else _number(job.payload_exit)),
         ("Events", _number(job.events_processed)),
         ("CPU time", None if job.cpu_time_s is None else words.duration(job.cpu_time_s)),
         ("Peak memory", None if job.peak_memory_kb is None else words.size(job.peak_memory_kb * 1024)),

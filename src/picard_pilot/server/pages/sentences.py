@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import signal
 
+from picard_pilot.model.ending import SIGNAL_BASE, signal_name
 from picard_pilot.server.pages import words
 from picard_pilot.server.pages.facts import Failure, JobFacts
 from picard_pilot.server.pages.timeline import Span, spans
-
-#: The wire knows no signals: a payload that signal n ended is told as 128 + n, as shells do.
-SHELL_SIGNAL_BASE = 128
 
 #: A pilot that has a job speaks at least every 30 minutes; twice that in silence is worth a sentence.
 SILENCE_WORTH_SAYING_S = 3600.0
@@ -30,18 +28,10 @@ _DOING = {
 }
 
 
-def signal_name(number: int) -> str:
-    """`signal 9 (SIGKILL)`; only the number where the system has no name for it."""
-    try:
-        return f"signal {number} ({signal.Signals(number).name})"
-    except ValueError:
-        return f"signal {number}"
-
-
 def payload_end(status: int) -> str:
     """How a payload ended, from its exit status as it was told to the server: 128 + n for signal n."""
-    if SHELL_SIGNAL_BASE < status < SHELL_SIGNAL_BASE + signal.NSIG:
-        return f"its payload ended with {status}: {signal_name(status - SHELL_SIGNAL_BASE)}"
+    if SIGNAL_BASE < status < SIGNAL_BASE + signal.NSIG:
+        return f"its payload ended with {status}: {signal_name(status - SIGNAL_BASE)}"
     return f"its payload exited with {status}"
 
 
@@ -56,6 +46,8 @@ def cause(job: JobFacts) -> str | None:
     lines = failure.says.strip().splitlines() if failure is not None else []
     if lines:
         return lines[0].rstrip(".")
+    if job.ending is not None:
+        return f"its payload ended with {job.ending.says()}"
     return payload_end(job.payload_exit) if job.payload_exit else None
 
 
