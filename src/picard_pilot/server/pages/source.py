@@ -14,6 +14,7 @@ from importlib.resources import files
 import msgspec
 
 from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
+from picard_pilot.model.ending import Ending
 from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.server.jobstates import HOLDING
@@ -21,6 +22,7 @@ from picard_pilot.server.pages.facts import Attempt, Change, Failure, FileFact, 
 from picard_pilot.server.pages.limits import Near, nearness
 from picard_pilot.server.store import Store
 from picard_pilot.server.views import FileRow, JobDetail, JobError, JobFilter, JobRow, StatusChange, Views
+from picard_pilot.wire.ending import ending_in
 from picard_pilot.wire.jobspec import PLACEHOLDER
 from picard_pilot.wire.progress import pairs_in, progress_of
 from picard_pilot.wire.transfer_notes import notes_in
@@ -74,6 +76,7 @@ class JobSource:
             attempts=tuple(_attempt(row, histories) for row in detail.attempts),
             pilot_log=detail.pilot_log,
             progress=_progress(detail),
+            ending=ending_of(detail),
             events_processed=_integer(detail.usage.get("n_events")),
             cpu_time_s=_integer(detail.usage.get("cpu_consumption_time")),
             peak_memory_kb=_integer(detail.usage.get("max_pss") or detail.usage.get("max_rss")),
@@ -155,6 +158,12 @@ def _change(change: StatusChange) -> Change:
 def _progress(detail: JobDetail) -> StageProgress | None:
     metrics = str(detail.usage.get("job_metrics", ""))
     return progress_of(detail.row.status, detail.row.sub_status, metrics)
+
+
+def ending_of(detail: JobDetail) -> Ending | None:
+    """How the payload ended and who ended it, as its pilot told it with the final report."""
+    status = next((error.code for error in detail.row.errors if error.component == _EXIT_STATUS), None)
+    return ending_in(pairs_in(str(detail.usage.get("job_metrics", ""))), status)
 
 
 def near_of(detail: JobDetail) -> tuple[Near, ...]:
