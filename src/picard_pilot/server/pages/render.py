@@ -234,6 +234,11 @@ def _commands(job: JobFacts) -> list[str]:
     return lines
 
 
+def cost(values: Mapping[str, Any], page: Page) -> str:
+    """Where slot time went; `values` are those of `pages.cost`."""
+    return _fill("cost.html", page, values)
+
+
 def message(page: Page, *, what: str, evidence: str, next_step: str) -> str:
     """A page that says in three sentences why there is nothing else to see."""
     return _fill("message.html", page, {"what": what, "evidence": evidence, "next_step": next_step})

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from picard_pilot.server.auth import SESSION_COOKIE
-from picard_pilot.server.pages import live, render, shown
+from picard_pilot.server.pages import cost, live, render, shown
 from picard_pilot.server.pages.source import JobSource
 from picard_pilot.server.store import Store
 
@@ -56,6 +56,7 @@ def routes(store: Store, door: Door) -> list[BaseRoute]:
         Route("/login", pages.login),
         Route("/jobs", pages.guarded(pages.jobs)),
         Route("/stranded", pages.guarded(pages.stranded)),
+        Route("/cost", pages.guarded(pages.cost)),
         Route("/jobs/{job_id:int}", pages.guarded(pages.job)),
         Route("/jobs/{job_id:int}/timeline.svg", pages.guarded(pages.drawing)),
         Route("/ui/v1/live", pages.guarded(pages.stream)),
@@ -117,6 +118,25 @@ class _Pages:
 
     async def stranded(self, request: Request) -> Response:
         return await self._answer(request, shown.Stranded())
+
+    async def cost(self, request: Request) -> Response:
+        wanted = cost.Wanted.of(request.query_params)
+        if wanted is None:
+            return _message(
+                request,
+                status=404,
+                what="There is no such span of time",
+                evidence=f"The address asks for {request.query_params.get('span')!r}.",
+                next_step=f"choose one of {', '.join(word for word, _, _ in cost.SPANS)}.",
+            )
+        found = await self._source.cost(wanted.filter(cost.now()))
+        if request.query_params.get("format") == "json":
+            body = msgspec.json.encode({"schema": "ppilot.cost/1", "data": found})
+            return Response(body, media_type="application/json", headers=HEADERS)
+        root = _root(request)
+        json_url = f"{root}/cost?{wanted.query(format='json')}"
+        page = render.Page(now_s=time.time(), root=root, json_url=json_url, section="cost")
+        return HTMLResponse(render.cost(cost.values(found, wanted, root), page), headers=HEADERS)
 
     async def job(self, request: Request) -> Response:
         return await self._answer(request, shown.OneJob(request.path_params["job_id"]))

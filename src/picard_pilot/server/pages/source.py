@@ -17,6 +17,7 @@ from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
 from picard_pilot.model.ending import Ending
 from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
+from picard_pilot.server.costs import CostFilter, CostSummary
 from picard_pilot.server.jobstates import HOLDING
 from picard_pilot.server.pages.facts import Attempt, Change, Failure, FileFact, JobFacts
 from picard_pilot.server.pages.limits import Near, nearness
@@ -61,6 +62,10 @@ class JobSource:
         histories = await self._histories([row.job_id for row in found.rows])
         return [_facts(row, histories.get(row.job_id, ())) for row in found.rows], found.total
 
+    async def cost(self, wanted: CostFilter) -> CostSummary:
+        """What ended attempts took of slots."""
+        return await self._views.cost(wanted)
+
     async def job(self, job_id: int) -> JobFacts | None:
         """One job with files, history and attempts; None if there is none of this number."""
         detail = await self._views.job(job_id)
@@ -83,6 +88,7 @@ class JobSource:
             cores=detail.row.cores,
             curve=detail.curve,
             near=near_of(detail),
+            slot_left_s=_slot_left(detail),
         )
 
     async def _histories(self, job_ids: Collection[int]) -> Histories:
@@ -158,6 +164,13 @@ def _change(change: StatusChange) -> Change:
 def _progress(detail: JobDetail) -> StageProgress | None:
     metrics = str(detail.usage.get("job_metrics", ""))
     return progress_of(detail.row.status, detail.row.sub_status, metrics)
+
+
+def _slot_left(detail: JobDetail) -> int | None:
+    if detail.row.status not in ("starting", "running"):
+        return None
+    text = pairs_in(str(detail.usage.get("job_metrics", ""))).get("remainingTime", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
 
 
 def ending_of(detail: JobDetail) -> Ending | None:
