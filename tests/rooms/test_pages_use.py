@@ -121,6 +121,28 @@ def test_no_screen_scrolls_sideways(browser: Browser, site: Served, watch: Watch
     assert page.locator("svg.plot").evaluate_all(right) <= edge
 
 
+def test_a_running_job_shows_how_long_its_slot_lasts(site: Served) -> None:
+    """As its pilot last told, for people and for programs; not once the job is over."""
+    job_id = _running(site)
+    http = urllib3.PoolManager(headers={"Cookie": f"{SESSION_COOKIE}={site.door.session}"})
+
+    def shown() -> tuple[str, int | None]:
+        page = http.request("GET", f"{site.url}/jobs/{job_id}").data.decode()
+        return page, json.loads(http.request("GET", f"{site.url}/jobs/{job_id}?format=json").data)[
+            "data"
+        ].get("slot_left_s")
+
+    says = "left for it when its pilot was last heard"
+    assert says not in shown()[0]
+    told = {"job_metrics": "nEvents=7 remainingTime=3660"}
+    site.do(site.story.move(job_id, "running", "running", **told))
+    page, left_s = shown()
+    assert f"The slot had 1 h 01 min {says}" in page and left_s == 3660
+    site.do(site.story.move(job_id, "finished", "finished", **told))
+    page, left_s = shown()
+    assert says not in page and left_s is None
+
+
 def test_programs_get_the_points_and_the_limits(site: Served) -> None:
     """As numbers; a job of which nothing was measured has none of it on its page."""
     job_id, other = _running(site), site.do(site.story.add("waiting"))

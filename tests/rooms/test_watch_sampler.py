@@ -19,7 +19,14 @@ from picard_pilot.payload.launch import LaunchHandle
 from picard_pilot.testing.clock import VirtualClock
 from picard_pilot.watch import directory, pss, tree
 from picard_pilot.watch.reading import URGENT_PAUSE_S
-from picard_pilot.watch.sampler import LONGEST_PAUSE_S, PROGRESS_FILE, SMALL_TREE, Sampler, Subject
+from picard_pilot.watch.sampler import (
+    DIRECTORY_PERIOD_S,
+    LONGEST_PAUSE_S,
+    PROGRESS_FILE,
+    SMALL_TREE,
+    Sampler,
+    Subject,
+)
 
 MB = 1 << 20
 
@@ -239,6 +246,27 @@ def test_a_look_at_processes_that_hangs_is_unknown(tmp_path: Path, monkeypatch: 
             assert (await here.after(5)).tree is None
             released.set()
             await fresh(here, lambda each: each.tree is not None, 5.0)
+
+    go(story())
+
+
+def test_a_directory_that_may_have_come_near_its_limit_is_read_at_once(tmp_path: Path) -> None:
+    """What a payload has written since the last reading is an upper bound; a little of it changes nothing."""
+    room = Limit(measure=Measure.DIRECTORY, value=10 * MB, origin=From.QUEUE, detail="by the test")
+    script = "until [ -e go ]; do sleep 0.01; done; head -c 9000000 /dev/zero >big; : >ready; exec sleep 1000"
+
+    async def story() -> None:
+        folder = tmp_path / "job"
+        async with job(folder, room) as here, running(folder, script) as handle:
+            here.runs(handle)
+            first = await fresh(here, lambda each: each.directory is not None and each.tree is not None, 0.1)
+            assert first.directory is not None
+            assert (await here.after(URGENT_PAUSE_S)).directory == first.directory
+            (folder / "go").touch()
+            await until_async((folder / "ready").exists, "the file to be written")
+            near = await fresh(here, lambda each: each.directory != first.directory, 0.1)
+            assert near.directory is not None and near.directory.size_bytes > 8 * MB
+            assert near.directory.at - first.directory.at < DIRECTORY_PERIOD_S
 
     go(story())
 

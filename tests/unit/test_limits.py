@@ -59,6 +59,31 @@ NOTHING = Defaults(
             From.QUEUE,
             "maxtime 3600 s",
         ),
+        (
+            Measure.DIRECTORY,
+            job(disk_mb=70),
+            queue({"pilot_maxwdir_grace": "20"}, maxwdir_mb=1000),
+            1200 * MIB,
+            From.QUEUE,
+            "maxwdir 1000 MB x 1.2",
+        ),
+        (
+            Measure.DIRECTORY,
+            job(cores=2),
+            queue(maxwdir_mb=8000, corecount=8),
+            2200 * MIB,
+            From.QUEUE,
+            "maxwdir 8000 MB x 2/8 cores x 1.1",
+        ),
+        (Measure.DIRECTORY, job(disk_mb=700), queue(), 1400 * MIB, From.JOB, "maxDiskCount 700 MB x 2"),
+        (
+            Measure.CPU_TIME,
+            job(cpu_time_s=1000),
+            queue({"pilot_walltime_grace": 50}),
+            1500,
+            From.JOB,
+            "maxCpuCount 1000 s + 50 % (pilot_walltime_grace)",
+        ),
         (Measure.QUIET_TIME, job(), queue(), 7200, From.DEFAULT, "looping limit"),
         (Measure.SPINNING_TIME, job(), queue(), 43200, From.DEFAULT, "6 x the looping limit"),
         (Measure.PROCESSES, job(cores=4), queue(), 900, From.DEFAULT, "500 + 100 x 4 cores"),
@@ -84,14 +109,15 @@ def test_what_nobody_sets_is_no_limit(measure: Measure) -> None:
 
 def test_a_job_s_estimate_of_its_time_ends_it_only_where_the_queue_says_so() -> None:
     """It is made for brokerage; a queue that wants it as a limit gives the grace."""
-    asked = job(walltime_s=10)
+    asked = job(walltime_s=10, cpu_time_s=10)
     for params in (
         {},
         {"pilot_walltime_grace": 0},
         {"pilot_walltime_grace": "soon"},
         {"pilot_walltime_grace": True},
     ):
-        assert limit_on(limits_for(asked, queue(params)), Measure.WALL_TIME) is None
+        limits = limits_for(asked, queue(params))
+        assert limit_on(limits, Measure.WALL_TIME) is limit_on(limits, Measure.CPU_TIME) is None
 
 
 @pytest.mark.parametrize("word", [b"false", b'"False"', b'"F"', b"0"])

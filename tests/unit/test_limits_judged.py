@@ -105,6 +105,13 @@ def test_memory_of_a_payload_that_is_over_is_judged_no_more() -> None:
         ),
         (Measure.WALL_TIME, "REACHEDMAXTIME", {"wall_s": 100.0}, {"wall_s": 100.5}, "has run for 100 s"),
         (
+            Measure.CPU_TIME,
+            "REACHEDMAXTIME",
+            {"tree": tree(90.0, cpu_system_s=10.0)},
+            {"tree": tree(90.0, cpu_system_s=11.0), "wall_s": 60.0},
+            "90 s as user, 11 s as system in 60 s",
+        ),
+        (
             Measure.PROCESSES,
             "PAYLOADEXECUTIONFAILURE",
             {"tree": tree(processes=100)},
@@ -199,9 +206,11 @@ def test_every_error_stands_in_the_catalogue() -> None:
         "stdout_bytes": 10**15,
         "outputs": {"o": 10**15},
         "free_bytes": 0,
-        "tree": tree(processes=10**6),
+        "tree": tree(1e9, processes=10**6),
     }
-    limits = limits_for(job(memory_mb=1), queue(maxtime_s=1, maxwdir_mb=1))
+    offered = queue({"pilot_walltime_grace": 1}, maxtime_s=1, maxwdir_mb=1)
+    limits = limits_for(job(memory_mb=1, cpu_time_s=1), offered)
+    assert {bound.measure for bound in limits} == set(Measure)
     for phase in (Phase.STAGEIN, Phase.RUNNING, Phase.STAGEOUT):
         for bound in limits:
             story = [

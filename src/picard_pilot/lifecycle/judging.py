@@ -121,10 +121,12 @@ _ERRORS: dict[Measure, str] = {
     Measure.OUTPUT_FILE: "OUTPUTFILETOOLARGE",
     Measure.OUTPUT_TEXT: "STDOUTTOOBIG",
     Measure.WALL_TIME: "REACHEDMAXTIME",
+    Measure.CPU_TIME: "REACHEDMAXTIME",
     Measure.QUIET_TIME: "LOOPINGJOB",
     Measure.SPINNING_TIME: "LOOPINGJOB",
 }
-"""The catalogue's names, while a payload runs. There is no number for too many processes."""
+"""The catalogue's names, while a payload runs. There is no number for too many processes: 1344 says that the node
+refused one, and the node would be blamed for what its payload does."""
 
 _STUCK_STAGES: dict[Phase, str] = {Phase.STAGEIN: "STAGEINTIMEOUT", Phase.STAGEOUT: "STAGEOUTTIMEOUT"}
 
@@ -216,6 +218,16 @@ def _wall_time(history: History, last: Sample, limit: float) -> _Found | None:
     return _Found(last.wall_s, (f"the payload has run for {last.wall_s:.0f} s{cpu}",))
 
 
+def _cpu_time(history: History, last: Sample, limit: float) -> _Found | None:
+    if last.tree is None or last.tree.cpu_s <= limit:
+        return None
+    wall = "" if last.wall_s is None else f" in {last.wall_s:.0f} s"
+    return _Found(
+        last.tree.cpu_s,
+        (f"{last.tree.cpu_user_s:.0f} s as user, {last.tree.cpu_system_s:.0f} s as system{wall}",),
+    )
+
+
 def _quiet_time(history: History, last: Sample, limit: float) -> _Found | None:
     quiet = history.quiet
     return _Found(quiet.quiet_s, (quiet.seen,)) if quiet.quiet_s > limit else None
@@ -234,6 +246,7 @@ _JUDGES: dict[Measure, _Judge] = {
     Measure.OUTPUT_FILE: _output_file,
     Measure.OUTPUT_TEXT: _output_text,
     Measure.WALL_TIME: _wall_time,
+    Measure.CPU_TIME: _cpu_time,
     Measure.QUIET_TIME: _quiet_time,
     Measure.SPINNING_TIME: _spinning_time,
 }

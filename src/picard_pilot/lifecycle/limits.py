@@ -20,6 +20,8 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     """Requests are estimates; pilots have ended jobs at twice the queue's maxrss for fifteen years."""
     directory_factor: float = 1.1
     """A tenth above maxwdir, as ever."""
+    asked_directory_factor: float = 2.0
+    """What a job asks for is an estimate, as with memory."""
     free_space_bytes: int | None = 1 * GB
     """Below it log, report and other jobs of the node are in danger."""
     output_file_bytes: int | None = 500 * GB
@@ -42,6 +44,7 @@ def limits_for(job: Job, queue: Queue, defaults: Defaults = DEFAULTS) -> tuple[L
         _memory(job, queue, defaults),
         _directory(job, queue, defaults),
         _wall_time(job, queue),
+        _cpu_time(job, queue),
         *_activity(job, defaults),
         _processes(job, defaults),
         _default(Measure.OUTPUT_FILE, defaults.output_file_bytes, "largest file that storages take"),
@@ -73,13 +76,21 @@ def _memory(job: Job, queue: Queue, defaults: Defaults) -> Limit | None:
 
 
 def _directory(job: Job, queue: Queue, defaults: Defaults) -> Limit | None:
+    """The queue's maxwdir, for a job of fewer cores its part of it, else what the job asked for; with the grace."""
+    grace = _percent(queue, "pilot_maxwdir_grace")
     mb, share = queue.limits.maxwdir_mb, _share(job, queue)
+    if mb is not None:
+        factor = defaults.directory_factor if grace is None else 1 + grace / 100
+        part = "" if share == 1 else f" x {job.requirements.cores}/{queue.limits.corecount} cores"
+        detail = f"maxwdir {mb} MB{part} x {factor:g}"
+        value = mb * MIB * share * factor
+        return Limit(measure=Measure.DIRECTORY, value=value, origin=From.QUEUE, detail=detail)
+    mb = job.requirements.disk_mb
     if mb is None:
         return None
-    part = "" if share == 1 else f" x {job.requirements.cores}/{queue.limits.corecount} cores"
-    detail = f"maxwdir {mb} MB{part} x {defaults.directory_factor:g}"
-    value = mb * MIB * share * defaults.directory_factor
-    return Limit(measure=Measure.DIRECTORY, value=value, origin=From.QUEUE, detail=detail)
+    factor = defaults.asked_directory_factor if grace is None else 1 + grace / 100
+    detail = f"maxDiskCount {mb} MB x {factor:g}"
+    return Limit(measure=Measure.DIRECTORY, value=mb * MIB * factor, origin=From.JOB, detail=detail)
 
 
 def _wall_time(job: Job, queue: Queue) -> Limit | None:
@@ -96,6 +107,15 @@ def _wall_time(job: Job, queue: Queue) -> Limit | None:
         return None
     value, origin, detail = min(found)
     return Limit(measure=Measure.WALL_TIME, value=value, origin=origin, detail=detail)
+
+
+def _cpu_time(job: Job, queue: Queue) -> Limit | None:
+    """The job's estimate, where the queue wants estimates of time as limits: as with wall time, by the same grace."""
+    grace, asked_s = _percent(queue, "pilot_walltime_grace"), job.requirements.cpu_time_s
+    if not grace or asked_s is None:
+        return None
+    detail = f"maxCpuCount {asked_s} s + {grace:g} % (pilot_walltime_grace)"
+    return Limit(measure=Measure.CPU_TIME, value=asked_s * (1 + grace / 100), origin=From.JOB, detail=detail)
 
 
 def _activity(job: Job, defaults: Defaults) -> tuple[Limit | None, ...]:

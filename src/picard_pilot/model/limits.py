@@ -23,6 +23,7 @@ class Measure(StrEnum):
     OUTPUT_FILE = "one output file"
     OUTPUT_TEXT = "stdout or stderr"
     WALL_TIME = "wall time"
+    CPU_TIME = "CPU time"
     QUIET_TIME = "time without a sign of life"
     SPINNING_TIME = "time with CPU use alone"
 
@@ -43,6 +44,7 @@ UNIT_OF: dict[Measure, Unit] = {
     Measure.OUTPUT_FILE: Unit.BYTES,
     Measure.OUTPUT_TEXT: Unit.BYTES,
     Measure.WALL_TIME: Unit.SECONDS,
+    Measure.CPU_TIME: Unit.SECONDS,
     Measure.QUIET_TIME: Unit.SECONDS,
     Measure.SPINNING_TIME: Unit.SECONDS,
 }

@@ -38,7 +38,7 @@ DIRECTORY_PERIOD_S = 60.0
 """As often as pilots have looked at them; dearer ones are read less often."""
 
 NEAR_LIMIT = 0.8
-"""PSS is read at once when it may have come so near to the limit."""
+"""PSS, and the directory, are read at once when they may have come so near to the limit."""
 
 GROWN_SHARE, GROWN_BYTES = 0.2, 50_000_000
 """And when RSS has grown by a fifth since the last reading, and by 50 MB: from 5 MB to 64 GB that is forty readings."""
@@ -95,6 +95,10 @@ class Sampler:
         self._bundle, self._outputs, self._subject, self._clock = bundle, tuple(outputs), subject, clock
         memory = limit_on(limits, Measure.MEMORY)
         self._memory_bytes = None if memory is None else memory.value
+        room = limit_on(limits, Measure.DIRECTORY)
+        self._directory_bytes = None if room is None else room.value
+        self._written = 0
+        """What the payload had written when the directory was last read."""
         self._period_s = period_s
         quiet = limit_on(limits, Measure.QUIET_TIME)
         # Twice a window at least: an old count would look like no I/O.
@@ -137,7 +141,7 @@ class Sampler:
         """Everything that is to be known now; what cannot be found out is None. Never raises for what it looks at."""
         subject, now = self._subject(), self._clock.monotonic()
         if subject.launcher != self._launcher:
-            self._launcher, self._before = subject.launcher, None
+            self._launcher, self._before, self._written = subject.launcher, None, 0
         seen = await self._look_at_tree(now, subject.launcher)
         sample = None if seen is None else tree.never_less(seen.sample, self._before)
         self._before = sample or self._before
@@ -150,7 +154,7 @@ class Sampler:
             tree=sample,
             pss=reading,
             cgroup=_group(subject),
-            directory=await self._look_at_directory(now),
+            directory=await self._look_at_directory(now, sample),
             free_bytes=None if files is None else files.free_bytes,
             outputs={} if files is None else files.outputs,
             stdout_bytes=None if files is None else files.stdout_bytes,
@@ -198,9 +202,18 @@ class Sampler:
         most = min(sample.rss_bytes, last.pss_bytes + grown) + last.swap_bytes
         return most >= NEAR_LIMIT * self._memory_bytes
 
-    async def _look_at_directory(self, now: float) -> DirectorySample | None:
+    def _may_be_full(self, written_bytes: int) -> bool:
+        """Whether the directory has come near its limit since it was read, if all was written there."""
+        last = self._directory.last
+        if self._directory_bytes is None or last is None or written_bytes <= 0:
+            return False
+        return last.size_bytes + written_bytes >= NEAR_LIMIT * self._directory_bytes
+
+    async def _look_at_directory(self, now: float, seen: TreeSample | None) -> DirectorySample | None:
         self._directory.collect(now)
-        if self._directory.due(now):
+        written = 0 if seen is None or seen.io is None else seen.io.wchar
+        if self._directory.due(now, urgent=self._may_be_full(written - self._written)):
+            self._written = written
             own = (Path(self._bundle.private).name, *OWN_FILES)
             top = Path(self._bundle.directory)
             await self._directory.take(now, lambda: directory.measure(top, now, not_progress=own))

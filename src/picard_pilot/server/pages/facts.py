@@ -103,3 +103,5 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What its payload used over time."""
     near: tuple[Near, ...] = ()
     """Its limits, and how near it is and was to each."""
+    slot_left_s: int | None = None
+    """How long its payload may still run before the end of the slot, as its pilot last told; None once it is over."""

@@ -70,6 +70,7 @@ _READS: dict[str, Read] = {
     Measure.FREE_SPACE: lambda point: point.free_bytes,
     Measure.OUTPUT_FILE: lambda point: point.output_bytes,
     Measure.WALL_TIME: lambda point: point.wall_s,
+    Measure.CPU_TIME: lambda point: point.cpu_s,
     Measure.QUIET_TIME: lambda point: point.quiet_s,
     Measure.SPINNING_TIME: lambda point: point.spinning_s,
 }

@@ -9,14 +9,16 @@ from markupsafe import Markup
 from picard_pilot.server.pages import curves, plots
 from picard_pilot.server.pages.facts import JobFacts
 from picard_pilot.server.pages.limits import NEAR_SHARE, Near
+from picard_pilot.server.pages.words import duration
 
 
 def values(job: JobFacts) -> dict[str, Any] | None:
-    """None where neither a limit nor a measured value is known."""
-    if not job.curve and not job.near:
+    """None where neither a limit nor a measured value is known, nor how much time there is."""
+    if not job.curve and not job.near and job.slot_left_s is None:
         return None
     end_s = job.curve[-1].wall_s if job.curve else 0.0
     return {
+        "slot_left": None if job.slot_left_s is None else duration(job.slot_left_s),
         "figures": [
             figure
             for plot in curves.plots(job.curve, job.near, job.cores)
