@@ -143,8 +143,8 @@ def _share(core_s: float, total: float) -> str:
 
 def last_sign(private: Path, now: float) -> float | None:
     """When the pilot before was last at work on the job whose private directory this is, by the files that it keeps:
-    the journal, the status, the lease that it renews each minute. Seconds since 1970, UTC, by the clock that says `now`:
-    the files' ages count, whatever the time of day is here."""
+    the journal, the status, the lease that it renews each minute. Seconds since 1970, UTC, by the clock that says
+    `now`: the files' ages count, whatever the time of day is here."""
     times = []
     try:
         with os.scandir(private) as entries:

@@ -36,6 +36,7 @@ from picard_pilot.pilot.hooking import Hooks
 from picard_pilot.pilot.lines import last_lines
 from picard_pilot.pilot.noting import note_payload, tidy_after_payload
 from picard_pilot.pilot.parts import Parts
+from picard_pilot.pilot.recipes import note_recipe
 from picard_pilot.pilot.work import JobWork
 from picard_pilot.system import disk
 from picard_pilot.system.redact import Redactor
@@ -102,6 +103,7 @@ class Payloads:
             stderr=bundle.stderr,
             output_limit_bytes=self._parts.settings.output_limit_bytes,
         )
+        note_recipe(self._parts, work, plain, container, needs.variables)
         return await self.confining.confine(work, plain, container, needs)
 
     def _started(self, work: JobWork, handle: LaunchHandle) -> ev.Event:
