@@ -22,6 +22,7 @@ from picard_pilot.watch.reading import URGENT_PAUSE_S
 from picard_pilot.watch.sampler import (
     DIRECTORY_PERIOD_S,
     LONGEST_PAUSE_S,
+    PERIOD_S,
     PROGRESS_FILE,
     SMALL_TREE,
     Sampler,
@@ -349,7 +350,7 @@ def test_the_slot_s_group_says_what_the_kernel_ended_and_nothing_about_one_paylo
 
 
 def test_looks_are_never_farther_apart_than_a_minute(tmp_path: Path, monkeypatch: Any) -> None:
-    """However dear they are: too many processes must be noticed."""
+    """However dear they are: too many processes must be noticed, and are confirmed at once."""
     real = tree.look
 
     def dear(launcher: Any, **options: Any) -> Any:
@@ -358,12 +359,14 @@ def test_looks_are_never_farther_apart_than_a_minute(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(tree, "look", dear)
 
-    async def story() -> None:
-        folder = tmp_path / "job"
-        async with job(folder) as here, running(folder, "exec sleep 1000") as handle:
+    async def story(most: int) -> float:
+        folder = tmp_path / f"job-{most}"
+        crowd = Limit(measure=Measure.PROCESSES, value=most, origin=From.DEFAULT, detail="by the test")
+        async with job(folder, crowd) as here, running(folder, "exec sleep 1000") as handle:
             here.runs(handle)
             await here.after(5)
-            assert here.sampler.pause_s == LONGEST_PAUSE_S
             assert here.sampler.spent_s["tree"] >= 0.1
+            return here.sampler.pause_s
 
-    go(story())
+    assert go(story(1)) == LONGEST_PAUSE_S
+    assert go(story(0)) == PERIOD_S

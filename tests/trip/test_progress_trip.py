@@ -108,18 +108,26 @@ def test_each_attempt_leaves_one_trace(grid: Grid) -> None:
     """A good job, and one of whose inputs one is missing: what was tried is told, without a credential."""
     with receiving() as receiver:
         _with_traces(grid, receiver.url)
+        # It stays until the test has seen all: what is not sent when a pilot leaves is given up.
         good = _submit(grid)
-        assert grid.pilot("--jobs", "1").wait(60) == 0, grid.output()
+        pilot = grid.pilot("--queue-patience", "600")
         assert grid.wait_status(good, "finished", "failed") == "finished"
+        wait_for(lambda: len(receiver.headers) >= 3, "the traces of two inputs and a log")
         told = [(trace["eventType"], trace["filename"], trace["clientState"]) for trace in receiver.traces]
         assert set(told[:2]) == {("get_sm", "small.dat", "DONE"), ("get_sm", "large.dat", "DONE")}
         assert {trace["appid"] for trace in receiver.traces} == {good}
         assert receiver.traces[0]["dataset"] == "set" and receiver.traces[0]["pq"] == grid.queue
         assert "authorization" not in receiver.headers[0]
+        assert len(told) == 3
+        pilot.terminate()
+        assert pilot.wait(60) == 143, grid.output()
         bad = _submit(grid)
         (grid.store / "large.dat").unlink()
-        assert grid.pilot("--jobs", "1").wait(60) == 0, grid.output()
+        pilot = grid.pilot("--queue-patience", "600")
         assert grid.wait_status(bad, "finished", "failed") == "failed"
+        wait_for(lambda: any(trace["clientState"] == "missing" for trace in receiver.traces), "the bad one's")
+        pilot.terminate()
+        assert pilot.wait(60) == 143, grid.output()
         missing = [trace for trace in receiver.traces if trace["clientState"] == "missing"]
         assert [(trace["appid"], trace["filename"]) for trace in missing] == [(bad, "large.dat")]
         assert missing[0]["suspicious"] is True

@@ -99,6 +99,8 @@ class Sampler:
         self._directory_bytes = None if room is None else room.value
         self._written = 0
         """What the payload had written when the directory was last read."""
+        crowd = limit_on(limits, Measure.PROCESSES)
+        self._most_processes = float("inf") if crowd is None else crowd.value
         self._period_s = period_s
         quiet = limit_on(limits, Measure.QUIET_TIME)
         # Twice a window at least: an old count would look like no I/O.
@@ -119,7 +121,10 @@ class Sampler:
 
     @property
     def pause_s(self) -> float:
-        """How long to wait until the next look, so that looks together cost what they may."""
+        """How long to wait until the next look, so that looks together cost what they may. Too many processes, which
+        make looks dear, are confirmed at once: they end the job."""
+        if self._before is not None and self._before.processes > self._most_processes:
+            return self._period_s
         stretched_s = (self._tree.cost_s + self._files.cost_s) / CORE_SHARE
         return max(self._period_s, min(stretched_s, LONGEST_PAUSE_S))
 
