@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from picard_pilot.model.command import PayloadExit
-from picard_pilot.model.facts import LINE_CHARACTERS, Facts, Line, Log
+from picard_pilot.model.facts import Facts
+from picard_pilot.model.samples import ended, log_of
 
 FOLDER = Path(__file__).parent / "samples" / "logs"
 
@@ -72,16 +72,8 @@ def _case(name: str, text: str) -> Case:
         files = {
             file: _ESCAPE.sub(lambda code: bytes([int(code[1], 16)]), data) for file, data in files.items()
         }
-    ended = PayloadExit(
-        started_at=1.0,
-        ended_at=2.0,
-        wall_s=1.0,
-        exit_code=_number(keys.get("exit")),
-        signal=_number(keys.get("signal")),
-        stopped_by=keys.get("stopped_by"),
-    )
     facts = Facts(
-        exit=ended,
+        exit=ended(_number(keys.get("exit")), _number(keys.get("signal")), keys.get("stopped_by")),
         died_of=_number(keys.get("died_of")),
         report=_decoded(files.get("jobReport.json")),
         error_report=_decoded(files.get("payload_error_report.json")),
@@ -125,14 +117,3 @@ def _number(text: str | None) -> int | None:
 
 def _decoded(data: bytes | None) -> object:
     return None if data is None else json.loads(data)
-
-
-def log_of(name: str, data: bytes) -> Log:
-    """A small log, all of it."""
-    lines, offset = [], 0
-    for raw in data.splitlines(keepends=True):
-        text = raw.decode("utf-8", "backslashreplace").rstrip()[:LINE_CHARACTERS]
-        if text:
-            lines.append(Line(offset, text))
-        offset += len(raw)
-    return Log(name=name, size_bytes=len(data), lines=tuple(lines))

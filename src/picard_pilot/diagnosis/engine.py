@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from picard_pilot.diagnosis.faults import fault
-from picard_pilot.model.facts import LINE_CHARACTERS, Facts, Line
+from picard_pilot.model.facts import LINE_CHARACTERS, Facts
 from picard_pilot.model.fault import Evidence, Fault
 from picard_pilot.model.rule import Hit, Rule, Where
 
@@ -109,10 +109,10 @@ def apply(rule: Rule, facts: Facts) -> Hit | None:
             seen = line.text[:LINE_CHARACTERS]
             if search is None:
                 if text in seen:
-                    return Hit(evidence=(evidence_of(name, line),))
+                    return Hit(evidence=(line.evidence(name),))
             elif match := search(seen):
                 words = {word: value for word, value in match.groupdict().items() if value is not None}
-                return Hit(evidence=(evidence_of(name, line),), words=words)
+                return Hit(evidence=(line.evidence(name),), words=words)
     return None
 
 
@@ -128,11 +128,6 @@ def further_logs(rules: Iterable[Rule]) -> tuple[str, ...]:
     """The names and patterns of those logs beside both streams that these rules want to see."""
     known = {*map(str, Where)}
     return tuple(dict.fromkeys(rule.where for rule in rules if rule.where not in known))
-
-
-def evidence_of(name: str, line: Line) -> Evidence:
-    """A line of a log as evidence."""
-    return Evidence(text=line.text.strip(), file=name, offset=line.offset)
 
 
 _NAMED_FILES = (Where.REPORT, Where.ERROR_REPORT, Where.STDOUT, Where.STDERR)

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from picard_pilot.model.bundle import Outcome
 from picard_pilot.model.command import PayloadExit
-from picard_pilot.model.fault import Fault
+from picard_pilot.model.fault import Evidence, Fault
 
 LINE_CHARACTERS = 1000
 """A longer line is cut before any rule sees it: messages stand at the beginning, and no pattern gets a megabyte."""
@@ -20,6 +21,10 @@ class Line(NamedTuple):
 
     offset: int
     text: str
+
+    def evidence(self, log: str) -> Evidence:
+        """This line of that log as evidence."""
+        return Evidence(text=self.text.strip(), file=log, offset=self.offset)
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +50,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """`jobReport.json`, decoded. Use `at` to look into it."""
     error_report: Any = None
     """`payload_error_report.json`, decoded."""
+    outcome: Outcome = Outcome()
+    """What the experiment reads in these reports: the payload's own words about its failure."""
     kernel: tuple[str, ...] = ()
     """The kernel's out-of-memory kills of this payload's processes, as sentences; empty where none was seen."""
     disk_full: str | None = None

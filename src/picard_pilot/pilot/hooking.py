@@ -4,7 +4,6 @@ What the hooks are is `experiments.base`; how one is called safely is `experimen
 """
 
 import logging
-import re
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -63,15 +62,14 @@ _NOT_WRITTEN_DOWN = ("command", "environment", "rules")
 
 def _unknown_error(answer: object) -> str | None:
     """What is wrong with a refusal or with rules: an error that the catalogue does not have, a pattern that is none."""
-    items = answer if isinstance(answer, tuple) else (answer,)
-    for item in items:
-        if isinstance(item, Refusal | Rule) and not _is_error(item.error):
+    for item in answer if isinstance(answer, tuple) else (answer,):
+        if isinstance(item, Rule):
+            from picard_pilot.diagnosis.rulecheck import unusable
+
+            if (why := unusable(item)) is not None:
+                return why
+        elif isinstance(item, Refusal) and not _is_error(item.error):
             return f"it names the error {item.error!r}, which is not in the catalogue"
-        if isinstance(item, Rule) and item.is_pattern and isinstance(item.when, str):
-            try:
-                re.compile(item.when)
-            except re.error as error:
-                return f"its rule {item.when!r} is no regular expression: {error}"
     return None
 
 
