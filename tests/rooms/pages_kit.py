@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from starlette.applications import Starlette
 
+from picard_pilot.server import errors
 from picard_pilot.server.auth import SESSION_COOKIE
 from picard_pilot.server.pages.routes import routes
 from picard_pilot.server.store import Store, Transaction, open_store
@@ -105,6 +106,8 @@ def move_job(
     sets = ", ".join(f"{name} = ?" for name in known)
     write.execute(f"UPDATE jobs SET {sets} WHERE job_id = ?", (*known.values(), job_id))
     write.log(job_id, status, who="pilot", sub_status=phase, host=str(columns.get("host", "")) or None)
+    if status == "failed":
+        errors.keep(write, job_id)
 
 
 TRIP = (

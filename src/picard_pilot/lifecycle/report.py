@@ -11,9 +11,11 @@ from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.cost import cost
 from picard_pilot.lifecycle.ending import ending, exit_status
 from picard_pilot.lifecycle.holding import held_until, moment
+from picard_pilot.model.fault import Fault
 from picard_pilot.model.report import JobStatus, Update, UsageSummary
 from picard_pilot.model.site import FEDERATION
 from picard_pilot.model.states import BEFORE_PAYLOAD, Phase, State
+from picard_pilot.model.told_error import ToldError
 from picard_pilot.model.waiting import JOB, LATER_PILOT, OUTPUTS, Waiting
 
 
@@ -98,6 +100,7 @@ def final_report(
         trans_exit_code=exit_status(case.exit) if case.exit else None,
         ending=ending(case),
         metrics={**_metrics(case), **(metrics or {})},
+        error=_told(cause) if cause else None,
         cost=cost(case),
         metadata=None if failed else case.outcome.metadata,
         pilot_log=_with_ending(case, pilot_log) if failed else None,
@@ -112,6 +115,12 @@ def _with_ending(case: Case, pilot_log: str | None) -> str | None:
         return pilot_log
     first = f"the payload ended with {ended.says()}"
     return first if pilot_log is None else f"{first}\n{pilot_log}"
+
+
+def _told(cause: Fault) -> ToldError:
+    return ToldError(
+        blame=cause.blame.value, finer=cause.finer, endpoint=cause.endpoint, fingerprint=cause.fingerprint
+    )
 
 
 def _after_waiting(case: Case) -> str:

@@ -66,6 +66,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The storage endpoint that failed."""
     fingerprint: str | None = None
     """Of an error that no rule explains: the same for all failures that look the same."""
+    likeness: str | None = None
+    """What the fingerprint stands for: the telling lines without what differs from job to job."""
 
     @property
     def diag(self) -> str:

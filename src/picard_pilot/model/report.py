@@ -13,6 +13,7 @@ from picard_pilot.model.file_note import StageNote
 from picard_pilot.model.files import StoredFile
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.model.states import Phase
+from picard_pilot.model.told_error import ToldError
 from picard_pilot.model.usage import ToldLimit, UsageNow
 
 
@@ -94,6 +95,8 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Once, as soon as the payload's limits are known."""
     metrics: dict[str, str] = {}
     """`job_metrics`: short key=value pairs."""
+    error: ToldError | None = None
+    """Of a failed job's final report: what there is to tell of its cause beside number and sentence."""
     cost: Cost | None = None
     """Of the final report: what the job has taken, from all pilots that had it."""
     metadata: str | None = None

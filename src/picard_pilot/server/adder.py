@@ -10,6 +10,7 @@ import logging
 import sqlite3
 
 from picard_pilot.server import costs, queries, submission, verdict
+from picard_pilot.server.errors import keep as keep_error
 from picard_pilot.server.jobstates import BY_ADDER, FAILED, FINAL, HOLDING, PRODUCTION_LABELS
 from picard_pilot.server.store import Store, Transaction
 from picard_pilot.server.verdict import Claim, ExpectedFile, Verdict
@@ -86,6 +87,7 @@ def end_job(
     costs.keep(transaction, job_id)
     if status != FAILED:
         return None
+    keep_error(transaction, job_id)
     try:
         with transaction.all_or_nothing():
             return submission.retry(transaction, job_id, who=who)

@@ -18,7 +18,7 @@ from typing import TypeVar
 from picard_pilot.server import queries
 from picard_pilot.server.feed import Change, ChangeFeed
 
-SCHEMAS = ("schema.sql", "schema_2.sql", "schema_3.sql")
+SCHEMAS = ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql")
 """What makes version 1 of nothing, 2 of 1, and so on: a database of an older server is brought up to date."""
 
 SCHEMA_VERSION = len(SCHEMAS)

@@ -18,6 +18,7 @@ from picard_pilot.server import submission
 from picard_pilot.server.auth import SESSION_COOKIE, BadToken, Tokens
 from picard_pilot.server.caller import Caller
 from picard_pilot.server.costs import CostFilter
+from picard_pilot.server.errors import ErrorFilter
 from picard_pilot.server.jobstates import BY_USER
 from picard_pilot.server.store import Store
 from picard_pilot.server.views import DEFAULT_LIMIT, JobFilter, Views
@@ -54,6 +55,7 @@ class UiCalls:
             Route(f"{PREFIX}/jobs/{{job_id:int}}/retry", self._guarded(self._retry), methods=["POST"]),
             Route(f"{PREFIX}/cost", self._guarded(self._cost)),
             Route(f"{PREFIX}/counts", self._guarded(self._counts)),
+            Route(f"{PREFIX}/errors", self._guarded(self._errors)),
             Route(f"{PREFIX}/pilots", self._guarded(self._pilots)),
             Route(f"{PREFIX}/workers", self._guarded(self._workers)),
             Route(f"{PREFIX}/events", self._guarded(self._events)),
@@ -85,7 +87,8 @@ class UiCalls:
             raise Problem(403, "bad-token", str(error), hint) from error
 
     async def _jobs(self, request: Request, caller: Caller) -> Response:
-        """Filters: state (comma list), queue, owner, since (ISO time), error; limit and before for pages."""
+        """Filters: state (comma list), queue, owner, node, since (ISO time), error, fp, finer, endpoint; limit and
+        before for pages."""
         query = request.query_params
         found = await self._views.jobs(
             JobFilter(
@@ -94,6 +97,10 @@ class UiCalls:
                 owner=query.get("owner"),
                 since=_moment(query.get("since")),
                 error_code=_number(query.get("error"), "error"),
+                host=query.get("node"),
+                failure=ErrorFilter(
+                    fingerprint=query.get("fp"), finer=query.get("finer"), endpoint=query.get("endpoint")
+                ),
                 before=_number(query.get("before"), "before"),
                 limit=_number(query.get("limit"), "limit") or DEFAULT_LIMIT,
             )
@@ -132,6 +139,21 @@ class UiCalls:
 
     async def _counts(self, request: Request, caller: Caller) -> Response:
         return _answer("ui.counts/1", await self._views.counts())
+
+    async def _errors(self, request: Request, caller: Caller) -> Response:
+        """Filters: queue, owner, node, since (ISO time), error, fp, finer, endpoint."""
+        query = request.query_params
+        wanted = ErrorFilter(
+            since=_moment(query.get("since")),
+            queue=query.get("queue"),
+            owner=query.get("owner"),
+            host=query.get("node"),
+            code=_number(query.get("error"), "error"),
+            fingerprint=query.get("fp"),
+            finer=query.get("finer"),
+            endpoint=query.get("endpoint"),
+        )
+        return _answer("ui.errors/1", await self._views.errors(wanted))
 
     async def _pilots(self, request: Request, caller: Caller) -> Response:
         limit = _number(request.query_params.get("limit"), "limit") or DEFAULT_LIMIT

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from picard_pilot.model.usage import ToldLimit
-from picard_pilot.server import costs, queries
+from picard_pilot.server import costs, errors, queries
 from picard_pilot.server.costs import CostFilter, CostSummary
+from picard_pilot.server.errors import ErrorFilter, ErrorSummary, GroupCount
 from picard_pilot.server.feed import Change
 from picard_pilot.server.store import Store
 from picard_pilot.server.usage import UsagePoint, curve
@@ -80,6 +81,10 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     owner: str | None = None
     since: datetime | None = None
     error_code: int | None = None
+    """Any error or exit status of the job."""
+    host: str | None = None
+    failure: ErrorFilter | None = None
+    """What decided that the job failed: its component and code, fingerprint, finer class and endpoint only."""
     before: int | None = None
     limit: int = DEFAULT_LIMIT
 
@@ -212,6 +217,16 @@ class Views:
             )
         )
 
+    async def errors(self, wanted: ErrorFilter) -> ErrorSummary:
+        """What jobs failed of."""
+        now_ms = self._store.clock()
+        return await self._store.read(lambda connection: errors.summary(connection, wanted, now_ms))
+
+    async def error_group(self, fingerprint: str) -> GroupCount | None:
+        """All failures with one fingerprint; None if there is none."""
+        found = (await self.errors(ErrorFilter(fingerprint=fingerprint))).groups
+        return found[0] if found else None
+
     def revision(self) -> int:
         """The event id of the newest change; grows with every change, also over restarts."""
         return self._store.feed.last_event_id
@@ -226,7 +241,14 @@ def _counts(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def _jobs(connection: sqlite3.Connection, wanted: JobFilter, event_id: int) -> JobList:
+    failure = wanted.failure or ErrorFilter()
+    told = {
+        name: getattr(failure, name) for name in ("component", "code", "fingerprint", "finer", "endpoint")
+    }
     parameters = {
+        **told,
+        "by_failure": any(value is not None for value in told.values()),
+        "host": wanted.host,
         "status": msgspec.json.encode(wanted.statuses).decode() if wanted.statuses else None,
         "sub_status": wanted.sub_status,
         "queue": wanted.queue,

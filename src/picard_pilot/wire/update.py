@@ -6,7 +6,16 @@ Cutting, cleaning and dropping of nulls is `wire.encode`; the output report's fo
 from datetime import UTC, datetime
 
 from picard_pilot.model.report import Update, UsageSummary
-from picard_pilot.wire import cost, ending, limit_notes, progress, report, transfer_notes, usage_now
+from picard_pilot.wire import (
+    cost,
+    ending,
+    error_notes,
+    limit_notes,
+    progress,
+    report,
+    transfer_notes,
+    usage_now,
+)
 
 _IO_NAMES = {"rchar": "rchar", "wchar": "wchar", "read_bytes": "rbytes", "write_bytes": "wbytes"}
 """The kernel's names of the counts, and the server's."""
@@ -94,6 +103,8 @@ def _metrics(update: Update) -> str | None:
         pairs |= usage_now.pairs_of(update.now)
     if update.ending is not None:
         pairs = ending.pairs_of(update.ending) | pairs
+    if update.error is not None:
+        pairs = error_notes.pairs_of(update.error) | pairs
     if update.cost is not None:
         pairs |= cost.pairs_of(update.cost)
     return " ".join(f"{key}={value}" for key, value in pairs.items()) or None

@@ -14,6 +14,12 @@ WHERE (:status IS NULL OR status IN (SELECT value FROM json_each(:status)))
   AND (:since IS NULL OR changed_at >= :since)
   AND (:error_code IS NULL OR :error_code IN (pilot_error_code, exe_error_code, ddm_error_code,
                                               dispatcher_error_code, trans_exit_code))
+  AND (:host IS NULL OR host = :host)
+  AND (:by_failure = 0 OR job_id IN (
+      SELECT e.job_id FROM job_errors e
+      WHERE (:component IS NULL OR e.component = :component) AND (:code IS NULL OR e.code = :code)
+        AND (:fingerprint IS NULL OR e.fingerprint = :fingerprint)
+        AND (:finer IS NULL OR e.finer = :finer) AND (:endpoint IS NULL OR e.endpoint = :endpoint)))
   AND (:before IS NULL OR job_id < :before)
 ORDER BY job_id DESC
 LIMIT :limit
@@ -28,6 +34,12 @@ WHERE (:status IS NULL OR status IN (SELECT value FROM json_each(:status)))
   AND (:since IS NULL OR changed_at >= :since)
   AND (:error_code IS NULL OR :error_code IN (pilot_error_code, exe_error_code, ddm_error_code,
                                               dispatcher_error_code, trans_exit_code))
+  AND (:host IS NULL OR host = :host)
+  AND (:by_failure = 0 OR job_id IN (
+      SELECT e.job_id FROM job_errors e
+      WHERE (:component IS NULL OR e.component = :component) AND (:code IS NULL OR e.code = :code)
+        AND (:fingerprint IS NULL OR e.fingerprint = :fingerprint)
+        AND (:finer IS NULL OR e.finer = :finer) AND (:endpoint IS NULL OR e.endpoint = :endpoint)))
 
 -- name: attempts
 SELECT job_id, attempt_nr, max_attempt, parent_id, first_id, name, queue, label, owner, priority, cores,
