@@ -1,18 +1,23 @@
-"""A journal that takes no further record in the middle of a stage-out: nothing is done that it should hold first."""
+"""What stands in the journal before anything else is done: a job that has come, and each step of a stage-out."""
 
+import asyncio
 import errno
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pilot_kit import ToldDispatcher, parts_for
 from test_pilot_holding import Night
 
+from picard_pilot.journal import file as journal_file
 from picard_pilot.journal.file import JournalFull
 from picard_pilot.journal.memory import MemoryJournal
 from picard_pilot.journal.record import Record
 from picard_pilot.model import events as ev
 from picard_pilot.model.files import Checksum, ChecksumKind
+from picard_pilot.model.job import Job
+from picard_pilot.model.orders import Acquired
 from picard_pilot.model.states import State
 from picard_pilot.model.transfer import (
     FileFacts,
@@ -24,6 +29,9 @@ from picard_pilot.model.transfer import (
     ReplicasRequest,
     StatRequest,
 )
+from picard_pilot.pilot.stepping import Stepper
+from picard_pilot.pilot.supervisor import Supervisor
+from picard_pilot.testing.clock import VirtualClock
 
 EIO = OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -100,3 +108,26 @@ def test_what_cannot_be_written_down_is_not_done(
     assert ended < 60
     assert (work.case.state, code) == (State.STAGING_OUT, 69 if isinstance(error, JournalFull) else 66)
     assert (tmp_path / "PanDA_Pilot-5" / "out").read_text() == "precious"
+
+
+class Killed(BaseException):
+    """Kill -9."""
+
+
+def test_a_job_that_has_come_is_on_record_before_anything_is_loaded_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To load what works on jobs takes a tenth of a second, in which a pilot may be killed: until the record stands,
+    nobody but the server knows of the job, which waits half an hour for a word."""
+
+    def killed_here(stepper: Stepper) -> None:
+        raise Killed
+
+    monkeypatch.setattr(Stepper, "performer", property(killed_here))
+    dispatcher = ToldDispatcher(clock := VirtualClock())
+    dispatcher.jobs.append(Acquired(jobs=(Job(job_id=5, attempt_nr=1),)))
+    with pytest.raises(BaseExceptionGroup) as raised:
+        asyncio.run(Supervisor(parts_for(clock, dispatcher, tmp_path)).run([]))
+    assert raised.value.subgroup(Killed) is not None
+    (record,) = journal_file.read(tmp_path / "PanDA_Pilot-5" / "picard" / journal_file.NAME)
+    assert isinstance(record.event, ev.JobReceived)

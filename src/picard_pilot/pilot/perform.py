@@ -13,10 +13,7 @@ import msgspec
 from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.journal import file as journal_file
 from picard_pilot.journal import lease
-from picard_pilot.journal.memory import MemoryJournal
-from picard_pilot.lifecycle.pilot import Leaving
 from picard_pilot.lifecycle.report import exit_usage, final_report
-from picard_pilot.lifecycle.table import step
 from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
 from picard_pilot.model.orders import KILL
@@ -104,42 +101,7 @@ class Performer:
     async def _permission(self, work: JobWork) -> ev.Event | None:
         return await recovery.permission(self._parts, work)
 
-    # The directory and its journal
-
-    def open(self, arrived: ev.JobReceived) -> JobWork:
-        """Make the job's directory and write its first record: from here on it cannot be forgotten.
-
-        Where no directory can be made, the job lives in memory alone, to be reported failed at once.
-        """
-        parts, bundle = self._parts, None
-        try:
-            bundle = jobdir.make(parts.workdir, arrived.job.job_id, arrived.job.attempt_nr)
-            lease.take(Path(bundle.private), parts.owner, parts.job_time(), parts.is_alive)
-            journal = journal_file.Journal(
-                Path(bundle.private, journal_file.NAME), parts.owner.pilot, parts.job_time
-            )
-            record = journal.append(arrived)
-        except (OSError, journal_file.JournalFull) as error:
-            if bundle is not None:
-                jobdir.remove(bundle)
-            return self._in_memory(arrived, error)
-        case, _ = step(None, record.event, record.at)
-        return JobWork(case, bundle, journal)
-
-    def _in_memory(self, arrived: ev.JobReceived, error: Exception) -> JobWork:
-        log.error("job %s: no directory for it: %s", arrived.job.job_id, error)
-        refused = msgspec.structs.replace(
-            arrived, refusal=arrived.refusal or faults.directory_fault(error, self._parts.workdir)
-        )
-        journal = MemoryJournal(self._parts.owner.pilot, self._parts.job_time)
-        record = journal.append(refused)
-        case, _ = step(None, refused, record.at)
-        nowhere = self._parts.workdir / f"{jobdir.PREFIX}{arrived.job.job_id}.none"
-        work = JobWork(case, jobdir.bundle_of(nowhere), journal)
-        if not isinstance(error, FileExistsError):
-            full = faults.is_full(error)
-            work.unhoused = Leaving.NO_SPACE if full else Leaving.NO_DIRECTORY
-        return work
+    # The job as a whole
 
     async def too_often(self, work: JobWork) -> Stop | None:
         """The stop for a job that brought down as many pilots as its experiment or the settings allow; None while it

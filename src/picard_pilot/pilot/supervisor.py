@@ -19,6 +19,7 @@ from picard_pilot.pilot.exits import exit_for
 from picard_pilot.pilot.faults import disowned, server_kill
 from picard_pilot.pilot.jobs import Jobs
 from picard_pilot.pilot.lookout import Lookout
+from picard_pilot.pilot.opening import open_job
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.slot import Slot
 from picard_pilot.pilot.status import note_job_id, waiting, write_pilot_heartbeat
@@ -35,7 +36,7 @@ JOBS_AT_ONCE = 1
 
 BEAT_S = 60.0
 """How often pilot_heartbeat.json is replaced and leases are renewed: Harvester takes a gap of ten minutes for a
-suspended node, another host two hours for a pilot that is gone."""
+suspended node, another host half an hour for a pilot that is gone (`journal.lease`)."""
 
 BEATS_PER_LINE = 10
 """A line in the log every ten minutes: the batch wrapper ends a pilot whose log does not grow for an hour."""
@@ -192,7 +193,7 @@ class Supervisor:
             return
         self._jobs_taken += 1
         log.info("job %s attempt %s received", job.job_id, job.attempt_nr)
-        work = self._stepper.performer.open(arrived)
+        work = open_job(self._parts, arrived)
         self.lookout.had(work.bundle.directory)
         if work.unhoused is not None:
             self._ends.drain(work.unhoused)
