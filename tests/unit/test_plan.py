@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from picard_pilot.data.paths import NoPlan, address, rucio_path
 from picard_pilot.data.sources import sources as list_sources
-from picard_pilot.data.verdicts import STAGEIN, STAGEOUT, stagein_fault, stageout_fault
+from picard_pilot.data.verdicts import STAGEIN, STAGEOUT, stagein_verdict, stageout_verdict
 from picard_pilot.diagnosis.catalogue.codes import BY_NAME
 from picard_pilot.model.files import ChecksumKind, FileRole, FileSpec
 from picard_pilot.model.site import Endpoint, PathRule, Protocol, Queue, Site
@@ -152,8 +152,8 @@ def test_every_name_is_in_the_catalogue() -> None:
     kinds = [failure(kind, side=side) for kind in FailureClass for side in Side]
     for kind in ChecksumKind:
         for one in kinds:
-            assert stagein_fault([one], kind) in BY_NAME
-            assert stageout_fault([one], kind) in BY_NAME
+            assert stagein_verdict([one], kind).name in BY_NAME
+            assert stageout_verdict([one], kind).name in BY_NAME
     assert set(STAGEIN.values()) | set(STAGEOUT.values()) <= set(BY_NAME)
 
 
@@ -172,15 +172,15 @@ def test_every_name_is_in_the_catalogue() -> None:
 )
 def test_a_verdict_over_several_sources(failures: list[TransferFailure], name: str) -> None:
     """The exact name where all sources failed alike, or where the node is to blame; else the general one."""
-    assert stagein_fault(failures, ChecksumKind.ADLER32) == name
+    assert stagein_verdict(failures, ChecksumKind.ADLER32).name == name
 
 
 def test_mismatches_by_kind_and_direction() -> None:
     """Four numbers for four mismatches; the pilot before told all of them as md5."""
     wrong = [failure(FailureClass.CHECKSUM)]
-    assert stagein_fault(wrong, ChecksumKind.MD5) == "GETMD5MISMATCH"
-    assert stageout_fault(wrong, ChecksumKind.ADLER32) == "PUTADMISMATCH"
-    assert stageout_fault(wrong, ChecksumKind.MD5) == "PUTMD5MISMATCH"
+    assert stagein_verdict(wrong, ChecksumKind.MD5).name == "GETMD5MISMATCH"
+    assert stageout_verdict(wrong, ChecksumKind.ADLER32).name == "PUTADMISMATCH"
+    assert stageout_verdict(wrong, ChecksumKind.MD5).name == "PUTMD5MISMATCH"
 
 
 def test_values_survive_the_way_to_the_worker() -> None:

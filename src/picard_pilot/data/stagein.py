@@ -21,7 +21,7 @@ from picard_pilot.data.paths import NoPlan
 from picard_pilot.data.policy import RetryLimits
 from picard_pilot.data.room import NoRoom, Room, Wanted
 from picard_pilot.data.sources import MAX_ALTERNATIVE_REPLICAS, SourceList, sources
-from picard_pilot.data.verdicts import stagein_fault
+from picard_pilot.data.verdicts import stagein_verdict
 from picard_pilot.data.walk import Attempt, Pace, evidence, many, walk
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.diagnosis.faults import fault
@@ -310,10 +310,17 @@ class _Run:
         # A copy on the node that was not there says nothing about the file.
         elsewhere = [failure for entry, failure in failures if not _is_on_node(entry)]
         kind = file.checksum.kind if file.checksum else ChecksumKind.ADLER32
-        self._fail(
-            stagein_fault(elsewhere or [failure for _, failure in failures], kind),
-            f"input {file.lfn} cannot be had" + many(attempts),
-            (*evidence(attempts), *(f"not tried: {place}" for place in left_out)),
+        why = stagein_verdict(elsewhere or [failure for _, failure in failures], kind)
+        self.faults.append(
+            fault(
+                why.name,
+                f"input {file.lfn} cannot be had" + many(attempts),
+                rule=RULE,
+                evidence=(*evidence(attempts), *(f"not tried: {place}" for place in left_out)),
+                phase=Phase.STAGEIN,
+                finer=why.finer,
+                endpoint=why.endpoint,
+            )
         )
 
     def _fail(self, name: str, says: str, evidence: tuple[str, ...] = ()) -> None:

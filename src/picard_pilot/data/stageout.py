@@ -19,7 +19,7 @@ from picard_pilot.data.policy import STAGEOUT
 from picard_pilot.data.registrar import Registrar
 from picard_pilot.data.stagein import context
 from picard_pilot.data.strays import all_strays, clear
-from picard_pilot.data.verdicts import stageout_fault
+from picard_pilot.data.verdicts import stageout_verdict
 from picard_pilot.data.walk import Attempt, Pace, evidence, many, walk
 from picard_pilot.data.worker import TransferWorker
 from picard_pilot.diagnosis.faults import fault
@@ -288,12 +288,15 @@ class _Run:
         self.decisions += [f"{file.lfn} to {attempt.says()}" for attempt in attempts if not attempt.number]
         failures = [attempt.outcome for attempt in attempts if isinstance(attempt.outcome, TransferFailure)]
         kind = attempts[-1].entry.endpoint.checksum
+        why = stageout_verdict(failures, kind)
         found = fault(
-            EXISTS if failures[-1].fault == EXISTS else stageout_fault(failures, kind),
+            why.name,
             f"output {file.lfn} cannot be stored" + many(attempts),
             rule=RULE,
             evidence=evidence(attempts),
             phase=Phase.STAGEOUT,
+            finer=why.finer,
+            endpoint=why.endpoint,
         )
         if found.name == EXISTS and self._job.attempt_nr > 1:
             found = msgspec.structs.replace(found, next_step=self._other_attempt(file))

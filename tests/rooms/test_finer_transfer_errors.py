@@ -1,0 +1,125 @@
+"""Twelve things that go wrong with transfers are told apart: each fault names phase, class and endpoint."""
+
+import asyncio
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from staging_kit import WITH_TESTING_MOVERS, Ground, an_input, an_output
+
+from picard_pilot.data.policy import RetryLimits
+from picard_pilot.data.walk import Pace
+from picard_pilot.data.worker import TransferWorker, WorkerLimits
+from picard_pilot.diagnosis.catalogue.transfers import BY_KEY
+from picard_pilot.model.fault import Fault
+from picard_pilot.model.site import Endpoint, PathRule, Protocol, Queue, Site
+from picard_pilot.testing.faulty_storage import FOLDER, PREFIX, FaultyStorage
+
+DATA = b"an event" * 1000
+
+STALL_S = 6.0
+"""Of the worker's watch: longer than a busy machine needs to start a worker, which counts as silence too."""
+
+ONCE = RetryLimits(longest_pause_s=0.0, patience_s=60.0, tries=1)
+
+
+class Case(NamedTuple):
+    """What is injected, and the class and error that must be told. Nobody gave the pilot a credential."""
+
+    finer: str
+    name: str
+    fault: dict[str, object] | None = None
+    """Of the storage; None: something else is wrong."""
+
+
+STAGEIN = (
+    Case("stagein/resolve", "STAGEINFAILED"),
+    Case("stagein/contact", "STAGEINFAILED", {"status": 503}),
+    Case("stagein/auth", "CERTIFICATEHASEXPIRED", {"status": 403}),
+    Case("stagein/specification", "STAGEINFAILED", {"status": 418}),
+    Case("stagein/missing", "MISSINGINPUTFILE", {"status": 404}),
+    Case("stagein/transfer", "STAGEINFAILED", {"status": 500}),
+    Case("stagein/checksum", "GETADMISMATCH", {"spoil": True}),
+    Case("stagein/timeout", "STAGEINTIMEOUT", {"hang_at": 4000}),
+)
+
+STAGEOUT = (
+    Case("stageout/contact", "STAGEOUTFAILED", {"status": 503}),
+    Case("stageout/auth", "CERTIFICATEHASEXPIRED", {"status": 403}),
+    Case("stageout/space", "NOREMOTESPACE", {"status": 507}),
+    Case("stageout/checksum", "PUTADMISMATCH", {"spoil": True}),
+)
+
+NOBODY = "http://no-such-host.invalid/"
+
+
+@pytest.fixture
+def ground(tmp_path: Path, storage: FaultyStorage) -> Ground:
+    """One storage by http, and one of which the host has no address."""
+    made = Ground(tmp_path)
+    places = {"FAULTY": f"{storage.url}{PREFIX}/{FOLDER}", "NOBODY": NOBODY}
+    made.site = Site(
+        queue=Queue(name="Q", panda_resource="Q"),
+        endpoints={
+            name: Endpoint(name=name, protocols=(Protocol(prefix=prefix),), paths=PathRule.FLAT)
+            for name, prefix in places.items()
+        },
+    )
+    return made
+
+
+def use(ground: Ground, endpoint: str) -> None:
+    """Let the queue read and write there and nowhere else."""
+    queue = Queue(name="Q", panda_resource="Q", endpoints={"pr": (endpoint,), "pw": (endpoint,)})
+    ground.site = Site(queue=queue, endpoints=ground.site.endpoints)
+
+
+async def stage_in(ground: Ground, worker: TransferWorker, storage: FaultyStorage, case: Case) -> Fault:
+    """The fault of an input with which this goes wrong."""
+    use(ground, "NOBODY" if case.fault is None else "FAULTY")
+    lfn = case.finer.partition("/")[2]
+    storage.put(lfn, DATA)
+    if case.fault is not None:
+        storage.fault("GET", lfn, **case.fault)
+    result = await ground.stage_in(worker, an_input(lfn, DATA), pace=Pace(limits=ONCE))
+    (fault,) = result.faults
+    return fault
+
+
+async def stage_out(ground: Ground, worker: TransferWorker, storage: FaultyStorage, case: Case) -> Fault:
+    """The fault of an output with which this goes wrong."""
+    use(ground, "FAULTY")
+    lfn = f"out-{case.finer.partition('/')[2]}"
+    (ground.directory / lfn).write_bytes(DATA)
+    assert case.fault is not None
+    # The mover writes under a temporary name.
+    storage.fault("PUT", **case.fault)
+    result = await ground.stage_out(worker, an_output(lfn), pace=Pace(limits=ONCE))
+    storage.heal()
+    (fault,) = result.faults
+    return fault
+
+
+def test_twelve_injected_faults_are_twelve_classes(ground: Ground, storage: FaultyStorage) -> None:
+    """Each with its number, its class and the endpoint; the catalogue knows under which number a class is told."""
+    told: dict[str, Fault] = {}
+
+    async def run() -> None:
+        limits = WorkerLimits(stall_s=STALL_S)
+        async with (
+            asyncio.timeout(120),
+            TransferWorker(environment=WITH_TESTING_MOVERS, limits=limits) as worker,
+        ):
+            for case in STAGEIN:
+                told[case.finer] = await stage_in(ground, worker, storage, case)
+            for case in STAGEOUT:
+                told[case.finer] = await stage_out(ground, worker, storage, case)
+
+    asyncio.run(run())
+    assert {key: (fault.finer, fault.name) for key, fault in told.items()} == {
+        case.finer: (case.finer, case.name) for case in (*STAGEIN, *STAGEOUT)
+    }
+    assert len({fault.finer for fault in told.values()}) == 12
+    for key, fault in told.items():
+        assert fault.endpoint == ("NOBODY" if key == "stagein/resolve" else "FAULTY")
+        assert fault.name in BY_KEY[key].told_as
