@@ -57,14 +57,17 @@ _move_into = journal_file.Journal.move_into
 class Pilot:
     """One pilot process."""
 
-    def __init__(self, world: "World", fate: Fate | None, *, ahead_s: float = 0.0, **settings: Any) -> None:
-        """`ahead_s` is how far its node's clock is ahead of the true time, which is the server's."""
+    def __init__(
+        self, world: "World", fate: Fate | None, *, host: str = "h", ahead_s: float = 0.0, **settings: Any
+    ) -> None:
+        """`ahead_s` is how far the clock of its node `host` is ahead of the true time, which is the server's."""
         self.world = world
         self._clock = _NodeClock(world.clock, ahead_s)
         self.number = next(_numbers)
         self.name = f"pilot-{self.number}"
         self._fate = fate
         self._settings = settings
+        self._host = host
         self._written = 0
         self._full = False
         self._left: list[JobWork] | None = None
@@ -89,7 +92,12 @@ class Pilot:
         return msgspec.structs.replace(
             parts,
             owner=Owner(
-                pilot=self.name, host="h", boot_id="b", pid=self.number, start_ticks=1, pid_namespace=1
+                pilot=self.name,
+                host=self._host,
+                boot_id=f"of {self._host}",
+                pid=self.number,
+                start_ticks=1,
+                pid_namespace=1,
             ),
             site=world.site,
             dispatcher=line,
