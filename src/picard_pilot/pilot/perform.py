@@ -17,6 +17,7 @@ from picard_pilot.lifecycle.report import exit_usage, final_report
 from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
 from picard_pilot.model.orders import KILL
+from picard_pilot.model.policy import RecoveryPolicy
 from picard_pilot.model.states import Phase
 from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.panda.outbox import Accepted, Outbox
@@ -109,7 +110,7 @@ class Performer:
         try:
             policy = await self._hooks.call(self._hooks.experiment.recovery_policy, work.case.job)
         except HookFailed:
-            return None
+            policy = RecoveryPolicy()
         allowed = policy.max_attempts
         if work.case.crashes <= (self._parts.settings.recovery_attempts if allowed is None else allowed):
             return None
