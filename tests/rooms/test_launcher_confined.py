@@ -85,7 +85,7 @@ def test_a_confined_payload_that_does_not_listen_is_killed(tmp_path: Path) -> No
 @pytest.mark.parametrize("by_order", [True, False])
 def test_another_users_payload_is_asked_by_him_who_orders_the_stop(tmp_path: Path, by_order: bool) -> None:
     """Else it would be asked twice, since sudo passes on what it is told. A batch system's SIGTERM is passed on."""
-    spec = payload(tmp_path, POLITE, other_identity=True, grace_s=60.0)
+    spec = payload(tmp_path, POLITE, other_user=os.geteuid(), grace_s=60.0)
 
     async def story() -> Exited:
         handle = await launcher.launch(spec)

@@ -20,6 +20,7 @@ from picard_pilot.payload.launch import LaunchSpec
 from picard_pilot.system.shim.kernel import call
 from picard_pilot.system.shim.protocol import SEEN_FILE, encode_record, verified_record
 from picard_pilot.system.shim.seen import WAKES_PER_S, segments
+from picard_pilot.system.strays import IPC_RMID
 
 SHM = "import ctypes; made = ctypes.CDLL(None).shmget(0, 4096, 0o600)\n"
 """A new shared memory segment, whose number is `made`."""
@@ -80,7 +81,7 @@ def test_shared_memory_is_known_by_the_process_that_made_it(
     memory_stays_as_it_was.append(number)
     found = [record for record in seen(tmp_path) if record["kind"] == "segment" and record["id"] == number]
     assert [record["sure"] for record in found] == [1]
-    assert (number, found[0]["key"], found[0]["pid"]) in segments(os.geteuid())
+    assert segments()[number, found[0]["key"], found[0]["pid"]] == os.geteuid()
 
 
 def test_shared_memory_of_others_is_not_taken_for_the_payloads(
@@ -121,6 +122,28 @@ def test_shared_memory_of_a_process_that_is_gone_is_doubtful(
     found = [record for record in seen(tmp_path) if record.get("id") == number]
     # A look may have come while that process lived: then it is known to be somebody else's.
     assert [record["sure"] for record in found] in ([], [0])
+
+
+def test_semaphores_and_message_queues_are_told_and_no_more(tmp_path: Path) -> None:
+    """The kernel does not note who made them. One that was there before is not mentioned, nor one that is gone."""
+    before = call("semget", 0, 1, 0o600)
+    code = (
+        "import ctypes\nlibrary = ctypes.CDLL(None)\nmade = library.semget(0, 1, 0o600), library.msgget(0, 0o600)\n"
+        "gone = library.msgget(0, 0o600)\nassert library.msgctl(gone, 0, 0) == 0\n"
+        "open('made', 'w').write(' '.join(map(str, (*made, gone))))\n"
+    )
+    made: list[int] = []
+    try:
+        ended(python(tmp_path, code))
+        made = list(map(int, (tmp_path / "made").read_text().split()))
+        found = {(each["kind"], each["id"]): each["sure"] for each in seen(tmp_path)}
+        assert found["semaphores", made[0]] == found["queue", made[1]] == 0
+        assert not {("semaphores", before), ("queue", made[2])} & set(found)
+    finally:
+        for number in (before, *made[:1]):
+            call("semctl", number, 0, IPC_RMID)
+        for number in made[1:2]:
+            call("msgctl", number, IPC_RMID, 0)
 
 
 HOLD = """

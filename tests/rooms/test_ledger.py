@@ -111,6 +111,41 @@ def test_two_pilots_of_one_name_do_not_share_one(tmp_path: Path) -> None:
     first.close(settled=True)
 
 
+def written(folder: Path, number: int, **fields: object) -> str:
+    """A receipt of so many hours later; its pilot."""
+    said = Receipt(**{"pilot": f"p{number}", "host": "h", "at": number * 3600.0, **fields})  # type: ignore[arg-type]
+    ledger.write_receipt(folder, said)
+    return said.pilot
+
+
+def files(folder: Path) -> set[str]:
+    """The pilots whose receipts are there."""
+    return {path.name.removesuffix(ledger.RECEIPT_SUFFIX) for path in (folder / ledger.FOLDER).iterdir()}
+
+
+def test_a_work_directory_does_not_fill_with_receipts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest stay; older ones as long as somebody may have to look, but not for ever."""
+    monkeypatch.setattr(ledger, "MOST_RECEIPTS", 2)
+    told = {written(tmp_path, 1, remains=(ENTRY,)), written(tmp_path, 2, doubtful=(ENTRY,))}
+    written(tmp_path, 3, kept=(ENTRY,), removed=(ENTRY,))
+    newest = {written(tmp_path, 4), written(tmp_path, 5)}
+    assert files(tmp_path) == told | newest
+    late = int(ledger.OLDEST_RECEIPT_S / 3600) + 2
+    last = {written(tmp_path, late), written(tmp_path, late + 1)}
+    assert files(tmp_path) == last
+
+
+def test_what_a_later_receipt_covers_is_not_told_again(tmp_path: Path) -> None:
+    """What remained of a pilot may be gone by then; one that cannot be read is passed over."""
+    written(tmp_path, 1, remains=(ENTRY,))
+    written(tmp_path, 2, covers=("p1",))
+    (tmp_path / ledger.FOLDER / f"p3{ledger.RECEIPT_SUFFIX}").write_text("{")
+    assert [said.pilot for said in ledger.receipts(tmp_path)] == ["p2"]
+    assert ledger.receipts(tmp_path / "nowhere") == ()
+
+
 ENTRY = Entry(kind="file", says="file /tmp/x", job_id=7, why="it is open")
 
 

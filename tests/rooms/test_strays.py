@@ -13,7 +13,7 @@ import pytest
 from process_kit import go, until
 
 from picard_pilot.model.command import ProcessId
-from picard_pilot.model.ledger import ControlGroup, File, ProcessTree, Segment
+from picard_pilot.model.ledger import ControlGroup, File, MessageQueue, ProcessTree, Segment, Semaphores
 from picard_pilot.pilot.noting import note_worker
 from picard_pilot.system import mark, proc, strays
 from picard_pilot.system.ledger import in_memory
@@ -136,6 +136,8 @@ def test_a_launchers_records_are_believed_as_far_as_they_go(tmp_path: Path) -> N
         record(kind="file", path=b"/tmp/../etc/passwd".hex(), device=3, inode=4),
         record(kind="file", path="no path", device=3, inode=4),
         record(kind="segment", id="one", key=2),
+        record(kind="semaphores", id=8, key=9),
+        record(kind="queue", id=10, key=11),
         b"[" * 100_000 + b"\n",
         b"\xff\n",
         record(kind="segment", id=1, key=2)[:-9],
@@ -144,6 +146,8 @@ def test_a_launchers_records_are_believed_as_far_as_they_go(tmp_path: Path) -> N
     assert strays.seen_of(tmp_path, 7) == [
         Segment(number=1, key=2, maker=5, job_id=7),
         File(path=inside, device=3, inode=4, maker=5, sure=False, job_id=7),
+        Semaphores(number=8, key=9, job_id=7),
+        MessageQueue(number=10, key=11, job_id=7),
     ]
     assert strays.seen_of(tmp_path / "nowhere", 7) == []
 
@@ -226,6 +230,22 @@ def test_shared_memory_goes_unless_somebody_is_attached() -> None:
         user.communicate(b"\n")
         gone = strays.remove(thing, strays.Users())
     assert gone is None
+    assert not strays.is_there(thing)
+
+
+def test_shared_memory_of_another_user_is_left_to_that_user() -> None:
+    """Even where the pilot could remove it, as root can: a payload may have forged the record of it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make something of another user's")
+    code = "import ctypes, os; os.setuid(65534); print(ctypes.CDLL(None).shmget(0, 4096, 0o600), os.getpid())"
+    said = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, check=True).stdout
+    number, maker = map(int, said.split())
+    thing = Segment(number=number, key=0, maker=maker)
+    try:
+        assert strays.remove(thing, strays.Users()) == "it is another user's"
+        assert strays.is_there(thing)
+    finally:
+        call("shmctl", number, strays.IPC_RMID, 0)
     assert not strays.is_there(thing)
 
 

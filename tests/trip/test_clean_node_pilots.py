@@ -1,5 +1,6 @@
 """A clean node with several pilots on it, with pilots that were killed, and with jobs that are left on purpose."""
 
+import json
 import os
 import shutil
 import signal
@@ -12,7 +13,9 @@ import clean_kit as outside
 import pytest
 from clean_kit import assert_nothing_is_left, diary, payload
 
-from grid import Grid, wait_for
+from grid import Grid, clean_environment, wait_for
+from picard_pilot.system.shim.kernel import call
+from picard_pilot.system.strays import IPC_RMID
 
 WAITS = (
     "tell('begun')\nend = time.monotonic() + 120\n"
@@ -160,15 +163,28 @@ def test_a_directory_that_was_to_be_kept_is_no_remnant(grid: Grid, workdir: Path
 
 
 def test_what_nobody_can_assign_is_told_and_left_alone(grid: Grid, workdir: Path, mark: str) -> None:
-    """A directory in /tmp: the kernel does not say who made it."""
-    payload(grid, mark, "os.mkdir('/tmp/' + MARK)\n")
+    """A directory in /tmp, semaphores, a message queue: the kernel does not say who made them."""
+    code = (
+        "library = ctypes.CDLL(None)\nos.mkdir('/tmp/' + MARK)\ntell('semaphores %d' % library.semget(0, 1, 0o600))\n"
+        "tell('queue %d' % library.msgget(0, 0o600))\n"
+    )
+    job_id = payload(grid, mark, code)
     try:
         assert grid.pilot("--jobs", "1", workdir=workdir).wait(120) == 0, grid.output()
         (receipt,) = outside.receipts(workdir)
         assert len(outside.named(receipt["doubtful"], mark)) == 1
+        (semaphores,), (queue,) = diary(grid, "semaphores"), diary(grid, "queue")
+        for says in (f"semaphore set {semaphores}", f"message queue {queue}"):
+            (entry,) = outside.named(receipt["doubtful"], says)
+            assert entry["job_id"] == job_id
         assert outside.files(mark) == [f"/tmp/{mark}"]
     finally:
         Path("/tmp", mark).rmdir()
+        # It says that they are still there.
+        for number in diary(grid, "semaphores"):
+            assert call("semctl", int(number), 0, IPC_RMID) == 0
+        for number in diary(grid, "queue"):
+            assert call("msgctl", int(number), IPC_RMID, 0) == 0
 
 
 def test_what_others_use_is_not_removed(grid: Grid, workdir: Path, mark: str) -> None:
@@ -186,11 +202,21 @@ def test_what_others_use_is_not_removed(grid: Grid, workdir: Path, mark: str) ->
         assert f"process {os.getpid()}" in entry["why"]
         assert "the node is not clean: " in grid.output()
         assert made.exists()
+    (told,) = [row for row in told_of(workdir) if row["state"] == "remains"]
+    assert (told["job_id"], told["says"], told["why"]) == (job_id, entry["says"], entry["why"])
     # The next pilot settles it.
     assert grid.pilot("--jobs", "1", workdir=workdir).wait(120) in (0, 82), grid.output()
     assert outside.receipts(workdir)[-1]["remains"] == []
+    assert [row for row in told_of(workdir) if row["state"] == "remains"] == []
     assert_nothing_is_left(grid, workdir, mark)
     assert outside.ledgers(workdir) == []
+
+
+def told_of(workdir: Path) -> list[dict[str, object]]:
+    """What the command line says of this work directory's receipts."""
+    command = (sys.executable, "-m", "picard_pilot.cli.main", "recover", "receipts", str(workdir), "--json")
+    done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), check=True)
+    return list(json.loads(done.stdout)["data"])
 
 
 def ledger_text(workdir: Path) -> str:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import clean_kit as outside
 import pytest
 from confined_kit import WORK_ON, Confining, launcher_of
 
@@ -17,7 +18,7 @@ from plain_user import command, lacks_plain_user, open_folder, python_for
 from second_user import second_user
 
 LEAVE_A_DAEMON = """
-import os, pwd, time
+import ctypes, os, pwd, time
 name = 'out.' + os.environ['PANDAID'] + '.txt'
 os.umask(0o77)
 os.mkdir('closed')
@@ -27,7 +28,9 @@ if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         with open(name, 'w') as file:
-            file.write(f'{pwd.getpwuid(os.getuid()).pw_name} {os.getpid()}')
+            memory = ctypes.CDLL(None).shmget(0, 4096, 0o600)
+            file.write(f'{pwd.getpwuid(os.getuid()).pw_name} {os.getpid()} {memory}')
+            os.mkdir(f'/tmp/' + name)
         os.chmod(name, 0)
         os.closerange(0, 100)
         time.sleep(3600)
@@ -35,7 +38,7 @@ if os.fork() == 0:
 while not (os.path.exists(name) and os.stat(name).st_mode & 0o777 == 0):
     time.sleep(0.02)
 """
-"""Its output, which it closes, names who wrote it and a process that lives on."""
+"""Its output, which it closes, names who wrote it, a process that lives on and its shared memory."""
 
 _numbers = itertools.count(1)
 
@@ -91,14 +94,23 @@ def started(confining: Confining, users: tuple[str, str], way: str, *flags: str)
 def test_what_another_user_closed_or_left_running_is_dealt_with(
     confining: Confining, users: tuple[str, str]
 ) -> None:
-    """The output is stored although it was closed, the daemon is gone, and so is the directory."""
+    """The output is stored although it was closed; the daemon is gone with its memory, and so is the directory. What
+    nobody can assign is told as with other payloads."""
     grid = confining.grid
     confining.queue('required_guarantees = ["other_identity", "hides_pilot_credentials"]')
     job_id = confining.submit(LEAVE_A_DAEMON)
     assert started(confining, users, f"none,sudo:{users[1]}").wait(120) == 0, grid.output()
     assert grid.wait_status(job_id, "finished", "failed") == "finished", (grid.errors(job_id), grid.output())
-    who, pid = confining.output(job_id).split()
-    assert who == users[1]
+    who, pid, memory = confining.output(job_id).split()
+    left = Path("/tmp", f"out.{job_id}.txt")
+    try:
+        assert who == users[1]
+        assert not outside.has_segment(int(memory))
+        (receipt,) = outside.receipts(grid.workdir)
+        assert [entry["job_id"] for entry in outside.named(receipt["doubtful"], str(left))] == [job_id]
+        assert outside.named(receipt["removed"], f"segment {memory} ")
+    finally:
+        left.rmdir()
     wait_for(lambda: proc.identify(int(pid)) is None, "the daemon is gone")
     assert not grid.job_dir(job_id).exists(), grid.output()
 

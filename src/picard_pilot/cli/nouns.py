@@ -24,7 +24,9 @@ NOUNS: dict[str, Entry] = {
     ),
     "cost": Entry("picard_pilot.cli.cost", "where slot time went, and what it was lost to"),
     "recover": Entry(
-        "picard_pilot.cli.recover", "jobs that pilots left on this disk", ("list", "run", "discard")
+        "picard_pilot.cli.recover",
+        "jobs that pilots left on this disk, and what of them is left on the node",
+        ("list", "run", "discard", "receipts"),
     ),
     "server": Entry(
         "picard_pilot.cli.server",

@@ -18,6 +18,7 @@ from picard_pilot.cli.contact import client_trouble
 from picard_pilot.cli.exits import CommandTrouble, Exit, UsageTrouble
 from picard_pilot.cli.frame import Call, Verb, add_options
 from picard_pilot.cli.ids import job_ids
+from picard_pilot.cli.receipts import RECEIPTS
 from picard_pilot.cli.screen import Column, clean
 from picard_pilot.settings.environment import scratch_directory
 from picard_pilot.settings.option import Kind, Option
@@ -344,4 +345,5 @@ VERBS = {
         takes="[PATH...]",
         see_also=_SEE,
     ),
+    "receipts": RECEIPTS,
 }

@@ -108,7 +108,7 @@ class Glexec(IdentitySwitch):
             "GLEXEC_SOURCE_PROXY": self.environ[CLIENT_CERT],
             "GLEXEC_TARGET_PROXY": f"{request.job_directory}/{TARGET_PROXY}",
         }
-        return Wrapped(argv=wrapped.argv, environment=wrapped.environment | proxy)
+        return Wrapped(argv=wrapped.argv, environment=wrapped.environment | proxy, user=self._uid)
 
     def command(self, argv: Sequence[str], environment: Mapping[str, str], cwd: str) -> Wrapped:
         """`argv` behind glexec."""

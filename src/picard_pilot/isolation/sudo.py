@@ -10,6 +10,8 @@ import pwd
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+import msgspec
+
 from picard_pilot.isolation import sharing
 from picard_pilot.isolation.base import IdentitySwitch
 from picard_pilot.isolation.smuggle import any_python, pack, unpacking
@@ -58,7 +60,7 @@ class Sudo(IdentitySwitch):
         wrapped = self.command(request.argv, request.environment, request.cwd)
         sharing.share(request.job_directory, uid, request.hidden)
         sharing.open_trees(request.read_only, request.read_write, uid)
-        return wrapped
+        return msgspec.structs.replace(wrapped, user=uid)
 
     def command(self, argv: Sequence[str], environment: Mapping[str, str], cwd: str) -> Wrapped:
         """`argv` behind sudo."""

@@ -67,6 +67,8 @@ class Wrapped(msgspec.Struct, frozen=True, kw_only=True):
 
     argv: tuple[str, ...]
     environment: dict[str, str]
+    user: int | None = None
+    """The number of the other user as whom it runs."""
 
 
 class CannotConfine(Exception):

@@ -87,6 +87,32 @@ class File(msgspec.Struct, frozen=True, kw_only=True, tag_field="thing", tag="fi
         return f"file {bytes.fromhex(self.path).decode('utf-8', 'backslashreplace')}"
 
 
+class Semaphores(msgspec.Struct, frozen=True, kw_only=True, tag_field="thing", tag="semaphore set"):
+    """Semaphores of System V. The kernel does not note who made them, so that nobody is ever sure."""
+
+    number: int
+    key: int
+    job_id: int | None = None
+
+    @property
+    def says(self) -> str:
+        """For people."""
+        return f"semaphore set {self.number}"
+
+
+class MessageQueue(msgspec.Struct, frozen=True, kw_only=True, tag_field="thing", tag="message queue"):
+    """A message queue of System V; the same is true of it."""
+
+    number: int
+    key: int
+    job_id: int | None = None
+
+    @property
+    def says(self) -> str:
+        """For people."""
+        return f"message queue {self.number}"
+
+
 class ControlGroup(msgspec.Struct, frozen=True, kw_only=True, tag_field="thing", tag="control group"):
     """A control group for one payload."""
 
@@ -99,7 +125,10 @@ class ControlGroup(msgspec.Struct, frozen=True, kw_only=True, tag_field="thing",
         return f"control group {self.path}"
 
 
-Thing = ProcessTree | Directory | Mount | Segment | File | ControlGroup
+Traces = Segment | File | Semaphores | MessageQueue
+"""What a payload may have made outside of its directory, as its launcher saw it."""
+
+Thing = ProcessTree | Directory | Mount | Traces | ControlGroup
 """What a pilot or its payloads make on a node."""
 
 

@@ -31,8 +31,8 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The folder of a cgroup of its own, where there is one: all that is in it is killed at the end."""
     own_process_space: bool = False
     """`argv` confines the payload in a process space of its own: SIGTERM is for those in it alone."""
-    other_identity: bool = False
-    """`argv` runs the payload as another user: who has it stopped asks it himself, as that user."""
+    other_user: int | None = None
+    """The number of another user as whom `argv` runs the payload: who has it stopped asks it himself, as that user."""
 
 
 class LaunchHandle(msgspec.Struct, frozen=True, kw_only=True):

@@ -205,7 +205,7 @@ async def _start(spec: LaunchSpec, directory: Path, lock_fd: int) -> LaunchHandl
             oom_score_adj=OOM_SCORE,
             cgroup=spec.cgroup,
             own_process_space=spec.own_process_space,
-            other_identity=spec.other_identity,
+            other_user=spec.other_user,
         )
     except spawn.BadOrder as error:
         raise LaunchFailed(StartError(kind=StartErrorKind.BAD_ARGUMENT, evidence=str(error))) from None

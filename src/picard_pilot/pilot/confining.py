@@ -129,7 +129,7 @@ class Confining:
             argv=wrapped.argv,
             env=wrapped.environment,
             own_process_space=Guarantee.OWN_PROCESS_SPACE in guarantees,
-            other_identity=confined.switches_identity,
+            other_user=wrapped.user,
             cgroup=confined.group,
         )
 
@@ -264,7 +264,7 @@ class Confining:
         Returns when the launcher has ended, at once where nothing is another user's. As with the launcher, a second
         call can only shorten the grace, and asks nobody again.
         """
-        switch = self._switch(work)
+        switch = self.switch_of(work)
         if switch is None:
             return
         known = proc.descendants(handle.launcher.pid) if proc.is_running(handle.launcher) else []
@@ -303,7 +303,7 @@ class Confining:
         """The payload is over: its group goes, another user's processes are ended where there may be any, and what
         that user closed is opened."""
         self._remove_group(work)
-        switch = self._switch(work)
+        switch = self.switch_of(work)
         if switch is None:
             return
         try:
@@ -334,7 +334,7 @@ class Confining:
 
     async def remove(self, work: JobWork) -> None:
         """Remove what another user left in the job's directory, before the directory itself is removed."""
-        switch = self._switch(work)
+        switch = self.switch_of(work)
         if switch is None:
             return
         try:
@@ -352,7 +352,8 @@ class Confining:
             log.error("job %s: its payload was confined by %s: %s", work.job_id, confined.way, error)
             return None
 
-    def _switch(self, work: JobWork) -> "IdentitySwitch | None":
+    def switch_of(self, work: JobWork) -> "IdentitySwitch | None":
+        """The way to another user's files and processes; None where the payload is the pilot's own user's."""
         confined = self.of(work)
         if confined is None or not confined.switches_identity:
             return None

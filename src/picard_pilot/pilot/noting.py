@@ -4,13 +4,29 @@ What is left is dealt with at the pilot's end, in `pilot.receipt`.
 """
 
 import logging
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.command import ProcessId
-from picard_pilot.model.ledger import ControlGroup, Directory, Mount, Opened, ProcessTree
+from picard_pilot.model.isolation import CannotConfine
+from picard_pilot.model.ledger import (
+    ControlGroup,
+    Directory,
+    File,
+    MessageQueue,
+    Mount,
+    Opened,
+    ProcessTree,
+    Segment,
+    Semaphores,
+)
 from picard_pilot.system import mark, proc
 from picard_pilot.system.ledger import Ledger
+
+if TYPE_CHECKING:
+    from picard_pilot.isolation.base import IdentitySwitch
 
 log = logging.getLogger("picard.ledger")
 
@@ -58,19 +74,28 @@ def note_payload(
         ledger.note(ControlGroup(path=group, job_id=job_id))
 
 
-async def tidy_after_payload(ledger: Ledger, bundle: Bundle, launch_directory: Path, job_id: int) -> None:
+async def tidy_after_payload(
+    ledger: Ledger,
+    bundle: Bundle,
+    launch_directory: Path,
+    job_id: int,
+    switch: "IdentitySwitch | None" = None,
+) -> None:
     """A payload is over: note what it made elsewhere, and remove what is surely its own. May be called again.
 
-    At once, since shared memory takes the node's memory while the outputs are stored.
+    At once, since shared memory takes the node's memory while the outputs are stored. `switch` leads to another user's.
     """
     from picard_pilot.system import strays  # 4 ms that only a job needs
 
     users, removed = strays.Users(), 0
     for thing in strays.seen_of(launch_directory, job_id):
         ledger.note(thing)
-        if not thing.sure or not strays.is_there(thing):
+        if isinstance(thing, Semaphores | MessageQueue) or not thing.sure or not strays.is_there(thing):
             continue
-        if (why := strays.remove(thing, users)) is None:
+        why = strays.remove(thing, users)
+        if why is not None and switch is not None:
+            why = await _remove_as(switch, thing)
+        if why is None:
             ledger.removed[thing] = "it was removed when the payload was over"
             removed += 1
         else:
@@ -83,3 +108,17 @@ async def tidy_after_payload(ledger: Ledger, bundle: Bundle, launch_directory: P
             removed += 1
     if removed:
         log.info("job %s: %d things that its payload left behind are removed", job_id, removed)
+
+
+async def _remove_as(switch: "IdentitySwitch", thing: Segment | File) -> str | None:
+    """Remove shared memory or a file through the switch, as far as it is the other user's; why not, or None."""
+    from picard_pilot.system import strays
+
+    try:
+        if isinstance(thing, Segment):
+            done = await switch.run(("ipcrm", "-m", str(thing.number)))
+        else:
+            done = await switch.run(("rm", "-f", "--", os.fsdecode(bytes.fromhex(thing.path))))
+    except CannotConfine as error:
+        return str(error)
+    return None if not strays.is_there(thing) else f"it cannot be removed: {done.stderr_tail.strip()}"

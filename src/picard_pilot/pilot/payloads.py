@@ -124,7 +124,8 @@ class Payloads:
     async def watch(self, work: JobWork) -> ev.Event:
         """Wait for the payload, whoever started it, and remove what it made elsewhere."""
         ended = await self._ended(work)
-        await tidy_after_payload(self._parts.ledger, work.bundle, _launch_directory(work), work.job_id)
+        directory, switch = _launch_directory(work), self.confining.switch_of(work)
+        await tidy_after_payload(self._parts.ledger, work.bundle, directory, work.job_id, switch)
         return ended
 
     async def _ended(self, work: JobWork) -> ev.Event:

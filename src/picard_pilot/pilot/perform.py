@@ -134,7 +134,8 @@ class Performer:
 
     async def _clean_up(self, work: JobWork) -> None:
         launch_directory = Path(work.bundle.private, jobdir.LAUNCH_DIRECTORY)
-        await tidy_after_payload(self._parts.ledger, work.bundle, launch_directory, work.job_id)
+        switch = self._payloads.confining.switch_of(work)
+        await tidy_after_payload(self._parts.ledger, work.bundle, launch_directory, work.job_id, switch)
         self._parts.ledger.over.add(work.job_id)
         if not self._parts.settings.cleanup:
             log.info("job %s: kept in %s", work.job_id, work.bundle.directory)

@@ -19,19 +19,20 @@ from picard_pilot.model.ledger import (
     Directory,
     Entry,
     File,
+    MessageQueue,
     Mount,
     Opened,
     ProcessTree,
     Receipt,
-    Segment,
+    Semaphores,
     Thing,
+    Traces,
     kind_of,
 )
 from picard_pilot.payload import jobdir
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.system import ledger, strays
 from picard_pilot.system.disk import is_full_error
-from picard_pilot.system.files import write_durably
 
 log = logging.getLogger("picard.ledger")
 
@@ -117,7 +118,7 @@ class _Check:
         for directory in directories:
             await self._mounts(directory)
         for thing in things:
-            if isinstance(thing, Segment | File):
+            if isinstance(thing, Traces):
                 self._thing(thing)
             elif isinstance(thing, ControlGroup):
                 await self._group(thing)
@@ -214,10 +215,10 @@ class _Check:
             self.removed.append(_entry(group, "it was removed"))
         self._is_gone(group)
 
-    def _thing(self, thing: Segment | File) -> None:
-        """Shared memory or a file; of another boot only files can be left."""
+    def _thing(self, thing: Traces) -> None:
+        """What a payload may have made elsewhere; of another boot only files can be left."""
         there = strays.is_there(thing) and (self._same_boot or isinstance(thing, File))
-        if isinstance(thing, Segment | File) and not thing.sure:
+        if isinstance(thing, Semaphores | MessageQueue) or not thing.sure:
             if there and strays.may_be_ours(thing, self._users) and len(self.doubtful) < ENTRIES:
                 self.doubtful.append(
                     _entry(thing, "it appeared beside the payload; nobody knows whose it is")
@@ -326,11 +327,8 @@ def _receipt(parts: Parts, checks: list[_Check]) -> Receipt:
 
 
 def _write(parts: Parts, receipt: Receipt) -> None:
-    path = parts.workdir / ledger.FOLDER / f"{receipt.pilot}{ledger.RECEIPT_SUFFIX}"
-    text = msgspec.json.format(msgspec.json.encode(receipt), indent=2) + b"\n"
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        write_durably(path, text)
+        ledger.write_receipt(parts.workdir, receipt)
     except OSError as error:
         level = logging.WARNING if is_full_error(error) else logging.ERROR
         log.log(level, "the receipt cannot be written: %s", error)

@@ -13,17 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from picard_pilot.model.ledger import (
-    ControlGroup,
-    Directory,
-    File,
-    Mount,
-    Opened,
-    ProcessTree,
-    Segment,
-    Thing,
-)
-from picard_pilot.system.files import open_regular, read_regular, write_all
+from picard_pilot.model.ledger import Opened, Receipt, Thing
+from picard_pilot.system.files import open_regular, read_regular, write_all, write_durably
 
 log = logging.getLogger("picard.ledger")
 
@@ -31,8 +22,13 @@ FOLDER = "picard-ledger"
 """In the work directory: the ledgers of its pilots, and their receipts."""
 SUFFIX = ".jsonl"
 RECEIPT_SUFFIX = ".receipt.json"
+MOST_RECEIPTS = 50
+"""So many of the newest receipts stay in a work directory, which may serve pilots for years; older ones only where
+something of them remains, or may be a payload's."""
+OLDEST_RECEIPT_S = 30 * 86_400.0
+"""And these for so long: whoever has not looked by then is helped by no more of them."""
 
-Line = Opened | ProcessTree | Directory | Mount | Segment | File | ControlGroup
+Line = Opened | Thing
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Line).decode
 
@@ -154,6 +150,34 @@ def read(path: Path) -> tuple[Opened, tuple[Thing, ...]]:
     if opened is None:
         raise ValueError("it does not say whose it is")
     return opened, tuple(things)
+
+
+def write_receipt(workdir: Path, receipt: Receipt) -> None:
+    """Write it durably, and remove those that nobody needs any more. Raises OSError."""
+    path = workdir / FOLDER / f"{receipt.pilot}{RECEIPT_SUFFIX}"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    write_durably(path, msgspec.json.format(msgspec.json.encode(receipt), indent=2) + b"\n")
+    older = sorted(_receipts(workdir), key=lambda each: each[1].at, reverse=True)[MOST_RECEIPTS:]
+    for old, said in older:
+        if not (said.remains or said.doubtful) or receipt.at - said.at > OLDEST_RECEIPT_S:
+            old.unlink(missing_ok=True)
+
+
+def receipts(workdir: Path) -> tuple[Receipt, ...]:
+    """The receipts in a work directory, oldest first, without those that a later one covers."""
+    found = sorted((said for _, said in _receipts(workdir)), key=lambda said: said.at)
+    covered = {pilot for said in found for pilot in said.covers if pilot != said.pilot}
+    return tuple(said for said in found if said.pilot not in covered)
+
+
+def _receipts(workdir: Path) -> Iterator[tuple[Path, Receipt]]:
+    for path in (workdir / FOLDER).glob(f"*{RECEIPT_SUFFIX}"):
+        try:
+            yield path, msgspec.json.decode(read_regular(path), type=Receipt)
+        except FileNotFoundError:
+            continue  # another pilot removed it
+        except (OSError, ValueError) as error:
+            log.warning("%s is passed over: %s", path, error)
 
 
 def _is_still(path: Path, fd: int) -> bool:

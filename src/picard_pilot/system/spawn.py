@@ -43,13 +43,13 @@ def encode_order(
     oom_score_adj: int | None = None,
     cgroup: str | None = None,
     own_process_space: bool = False,
-    other_identity: bool = False,
+    other_user: int | None = None,
 ) -> bytes:
     """The bytes of an order. With a `directory` the command is detached. Raises BadOrder.
 
     The command starts in the `cgroup` (a folder), if it may, and whatever is in that at its end is killed. With
-    `own_process_space` the command makes one for its children, and SIGTERM is only for them. With `other_identity` it
-    runs as another user, whom he who orders a stop asks himself.
+    `own_process_space` the command makes one for its children, and SIGTERM is only for them. It runs as `other_user`,
+    if that is given, whom he who orders a stop asks himself.
     """
     texts = [*argv, *env.keys(), *env.values(), cwd]
     if not argv or not argv[0] or any("\0" in text for text in texts):
@@ -74,7 +74,7 @@ def encode_order(
         "oom_score_adj": oom_score_adj,
         "cgroup": cgroup,
         "own_process_space": own_process_space,
-        "other_identity": other_identity,
+        "other_user": other_user,
     }
     body = marshal.dumps(order)
     return b"%0*d" % (ORDER_LENGTH_DIGITS, len(body)) + body

@@ -12,18 +12,30 @@ from pathlib import Path
 import msgspec
 
 from picard_pilot.model.command import ProcessId
-from picard_pilot.model.ledger import ControlGroup, File, Mount, ProcessTree, Segment
+from picard_pilot.model.ledger import (
+    ControlGroup,
+    File,
+    MessageQueue,
+    Mount,
+    ProcessTree,
+    Segment,
+    Semaphores,
+    Traces,
+)
 from picard_pilot.system import cgroup, leftovers, proc
 from picard_pilot.system.files import open_regular
 from picard_pilot.system.shim import tree
 from picard_pilot.system.shim.kernel import call
 from picard_pilot.system.shim.protocol import KILL_PATIENCE_S, SEEN_BYTES, SEEN_FILE, verified_record
+from picard_pilot.system.shim.seen import PLACES, unassignable
 
 IPC_RMID = 0
 MNT_DETACH = 2
 """The mount is gone from the tree at once, however long somebody is still in it."""
 UNMOUNT_LIMIT_S = 20.0
 GROUP_LOOK_S = 0.01
+_EVERYBODY = range(1 << 32)
+"""All users: a payload may be another user's."""
 
 
 class _Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +54,7 @@ class _Seen(msgspec.Struct, frozen=True, kw_only=True):
 _decode = msgspec.json.Decoder(_Seen).decode
 
 
-def seen_of(launch_directory: Path, job_id: int) -> list[Segment | File]:
+def seen_of(launch_directory: Path, job_id: int) -> list[Traces]:
     """What a payload's launcher saw it make outside of its directory; nothing where no record can be read."""
     try:
         fd = open_regular(launch_directory / SEEN_FILE, os.O_RDONLY)
@@ -50,7 +62,7 @@ def seen_of(launch_directory: Path, job_id: int) -> list[Segment | File]:
         return []
     with os.fdopen(fd, "rb") as file:
         lines = file.read(SEEN_BYTES).splitlines()
-    found: list[Segment | File] = []
+    found: list[Traces] = []
     for line in lines:
         whole = verified_record(line)
         if whole is None:
@@ -63,6 +75,10 @@ def seen_of(launch_directory: Path, job_id: int) -> list[Segment | File]:
         sure = seen.sure == 1
         if seen.kind == "segment":
             found.append(Segment(number=seen.id, key=seen.key, maker=seen.pid, sure=sure, job_id=job_id))
+        elif seen.kind == "semaphores":
+            found.append(Semaphores(number=seen.id, key=seen.key, job_id=job_id))
+        elif seen.kind == "queue":
+            found.append(MessageQueue(number=seen.id, key=seen.key, job_id=job_id))
         elif _is_in_a_place(seen.path):
             keys = {"device": seen.device, "inode": seen.inode}
             found.append(File(path=seen.path, **keys, maker=seen.pid or None, sure=sure, job_id=job_id))
@@ -71,8 +87,6 @@ def seen_of(launch_directory: Path, job_id: int) -> list[Segment | File]:
 
 def _is_in_a_place(path: str) -> bool:
     """Whether it is at the top of one of the places that launchers watch: a payload can write records as well."""
-    from picard_pilot.system.shim.seen import PLACES
-
     return os.path.dirname(bytes.fromhex(path)) in PLACES  # noqa: PTH120 - it need not be text
 
 
@@ -176,13 +190,17 @@ class Users:
         return next((pid for held, pid in self._held.items() if held.startswith(path + b"/")), None)
 
 
-def is_there(thing: Segment | File | ControlGroup | Mount) -> bool:
+def is_there(thing: Traces | ControlGroup | Mount) -> bool:
     """Whether this very thing is still there."""
     match thing:
         case Segment():
             return (thing.number, thing.key, thing.maker) in _segments()
         case File():
             return _is_file_there(thing)
+        case Semaphores():
+            return ("semaphores", thing.number, thing.key) in unassignable(_EVERYBODY)
+        case MessageQueue():
+            return ("queue", thing.number, thing.key) in unassignable(_EVERYBODY)
         case ControlGroup():
             return Path(thing.path).exists()
         case Mount():
@@ -194,7 +212,9 @@ def remove(thing: Segment | File, users: Users) -> str | None:
     try:
         match thing:
             case Segment():
-                attached = _segments().get((thing.number, thing.key, thing.maker), 0)
+                attached, user = _segments().get((thing.number, thing.key, thing.maker), (0, os.geteuid()))
+                if user != os.geteuid():
+                    return "it is another user's"
                 if attached:
                     return f"{attached} processes of others are attached to it"
                 call("shmctl", thing.number, IPC_RMID, 0)
@@ -203,6 +223,8 @@ def remove(thing: Segment | File, users: Users) -> str | None:
                 if (pid := users.of(path)) is not None:
                     return f"process {pid}, which is not the payload's, has it open"
                 if _is_file_there(thing):
+                    if os.lstat(path).st_uid != os.geteuid():
+                        return "it is another user's"
                     Path(os.fsdecode(path)).unlink(missing_ok=True)
     except OSError as error:
         return f"it cannot be removed: {error.strerror}"
@@ -260,11 +282,11 @@ def _unescaped(path: bytes) -> bytes:
     return path
 
 
-def _segments() -> dict[tuple[int, int, int], int]:
-    """Number, key and maker of this user's segments, with how many processes are attached."""
+def _segments() -> dict[tuple[int, int, int], tuple[int, int]]:
+    """Number, key and maker of the node's segments, with how many processes are attached and the maker's user."""
     lines = tree.read_small("/proc/sysvipc/shm").splitlines()[1:]
     rows = [[int(word) for word in line.split()] for line in lines]
-    return {(row[1], row[0], row[4]): row[6] for row in rows if row[9] == os.geteuid()}
+    return {(row[1], row[0], row[4]): (row[6], row[9]) for row in rows}
 
 
 def _is_file_there(file: File) -> bool:
@@ -272,14 +294,16 @@ def _is_file_there(file: File) -> bool:
         status = os.lstat(bytes.fromhex(file.path))
     except OSError:
         return False
-    return (status.st_dev, status.st_ino) == (file.device, file.inode) and status.st_uid == os.geteuid()
+    return (status.st_dev, status.st_ino) == (file.device, file.inode)
 
 
-def may_be_ours(thing: Segment | File, users: Users) -> bool:
+def may_be_ours(thing: Traces, users: Users) -> bool:
     """Whether something doubtful is there, and nobody uses it who lives: else it is surely somebody else's."""
     if not is_there(thing):
         return False
     if isinstance(thing, File):
         return users.of(bytes.fromhex(thing.path)) is None
-    attached = _segments().get((thing.number, thing.key, thing.maker), 0)
+    if not isinstance(thing, Segment):
+        return True
+    attached, _ = _segments().get((thing.number, thing.key, thing.maker), (0, 0))
     return not attached and proc.identify(thing.maker) is None

@@ -134,7 +134,7 @@ class Launcher:
         self.control = posix.open(control, posix.O_RDWR | posix.O_NONBLOCK)
         self.exit_fd = recordfile.create(f"{directory}/{EXIT_FILE}")
         recordfile.overwrite(self.exit_fd, b"")
-        self.seen = Seen(directory, self.poller)
+        self.seen = Seen(directory, self.poller, self.order.get("other_user"))
 
     def _record_start(self, directory: str) -> None:
         path = f"{directory}/{STARTED_FILE}"
@@ -229,7 +229,7 @@ class Launcher:
             words = line.decode("ascii", "replace").split()
             if len(words) == 3 and words[0] == "stop" and words[1].isdigit():
                 # Who has another user's stopped asks it as that user; sudo would pass on what we say as well.
-                asked = bool(self.order.get("other_identity"))
+                asked = self.order.get("other_user") is not None
                 self._stop(word(words[2]), int(words[1]) / 1000, asked)
 
     def _stop(self, reason: str, grace_s: float, asked: bool = False) -> None:

@@ -16,12 +16,12 @@ from picard_pilot.system.shim.protocol import SEEN_BYTES, SEEN_FILE, encode_reco
 
 TYPE_CHECKING = False  # `typing` itself would cost more than everything else here
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from picard_pilot.system.shim.protocol import Value
 
-PLACES = (b"/dev/shm", b"/tmp", b"/var/tmp")
-"""Where programs put what has no better place. Only their top is watched."""
+PLACES = (b"/dev/shm", b"/tmp", b"/var/tmp", b"/dev/mqueue")
+"""Where programs put what has no better place, and where nodes show POSIX message queues. Only their top is watched."""
 LOOK_S = 2.0
 """Between two looks at the node's shared memory, 30 microseconds each; nothing wakes us when some is made."""
 REST_FACTOR = 20
@@ -42,24 +42,37 @@ Segment = tuple[int, int, int]
 """Shared memory of System V: number, key and the process that made it."""
 
 
-def segments(uid: int) -> list[Segment]:
-    """The node's shared memory segments that were made by this user."""
-    lines = tree.read_small("/proc/sysvipc/shm").splitlines()[1:]
-    rows = [[int(word) for word in line.split()] for line in lines]
-    return [(row[1], row[0], row[4]) for row in rows if row[9] == uid]
+def segments() -> dict[Segment, int]:
+    """The node's shared memory segments, with the users who made them: a payload may be another user's."""
+    return {(row[1], row[0], row[4]): row[9] for row in _rows("shm")}
+
+
+def unassignable(users: "Container[int]") -> "set[tuple[str, int, int]]":
+    """These users' semaphores and message queues of System V: kind, number, key. The kernel notes no maker of these."""
+    semaphores = {("semaphores", row[1], row[0]) for row in _rows("sem") if row[6] in users}
+    return semaphores | {("queue", row[1], row[0]) for row in _rows("msg") if row[9] in users}
+
+
+def _rows(kind: str) -> list[list[int]]:
+    """The table of what the node has of this kind: key and number stand first."""
+    lines = tree.read_small(f"/proc/sysvipc/{kind}").splitlines()[1:]
+    return [[int(word) for word in line.split()] for line in lines]
 
 
 class Seen:
     """What was seen of one payload. `ready` is to be called when `fd` is readable, `look` when it is `next_at`."""
 
-    def __init__(self, directory: str, poller: "select.poll") -> None:
-        """`poller` gets the descriptor that tells of new files. Raises OSError when nothing can be written down."""
+    def __init__(self, directory: str, poller: "select.poll", other: "int | None" = None) -> None:
+        """`poller` gets the descriptor that tells of new files; `other` is the user as whom the payload runs, if it is
+        not ours. Raises OSError when nothing can be written down."""
         flags = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOFOLLOW
         self.path = f"{directory}/{SEEN_FILE}"
         self.file = posix.open(self.path, flags, 0o600)
         self.notes = b""
         self.me, self.uid = posix.getpid(), posix.geteuid()
-        self.known = set(segments(self.uid))
+        self.users = {self.uid} if other is None else {self.uid, other}
+        self.known = set(segments())
+        self.before = unassignable(self.users)
         self.doubtful: list[Segment] = []
         self.ended: set[int] = set()
         """The processes that were reaped since the last look."""
@@ -106,14 +119,14 @@ class Seen:
 
     def look(self) -> None:
         """Look at the shared memory: whose is what is new?"""
-        for segment in segments(self.uid):
+        for segment, user in segments().items():
             if segment in self.known:
                 continue
             self.known.add(segment)
             ours = True if segment[2] in self.ended else self._is_ours(segment[2])
             if ours:
                 self._note_segment(segment, sure=1)
-            elif ours is None:
+            elif ours is None and user in self.users:
                 self.doubtful.append(segment)
         self.ended.clear()
         self.next_at = time.monotonic() + LOOK_S
@@ -128,12 +141,14 @@ class Seen:
         The file is written anew, since the payload could write there.
         """
         self.look()
-        there = set(segments(self.uid))
+        there = segments()
         for segment in self.doubtful:
             if segment in there:
                 self._note_segment(segment, sure=0)
+        for kind, number, name in unassignable(self.users) - self.before:
+            self._note({"kind": kind, "sure": 0, "id": number, "key": name, "pid": 0})
         for path, key in self.fresh.items():
-            if _key(path, self.uid) == key:
+            if _key(path, self.users) == key:
                 self._note_file(path, key, 0, sure=0)
         try:
             recordfile.remove(self.path)
@@ -152,7 +167,7 @@ class Seen:
         return pid == self.me
 
     def _appeared(self, path: bytes) -> None:
-        key = _key(path, self.uid)
+        key = _key(path, self.users)
         if key is not None and len(self.fresh) < FRESH_LIMIT:
             self.fresh[path] = key
             self.new[path] = LOOKS
@@ -205,13 +220,13 @@ def _watch() -> tuple[int, dict[int, bytes]]:
     return fd, watches
 
 
-def _key(path: bytes, uid: int) -> tuple[int, int] | None:
-    """Device and inode of what is there, if it is this user's."""
+def _key(path: bytes, users: "Container[int]") -> tuple[int, int] | None:
+    """Device and inode of what is there, if it is one of these users'."""
     try:
         status = posix.lstat(path)
     except OSError:
         return None
-    return (status.st_dev, status.st_ino) if status.st_uid == uid else None
+    return (status.st_dev, status.st_ino) if status.st_uid in users else None
 
 
 def _own_pids(uid: int) -> list[int]:
