@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from picard_pilot.experiments import KNOWN
@@ -74,17 +75,20 @@ class Sloppy(Experiment):
         return {"leak": 5}
 
     def rules(self) -> tuple[Rule, ...]:
-        """A rule that misses its own sample."""
+        """One of an error that is none, one that misses its own sample, one that the core's rules are before."""
+        missing = Rule(
+            error="PAYLOADEXECUTIONFAILURE",
+            where=Where.STDERR,
+            when="x",
+            says="s",
+            advice="a",
+            sample="y",
+            counter_sample="x",
+        )
         return (
-            Rule(
-                error="MADEUP",
-                where=Where.STDERR,
-                when="x",
-                says="s",
-                advice="a",
-                sample="y",
-                counter_sample="x",
-            ),
+            missing,
+            msgspec.structs.replace(missing, error="MADEUP"),
+            msgspec.structs.replace(missing, sample="x std::bad_alloc", counter_sample="y"),
         )
 
 
@@ -104,7 +108,8 @@ def test_the_suite_finds_what_is_wrong() -> None:
         "right type, in time (metrics",
         "a rule finds its sample",
         "a rule does not find its counter-sample",
-        "a rule names an error of the catalogue",
+        "a rule can be used",
+        "a rule is the first to find its sample (rule x): memory.bad_alloc",
     ):
         assert words in found
     assert "LEFT_BEHIND" not in os.environ

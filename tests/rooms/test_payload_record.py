@@ -28,7 +28,7 @@ from picard_pilot.model.fault import Fault
 from picard_pilot.model.job import Job
 from picard_pilot.model.report import JobStatus, Update
 from picard_pilot.payload.jobdir import bundle_of
-from picard_pilot.pilot.faults import payload_faults
+from picard_pilot.pilot.diagnosing import Left, explain
 from picard_pilot.server.pages import render
 from picard_pilot.server.pages.source import JobSource
 from picard_pilot.server.store import Store, Transaction, open_store
@@ -125,7 +125,7 @@ def case_of(
 
 def told(record: PayloadExit, outcome: Outcome, directory: Path) -> Update:
     """The final report about a payload that ended so."""
-    faults = payload_faults(record, outcome, bundle_of(directory), False, Redactor())
+    faults = explain(Left(record, bundle_of(directory), outcome), (), Redactor())
     case = case_of(record, faults, outcome)
     assert case.exit == record
     return final_report(case, SENDER, pilot_log="the last lines" if case.failed else None)

@@ -72,7 +72,12 @@ def read_bounded(path: str, limit_bytes: int = MAX_REPORT_BYTES) -> bytes | None
     return data if len(data) <= limit_bytes else None
 
 
-def _decode(text: bytes | None, kind: type[Any]) -> Any:
+def decoded(path: str) -> Any:
+    """What a JSON file of at most `MAX_REPORT_BYTES` holds; None for anything else, also nested without end."""
+    return _decode(read_bounded(path), Any)
+
+
+def _decode(text: bytes | None, kind: Any) -> Any:
     if text is None:
         return None
     try:

@@ -53,7 +53,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome = Outcome()
     """What the experiment reads in these reports: the payload's own words about its failure."""
     kernel: tuple[str, ...] = ()
-    """The kernel's out-of-memory kills of this payload's processes, as sentences; empty where none was seen."""
+    """The kernel's out-of-memory kills of its processes: a sentence, then the evidence; empty where none was seen."""
     disk_full: str | None = None
     """The directory on the node that had no room left when the payload ended."""
     watched: tuple[Fault, ...] = ()

@@ -34,7 +34,6 @@ from picard_pilot.model.states import Phase
 from picard_pilot.payload import launcher
 from picard_pilot.payload.launch import LaunchHandle, LaunchSpec
 from picard_pilot.pilot import notice
-from picard_pilot.pilot.lines import last_lines
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.unseen import to_hide, to_show
 from picard_pilot.pilot.waiting import first_of
@@ -43,6 +42,7 @@ from picard_pilot.pilot.work import JobWork
 from picard_pilot.plugins.loader import PluginError
 from picard_pilot.system import cgroup, proc
 from picard_pilot.system.files import read_regular, write_durably
+from picard_pilot.system.logs import last_lines
 from picard_pilot.watch import cgroups
 
 if TYPE_CHECKING:

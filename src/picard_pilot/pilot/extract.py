@@ -1,25 +1,41 @@
 """The extract of the logs that a failed job's report carries to the server, for people who look at the monitor.
 
-Choosing the telling lines is `diagnosis`'s business one day; today it is the end of each file.
+The telling lines stand in the faults as evidence, with file and offset; the end of each file follows.
 """
 
 from picard_pilot.lifecycle.case import Case
 from picard_pilot.model.bundle import Bundle
-from picard_pilot.pilot.lines import last_lines
+from picard_pilot.model.fault import Fault
+from picard_pilot.system.logs import last_lines
 from picard_pilot.system.redact import Redactor
 
 LINES = 10
 """Of each of the payload's streams; with lines of 100 characters this fits the 4,000 that the server keeps."""
+
+EVIDENCE = 4
+EVIDENCE_CHARACTERS = 200
+"""So much of each fault's evidence: the whole of it is in the journal."""
+LINE_CHARACTERS = 200
+"""Of each of the last lines."""
 
 
 def log_extract(case: Case, bundle: Bundle, redactor: Redactor) -> str | None:
     """The faults, then the last lines of the payload's stderr and stdout; None for a job without fault."""
     if not case.faults:
         return None
-    parts = [
-        f"{one.code} {one.name} ({one.blame}): {one.says}\n  next: {one.next_step}" for one in case.faults
-    ]
+    parts = [_shown(fault) for fault in case.faults]
     for path, name in ((bundle.stderr, "payload.stderr"), (bundle.stdout, "payload.stdout")):
         if lines := last_lines(path, LINES, redactor):
-            parts.append(f"- last lines of {name} -\n" + "\n".join(lines))
+            shown = "\n".join(line[:LINE_CHARACTERS] for line in lines)
+            parts.append(f"- last lines of {name} -\n{shown}")
     return "\n".join(parts)
+
+
+def _shown(fault: Fault) -> str:
+    """A fault with its evidence: whose it is, what happened, where it was read, what to do next."""
+    lines = [f"{fault.code} {fault.name} ({fault.blame}): {fault.says}"]
+    for found in fault.evidence[:EVIDENCE]:
+        offset = "" if found.offset is None else f"+{found.offset}"
+        place = "" if found.file is None else f"{found.file}{offset}: "
+        lines.append(f"  {place}{found.text[:EVIDENCE_CHARACTERS]}")
+    return "\n".join((*lines, f"  next: {fault.next_step}"))

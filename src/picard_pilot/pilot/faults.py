@@ -3,30 +3,27 @@
 Faults of transfers are made in `data`; the catalogue is `diagnosis.catalogue`.
 """
 
-import signal
+from collections.abc import Mapping
 from pathlib import Path
+
+import msgspec
 
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.lifecycle.deadline import Reserve
 from picard_pilot.lifecycle.holding import moment
-from picard_pilot.model.bundle import Bundle, Outcome
-from picard_pilot.model.command import PayloadExit, StartError, StartErrorKind
+from picard_pilot.model.bundle import Bundle
+from picard_pilot.model.command import StartError, StartErrorKind
+from picard_pilot.model.ending import signal_name
+from picard_pilot.model.facts import Facts
 from picard_pilot.model.fault import Evidence, Fault
 from picard_pilot.model.orders import BadJob
 from picard_pilot.model.policy import Refusal
+from picard_pilot.model.rule import Where
 from picard_pilot.model.slot import SlotEnd
 from picard_pilot.model.states import Phase
 from picard_pilot.model.stop import Stop, StopKind
-from picard_pilot.pilot.lines import last_lines
 from picard_pilot.system import disk
-from picard_pilot.system.redact import Redactor
-
-STOPPED_FOR_OUTPUT = "output_limit"
-"""The launcher's word for a payload that wrote too much."""
-
-SIGNALLED = "signal_"
-"""How its word begins for one that was stopped since somebody signalled the launcher; the number follows."""
 
 
 def server_kill(command: str, grace_s: float) -> Stop:
@@ -159,61 +156,29 @@ def no_record_fault(why: str) -> Fault:
     )
 
 
-def payload_faults(
-    ended: PayloadExit,
-    outcome: Outcome,
-    bundle: Bundle,
-    disk_is_full: bool,
-    redactor: Redactor,
-    died_of: int | None = None,
-) -> tuple[Fault, ...]:
-    """What is wrong with how the payload ended; nothing, if it exited with 0 within its limits.
+def end_fault(facts: Facts, known: Mapping[str, str] | None) -> Fault:
+    """How the payload ended, in a fault that follows from all others: exit code or signal, with its own words.
 
-    `died_of` is the signal that its exit code may stand for, where a way to confine it shows it so.
+    With `known` (names of node and job, with the word for each) nothing else explains it: then it has the log's most
+    telling lines, and their fingerprint.
     """
-    if ended.start_error is not None:
-        return (start_fault(ended.start_error),)
-    if ended.exit_code == 0 and ended.stopped_by != STOPPED_FOR_OUTPUT:
-        return ()
-    evidence = _payload_evidence(outcome, bundle, redactor)
-    if ended.stopped_by == STOPPED_FOR_OUTPUT:
-        says = f"the payload was stopped after {max(ended.stdout_bytes, ended.stderr_bytes)} bytes of output"
-        return (fault("STDOUTTOOBIG", says, rule="launcher.output_limit", phase=Phase.RUNNING),)
-    if ended.stopped_by is not None and ended.stopped_by.startswith(SIGNALLED):
-        number = int(ended.stopped_by.removeprefix(SIGNALLED))
-        says = f"{_signal_name(number)} from outside, such as a batch system, ended the payload"
-        return (fault("KILLSIGNAL", says, rule="launcher.signal", evidence=evidence, phase=Phase.RUNNING),)
-    if disk_is_full:
-        says = f"the node's disk was full when the payload ended with {_how(ended, died_of)}"
-        return (fault("NOLOCALSPACE", says, rule="disk.full", evidence=evidence, phase=Phase.RUNNING),)
-    if signal.SIGSEGV in (ended.signal, died_of):
-        says = "the payload crashed with a segmentation fault"
-        return (fault("PAYLOADSIGSEGV", says, rule="payload.signal", evidence=evidence, phase=Phase.RUNNING),)
-    says = f"the payload ended with {_how(ended, died_of)}"
-    return (
-        fault("PAYLOADEXECUTIONFAILURE", says, rule="payload.exit", evidence=evidence, phase=Phase.RUNNING),
+    ended = facts.exit
+    how = signal_name(ended.signal) if ended.signal is not None else f"exit code {ended.exit_code}"
+    stands_for = f", which stands for {signal_name(facts.died_of)}" if facts.died_of is not None else ""
+    said = facts.outcome.exe_error_diag
+    evidence = (Evidence(text=said, file=Where.REPORT),) if said else ()
+    found = fault(
+        "PAYLOADEXECUTIONFAILURE",
+        f"the payload ended with {how}{stands_for}",
+        rule="payload.exit",
+        evidence=evidence,
+        phase=Phase.RUNNING,
     )
+    if known is None:
+        return found
+    from picard_pilot.diagnosis.fingerprint import how_it_ended, likeness, telling_logs
 
-
-def _how(ended: PayloadExit, died_of: int | None) -> str:
-    if ended.signal is not None:
-        return _signal_name(ended.signal)
-    stands_for = "" if died_of is None else f", which stands for {_signal_name(died_of)}"
-    return f"exit code {ended.exit_code}{stands_for}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return f"signal {number} ({signal.Signals(number).name})"
-    except ValueError:
-        return f"signal {number}"
-
-
-def _payload_evidence(outcome: Outcome, bundle: Bundle, redactor: Redactor) -> tuple[Evidence, ...]:
-    """The payload's own words, else its last line on stderr, else on stdout."""
-    if outcome.exe_error_diag:
-        return (Evidence(text=outcome.exe_error_diag, file="jobReport.json"),)
-    for path, name in ((bundle.stderr, "payload.stderr"), (bundle.stdout, "payload.stdout")):
-        if lines := last_lines(path, 1, redactor):
-            return (Evidence(text=lines[0], file=name),)
-    return ()
+    alike = likeness(telling_logs(facts), how_it_ended(facts), known)
+    return msgspec.structs.replace(
+        found, evidence=(*evidence, *alike.evidence), fingerprint=alike.fingerprint
+    )

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from picard_pilot.diagnosis.match import first_match
 from picard_pilot.experiments.environment import payload_environment
 from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.model import events as ev
 from picard_pilot.model.bundle import Bundle, Outcome
 from picard_pilot.model.fault import Fault
-from picard_pilot.model.rule import Where
 from picard_pilot.model.states import Phase
 from picard_pilot.payload import jobdir, launcher
 from picard_pilot.payload.input_catalogues import write_catalogues
@@ -32,21 +30,17 @@ from picard_pilot.payload.launch import (
 )
 from picard_pilot.pilot import faults, notice
 from picard_pilot.pilot.confining import Confining, NotConfined
+from picard_pilot.pilot.diagnosing import Left, explained
 from picard_pilot.pilot.hooking import Hooks
-from picard_pilot.pilot.lines import last_lines
 from picard_pilot.pilot.noting import note_payload, tidy_after_payload
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.recipes import note_recipe
 from picard_pilot.pilot.work import JobWork
 from picard_pilot.system import disk
-from picard_pilot.system.redact import Redactor
 
 log = logging.getLogger("picard.payload")
 
 LAUNCH_DIRECTORY = jobdir.LAUNCH_DIRECTORY
-
-RULE_LINES = 200
-"""How many of the last lines of each stream an experiment's rules are tried on: a traceback and what led to it."""
 
 
 class Payloads:
@@ -212,21 +206,39 @@ class Payloads:
         return msgspec.structs.replace(outcome, exe_error_diag=hidden)
 
     async def _faults(self, work: JobWork, outcome: Outcome, watched: tuple[Fault, ...]) -> tuple[Fault, ...]:
-        """What the kernel did comes first, then what the experiment's rules recognise: it is the cause, the bad exit
-        its symptom."""
+        """What is wrong with how the payload ended: the cause, and then its bad end, which is the symptom."""
         ended = work.case.exit
         assert ended is not None
-        full = ended.exit_code != 0 and _is_full(self._parts.workdir)
-        redactor = self._parts.log.redactor
-        died_of = self.confining.signal_of(work, ended)
-        found = faults.payload_faults(ended, outcome, work.bundle, full, redactor, died_of)
-        if not found:
+        left = Left(
+            ended=ended,
+            bundle=work.bundle,
+            outcome=outcome,
+            died_of=self.confining.signal_of(work, ended),
+            disk_full=str(self._parts.workdir) if _is_full(self._parts.workdir) else None,
+            kernel=tuple(
+                text for seen in watched for text in (seen.says, *(one.text for one in seen.evidence))
+            ),
+            watched=work.case.faults,
+            known=_known(self._parts),
+        )
+        if left.ended_well:
             return ()
+        redactor = self._parts.log.redactor
         if unconfined := self.confining.faults(work, ended):
-            return (*unconfined, *watched, *found)
+            told = {found.name for found in unconfined}
+            return (
+                *unconfined,
+                *(one for one in await explained(left, (), redactor) if one.name not in told),
+            )
         rules = await self._hooks.call(self._hooks.experiment.rules)
-        cause = first_match(rules, _lines(work.bundle, redactor), phase=Phase.RUNNING) if rules else None
-        return (*watched, cause, *found) if cause else (*watched, *found)
+        return await explained(left, rules, redactor)
+
+
+def _known(parts: Parts) -> dict[str, str]:
+    """Names of this node that say nothing about an error."""
+    host = parts.node.host
+    names = {host: "<host>", host.partition(".")[0]: "<host>", parts.environ.get("USER", ""): "<user>"}
+    return {name: word for name, word in names.items() if name}
 
 
 def _is_full(workdir: Path) -> bool:
@@ -239,13 +251,6 @@ def _is_full(workdir: Path) -> bool:
 
 def _launch_directory(work: JobWork) -> Path:
     return Path(work.bundle.private, LAUNCH_DIRECTORY)
-
-
-def _lines(bundle: Bundle, redactor: Redactor) -> dict[str, list[str]]:
-    return {
-        Where.STDOUT: last_lines(bundle.stdout, RULE_LINES, redactor),
-        Where.STDERR: last_lines(bundle.stderr, RULE_LINES, redactor),
-    }
 
 
 def _with_inputs(work: JobWork) -> tuple[Bundle, dict[str, str]]:

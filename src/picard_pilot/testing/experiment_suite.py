@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from picard_pilot.diagnosis.catalogue.codes import BY_NAME
+from picard_pilot.diagnosis.rulebook import CORE_RULES
+from picard_pilot.diagnosis.rulecheck import flaws
 from picard_pilot.experiments.base import Experiment
 from picard_pilot.experiments.hooks import HookFailed, call_hook
 from picard_pilot.model.bundle import Bundle, Command, Node
@@ -279,15 +281,15 @@ def _debris(experiment: Experiment, bundle: Bundle, limit_s: float) -> Iterator[
 
 
 def _rules(experiment: Experiment, limit_s: float) -> Iterator[Finding]:
+    """Each rule by its samples, among the core's rules, as it will be tried."""
     call = _Caller("rules", limit_s)
-    for rule in call(experiment.rules) or ():
-        call.note(
-            "a rule names an error of the catalogue", rule.when, "" if rule.error in BY_NAME else rule.error
-        )
-        hit = any(map(rule.found_in, rule.sample.splitlines()))
-        call.note("a rule finds its sample", rule.when, "" if hit else rule.sample)
-        missed = not any(map(rule.found_in, rule.counter_sample.splitlines()))
-        call.note("a rule does not find its counter-sample", rule.when, "" if missed else rule.counter_sample)
+    rules = call(experiment.rules) or ()
+    found = list(flaws(rules, CORE_RULES))
+    for rule, flaw in found:
+        call.note(flaw.demand, rule.id, flaw.says)
+    for rule in rules:
+        if rule not in [one for one, _ in found]:
+            call.note("a rule is proved by its samples", rule.id)
     yield from call.findings
 
 

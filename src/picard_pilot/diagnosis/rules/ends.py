@@ -5,6 +5,7 @@ An exit code alone is never a cause: programs give them as they like. What progr
 
 import signal
 
+from picard_pilot.model.ending import signal_name
 from picard_pilot.model.facts import Facts
 from picard_pilot.model.fault import Blame, Evidence, Retry
 from picard_pilot.model.rule import Hit, Rule, Specificity, Where
@@ -37,7 +38,8 @@ def _signal_from_outside(facts: Facts) -> Hit | None:
 def _killed_for_memory(facts: Facts) -> Hit | None:
     if not facts.kernel:
         return None
-    return Hit(evidence=tuple(Evidence(text=text) for text in facts.kernel))
+    what, *more = facts.kernel
+    return Hit(evidence=tuple(Evidence(text=text) for text in more or [what]), words={"what": what})
 
 
 def _full(facts: Facts) -> Hit | None:
@@ -64,14 +66,6 @@ class _Signal:
 
 def _hit(text: str, **words: str) -> Hit:
     return Hit(evidence=(Evidence(text=text),), words=words)
-
-
-def signal_name(number: int) -> str:
-    """As people say it: `signal 11 (SIGSEGV)`."""
-    try:
-        return f"signal {number} ({signal.Signals(number).name})"
-    except ValueError:
-        return f"signal {number}"
 
 
 RULES: tuple[Rule, ...] = (
@@ -103,9 +97,11 @@ RULES: tuple[Rule, ...] = (
         where=Where.KERNEL,
         when=_killed_for_memory,
         specificity=KERNELS_WORD,
-        says="the kernel ended processes of the payload for lack of memory",
+        says="{what}",
         advice="Ask for more memory for the task, or make the program need less.",
-        sample=failed(signal=9, kernel=("oom_kill went from 0 to 1",)),
+        sample=failed(
+            signal=9, kernel=("the kernel ended 1 of the payload's processes", "oom_kill 1, was 0")
+        ),
         counter_sample=failed(signal=9),
     ),
     Rule(
