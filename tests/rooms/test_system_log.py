@@ -1,6 +1,7 @@
 """system.log and system.redact: lines as promised, and no secret in any byte."""
 
 import io
+import json
 import logging
 import os
 import re
@@ -153,6 +154,40 @@ def test_tokens_are_known_by_their_shape() -> None:
     token = _jwt()
     for text in (f"got {token}, good", f"'{token}'", f"x={token.rsplit('.', 1)[0]}"):
         assert token.split(".")[1] not in Redactor().text(text)
+
+
+def test_a_json_document_stays_one() -> None:
+    """Secrets go, by their name or their look, in whatever quotes they stand; what is no secret stays as it is."""
+    redactor = Redactor()
+    redactor.register("tr0ub4dor")
+    meant = {
+        "token": None,
+        "dispatchDBlockToken": "NULL",
+        "password": 'it has "quotes" in it',
+        "parameters": 'run --token="abc def" --n 3',
+        "secret_count": 7,
+        "api_key": ["one-of-them", "another"],
+        "extra": {"said": "tr0ub4dor", "at": 1795413118.7454562},
+    }
+    clean = redactor.document(json.dumps(meant) + "\n")
+    assert clean is not None and clean.endswith("}\n")
+    read = json.loads(clean)
+    assert read["token"] is None and read["dispatchDBlockToken"] == "NULL"
+    assert (read["secret_count"], read["extra"]["at"]) == (7, 1795413118.7454562)
+    for gone in ("quotes", "abc", "one-of-them", "another", "tr0ub4dor"):
+        assert gone not in clean
+    assert redactor.document("no { json") is None
+    assert redactor.document("[" * 100_000) is None
+
+
+def test_a_line_of_json_that_is_too_long_to_be_read_stays_json_where_it_can() -> None:
+    """Nothing is hidden where there is nothing, and a number in its place gets quotes."""
+    redactor = Redactor()
+    assert (
+        redactor.text('{"token":null,"secret":12345,"password":""}')
+        == '{"token":null,"secret":"[redacted]","password":""}'
+    )
+    assert redactor.text("token=null") == "token=null"
 
 
 def test_innocent_lines_are_left_alone() -> None:

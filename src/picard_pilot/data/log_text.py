@@ -40,6 +40,7 @@ class Excerpt:
         self._path = path
         self._redactor = redactor
         self._tick = tick
+        self._is_json = path.suffix in (".json", ".jsonl")
         self._length, self.mtime = self._look()
         self.cut_bytes = max(0, self._length - self._head_bytes - self._tail_bytes)
         whole = None if self.cut_bytes or self._length > WHOLE_BYTES else self._harmless()
@@ -85,7 +86,10 @@ class Excerpt:
         inside_key = False
         for line in self._lines():
             self._tick()
-            text, inside_key = self._redactor.line(line.decode("utf-8", "surrogateescape"), inside_key)
+            read = line.decode("utf-8", "surrogateescape")
+            text = self._redactor.document(read) if self._is_json and read[0] == "{" else None
+            if text is None:
+                text, inside_key = self._redactor.line(read, inside_key)
             yield text.encode("utf-8", "surrogateescape")
 
     def _lines(self) -> Iterator[bytes]:

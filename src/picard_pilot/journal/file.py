@@ -8,7 +8,15 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from picard_pilot.journal.record import DamagedRecord, Record, UnknownRecord, from_line, record_of, to_line
+from picard_pilot.journal.record import (
+    DamagedRecord,
+    Record,
+    UnknownRecord,
+    from_copy,
+    from_line,
+    record_of,
+    to_line,
+)
 from picard_pilot.model.events import Event, InputStaged, Prepared, Resumed
 from picard_pilot.system.files import open_regular, read_regular, sync_directory, write_all
 
@@ -138,6 +146,20 @@ def read(path: Path) -> list[Record]:
     Raises JournalDamaged for any other bad line, and for a gap in the sequence; OSError when it cannot be read.
     """
     return _scan(path)[0]
+
+
+def read_copy(path: Path) -> list[Record]:
+    """The records of a journal in a log archive, where secrets were replaced, up to the first line that is none.
+
+    Raises OSError.
+    """
+    records: list[Record] = []
+    for line in read_regular(path).split(b"\n"):
+        try:
+            records.append(from_copy(line))
+        except DamagedRecord:
+            break
+    return records
 
 
 def _not_awaited(lines: Sequence[bytes]) -> bool:

@@ -4,7 +4,7 @@ Which texts are secret is known where they are read (settings, credentials); the
 """
 
 import re
-from typing import TextIO
+from typing import Any, TextIO
 
 HIDDEN = "[redacted]"
 SHORTEST_SECRET = 6
@@ -35,6 +35,8 @@ _NAMED = re.compile(
 )
 _HARMLESS_ENDINGS = ("file", "path", "dir", "name", "url", "count", "limit", "size", "type")
 """A variable whose name ends so holds no secret itself, but where to find one."""
+_NO_VALUES = frozenset({"", "null", "none", "true", "false"})
+"""What stands where there is no secret."""
 _PEM_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _PEM_END = re.compile(r"-----END [A-Z0-9 ]*PRIVATE KEY-----")
 
@@ -71,6 +73,27 @@ class Redactor:
             shown.append(clean)
         return "".join(shown)
 
+    def document(self, text: str) -> str | None:
+        """A JSON text with the secrets in its strings replaced, which is JSON still; None for what is none."""
+        import msgspec  # for logs that go away; nothing that is needed to write one
+
+        try:
+            data = msgspec.json.decode(text)
+            clean = msgspec.json.encode(self._value("", data)).decode()
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            return None
+        return clean + "\n" if text.endswith("\n") else clean
+
+    def _value(self, name: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {self.text(str(key)): self._value(str(key), item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._value(name, item) for item in value]
+        if not isinstance(value, str):
+            return value
+        found = _NAMED.fullmatch(f'{name}="{value}"') if '"' not in value else _NAMED.match(f"{name}=x")
+        return HIDDEN if found and not _is_harmless(name, value) else self.text(value)
+
     def line(self, line: str, inside_key: bool = False) -> tuple[str, bool]:
         """One line, and whether a private key goes on in the next one."""
         if inside_key:
@@ -101,10 +124,16 @@ class Redactor:
 
 def _hide_value(match: re.Match[str]) -> str:
     name, between, value = match.groups()
-    if name.lower().endswith(_HARMLESS_ENDINGS) or value == HIDDEN[:-1]:
-        return match.group()
     quote = value[0] if value[0] in "\"'" else ""
+    if _is_harmless(name, value.strip(quote or None)) or value == HIDDEN[:-1]:
+        return match.group()
+    if not quote and between[0] == '"':
+        quote = '"'  # a number in JSON
     return f"{name}{between}{quote}{HIDDEN}{quote}"
+
+
+def _is_harmless(name: str, value: str) -> bool:
+    return name.lower().endswith(_HARMLESS_ENDINGS) or value.lower() in _NO_VALUES
 
 
 class RedactingWriter:
