@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from picard_pilot.cli import ids
+from picard_pilot.cli import ids, replay
 from picard_pilot.cli.contact import server
 from picard_pilot.cli.exits import CommandTrouble, Exit, UsageTrouble
 from picard_pilot.cli.frame import Call, Verb, add_options
@@ -295,4 +295,5 @@ VERBS = {
         takes="on|off ID...",
         see_also="ppilot peek",
     ),
+    "replay": replay.VERB,
 }

@@ -20,7 +20,7 @@ NOUNS: dict[str, Entry] = {
     "submit": Entry("picard_pilot.cli.submit", "give a job to the server"),
     "peek": Entry("picard_pilot.cli.peek", "show what a job's pilot has sent of its output (ppeek)"),
     "job": Entry(
-        "picard_pilot.cli.job", "jobs on the server", ("list", "describe", "kill", "retry", "debug")
+        "picard_pilot.cli.job", "jobs on the server", ("list", "describe", "kill", "retry", "debug", "replay")
     ),
     "cost": Entry("picard_pilot.cli.cost", "where slot time went, and what it was lost to"),
     "recover": Entry(
