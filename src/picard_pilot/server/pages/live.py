@@ -7,6 +7,7 @@ some, reconnects or meets a restarted server sees the truth with the next one. W
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -40,8 +41,10 @@ async def messages(
                 return
             event_id = str(feed.last_event_id)
             yield ServerSentEvent(data=shown.html(page(), whole=False), id=event_id)
-            while not await _happened(news, BEAT_S if shown.tick_s is None else shown.tick_s):
-                if shown.tick_s is not None:
+            left_s = math.inf if shown.tick_s is None else shown.tick_s
+            while not await _happened(news, min(BEAT_S, left_s)):
+                left_s -= BEAT_S
+                if left_s <= 0:
                     break
                 yield ServerSentEvent(event="beat", data="")
             await asyncio.sleep(COALESCE_S)

@@ -15,7 +15,8 @@ import jinja2
 import msgspec
 from markupsafe import Markup
 
-from picard_pilot.server.pages import sentences, stranding, timeline, used, words
+from picard_pilot.server.pages import errors, sentences, stranding, timeline, used, words
+from picard_pilot.server.pages.choice import Choice, address
 from picard_pilot.server.pages.facts import JobFacts
 
 #: The tiles on top of the list: word, kind of badge, and the server's states that each counts (all: none named).
@@ -117,12 +118,38 @@ def jobs(
         caption = f"{'All' if state == 'all' else 'The'} {total} {noun}, newest first"
     values = {
         "tiles": _tiles(counts, state, page),
+        "chips": [],
         "rows": [_row(job, page) for job in rows],
         "caption": caption,
         "nothing": "No jobs yet." if state == "all" else f"No {noun} now.",
         "phases": list(timeline.LABELS.items()),
     }
     return _fill("jobs.html" if whole else "jobs_live.html", page, values)
+
+
+def chosen_jobs(
+    rows: Sequence[JobFacts], total: int, page: Page, state: str, choice: Choice, *, whole: bool = True
+) -> str:
+    """The list of those jobs that a choice means, newest first, with what narrows it."""
+    noun = "jobs" if state == "all" else f"{state} jobs"
+    caption = f"The newest {len(rows)} of {total} {noun} that were chosen"
+    if len(rows) == total:
+        caption = f"The {words.count(total, noun.removesuffix('s'))} chosen, newest first"
+    values = {
+        "tiles": [],
+        "chips": errors.chips(choice, f"{page.root}/jobs", state),
+        "errors_href": address(f"{page.root}/errors", choice.query()),
+        "rows": [_row(job, page) for job in rows],
+        "caption": caption,
+        "nothing": f"No {noun} were chosen.",
+        "phases": list(timeline.LABELS.items()),
+    }
+    return _fill("jobs.html" if whole else "jobs_live.html", page, values)
+
+
+def errors_page(values: Mapping[str, Any], page: Page, *, whole: bool = True) -> str:
+    """What jobs fail of; `whole` is the page, else only the part that changes."""
+    return _fill("errors.html" if whole else "errors_live.html", page, values)
 
 
 def stranded(rows: Sequence[JobFacts], total: int, page: Page, *, whole: bool = True) -> str:

@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from picard_pilot.server.auth import SESSION_COOKIE
 from picard_pilot.server.pages import cost, live, render, shown
+from picard_pilot.server.pages.choice import BadChoice, Choice
 from picard_pilot.server.pages.source import JobSource
 from picard_pilot.server.store import Store
 
@@ -36,6 +37,10 @@ _STATIC = Path(__file__).parent / "static"
 _NEW_ADDRESS = "run `ppilot server token --login` on the server's host and open the address it prints."
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+_SECTIONS: dict[type, str] = {shown.Stranded: "stranded", shown.Errors: "errors"}
+"""Where the navigation stands on a view's page, where that is not the jobs."""
 
 
 class Door(Protocol):
@@ -57,6 +62,7 @@ def routes(store: Store, door: Door) -> list[BaseRoute]:
         Route("/jobs", pages.guarded(pages.jobs)),
         Route("/stranded", pages.guarded(pages.stranded)),
         Route("/cost", pages.guarded(pages.cost)),
+        Route("/errors", pages.guarded(pages.errors)),
         Route("/jobs/{job_id:int}", pages.guarded(pages.job)),
         Route("/jobs/{job_id:int}/timeline.svg", pages.guarded(pages.drawing)),
         Route("/ui/v1/live", pages.guarded(pages.stream)),
@@ -114,7 +120,23 @@ class _Pages:
                 evidence=f"The address asks for jobs in state {state!r}.",
                 next_step=f"choose one of {', '.join(render.STATES_OF_TILE)}.",
             )
-        return await self._answer(request, shown.JobList(state))
+        return await self._chosen(request, lambda choice: shown.JobList(state, choice))
+
+    async def errors(self, request: Request) -> Response:
+        return await self._chosen(request, shown.Errors)
+
+    async def _chosen(self, request: Request, view: Callable[[Choice], shown.View]) -> Response:
+        try:
+            choice = Choice.of(request.query_params)
+        except BadChoice as error:
+            return _message(
+                request,
+                status=404,
+                what="There is nothing to choose like that",
+                evidence=f"In the address {error}.",
+                next_step="correct the address, or start from the page of all.",
+            )
+        return await self._answer(request, view(choice))
 
     async def stranded(self, request: Request) -> Response:
         return await self._answer(request, shown.Stranded())
@@ -186,7 +208,7 @@ def _page(request: Request, view: shown.View) -> render.Page:
         live=f"{root}/ui/v1/live?{view.query()}",
         fragment_url=address,
         json_url=f"{address}{'&' if '?' in address else '?'}format=json",
-        section="stranded" if isinstance(view, shown.Stranded) else "jobs",
+        section=_SECTIONS.get(type(view), "jobs"),
     )
 
 

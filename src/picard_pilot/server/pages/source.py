@@ -18,6 +18,7 @@ from picard_pilot.model.ending import Ending
 from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.server.costs import CostFilter, CostSummary
+from picard_pilot.server.errors import ErrorFilter, ErrorSummary
 from picard_pilot.server.jobstates import HOLDING
 from picard_pilot.server.pages.facts import Attempt, Change, Failure, FileFact, JobFacts
 from picard_pilot.server.pages.limits import Near, nearness
@@ -49,18 +50,19 @@ class JobSource:
         """Number of jobs in each state of the server; states without jobs are left out."""
         return await self._views.counts()
 
-    async def jobs(self, states: frozenset[str], limit: int) -> Sequence[JobFacts]:
-        """The newest jobs in these states (none named: in any), newest first, with their history."""
-        found = await self._views.jobs(JobFilter(statuses=tuple(sorted(states)), limit=limit))
-        histories = await self._histories([row.job_id for row in found.rows])
-        return [_facts(row, histories.get(row.job_id, ())) for row in found.rows]
-
-    async def stranded(self, limit: int) -> tuple[Sequence[JobFacts], int]:
-        """The newest jobs that wait on a node for a later pilot, with their history, and how many there are in all."""
-        wanted = JobFilter(statuses=(HOLDING,), sub_status=HOLDING, limit=limit)
+    async def jobs(self, wanted: JobFilter) -> tuple[Sequence[JobFacts], int]:
+        """The newest jobs that match, newest first, with their history, and how many there are in all."""
         found = await self._views.jobs(wanted)
         histories = await self._histories([row.job_id for row in found.rows])
         return [_facts(row, histories.get(row.job_id, ())) for row in found.rows], found.total
+
+    async def stranded(self, limit: int) -> tuple[Sequence[JobFacts], int]:
+        """The newest jobs that wait on a node for a later pilot, with their history, and how many there are in all."""
+        return await self.jobs(JobFilter(statuses=(HOLDING,), sub_status=HOLDING, limit=limit))
+
+    async def errors(self, wanted: ErrorFilter) -> ErrorSummary:
+        """What jobs failed of."""
+        return await self._views.errors(wanted)
 
     async def cost(self, wanted: CostFilter) -> CostSummary:
         """What ended attempts took of slots."""
