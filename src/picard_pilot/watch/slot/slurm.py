@@ -11,7 +11,7 @@ from picard_pilot.model.slot import Found, Question, SlotEnd
 from picard_pilot.watch.slot.words import duration_s, end_from_number
 
 VARIABLE = "SLURM_JOB_END_TIME"
-"""Seconds since 1970. Slurm sets it since version 22.05 or so, unless the job has no limit."""
+"""Seconds since 1970. Newer versions set it, unless the job has no limit; 22.05 was seen not to."""
 
 UNLIMITED = ("UNLIMITED", "NOT_SET")
 
