@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from picard_pilot.cli.exits import AGENT_MEANINGS, MEANINGS, Exit
+from picard_pilot.cli.exits import MEANINGS, Exit
 from picard_pilot.cli.frame import Verb, build
 from picard_pilot.cli.main import main
 from picard_pilot.cli.nouns import NOUNS
+from picard_pilot.cli.topics import agent_meanings
 from picard_pilot.pilot.exits import Exit as AgentExit
 
 COMMANDS: list[tuple[str, Verb]] = [
@@ -209,8 +210,8 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_all_exit_codes_are_documented() -> None:
     """Both families; the pilot's own are in the agent's table, and never 1 or 2."""
     assert set(MEANINGS) == set(Exit)
-    assert {int(code) for code in AgentExit} <= set(AGENT_MEANINGS)
-    assert not {1, 2} & set(AGENT_MEANINGS)
+    assert {int(code) for code in AgentExit} <= set(agent_meanings())
+    assert not {1, 2} & set(agent_meanings())
 
 
 def test_no_parser_takes_abbreviations() -> None:

@@ -6,6 +6,7 @@ commands are tools for people and scripts. The two families never mix.
 
 from enum import IntEnum
 
+from picard_pilot.diagnosis.catalogue.shell import EXITS
 from picard_pilot.model.trouble import Trouble
 
 
@@ -41,45 +42,12 @@ MEANINGS: dict[Exit, str] = {
     Exit.TERMINATED: "terminated (SIGTERM)",
 }
 
-AGENT_GENERAL_ERROR = 65
+AGENT_GENERAL_ERROR = EXITS["GENERALERROR"]
 """What `ppilot run` exits with when nothing more special fits, usage errors included: Harvester reads 1 and 2 as
 faults of the wrapper."""
 
-AGENT_EXCEPTION = 70
-"""What `ppilot run` exits with after an error that nobody foresaw (1301)."""
-
-AGENT_MEANINGS: dict[int, str] = {
-    0: "ok",
-    64: "CVMFS is dead (1377), or the site is offline",
-    65: "general error, usage error (1008)",
-    66: "a directory could not be made (1199)",
-    67: "no such file (1103)",
-    68: "no valid proxy, token or certificate (1163, 1177, 1373)",
-    69: "no local space (1098)",
-    70: "unexpected exception (1301)",
-    71: "no queue data (1116)",
-    72: "bad queue data (1117)",
-    73: "no software directory (1186)",
-    74: "queue or storage data did not arrive in time (1330)",
-    75: "black hole: the node's disk does not work (1332)",
-    76: "middleware cannot be imported (1342)",
-    77: "input missing in the storage (1331)",
-    78: "the queue is not active (1359)",
-    79: "no communication with the server (1318)",
-    80: "the proxy is too short (1382)",
-    81: "maximal time reached (1213)",
-    82: "no jobs (1385)",
-    83: "the queue is not online (1386)",
-    130: "SIGINT",
-    131: "SIGQUIT",
-    135: "SIGBUS",
-    137: "SIGKILL",
-    138: "SIGUSR1",
-    139: "SIGSEGV",
-    143: "SIGTERM",
-    152: "SIGXCPU",
-}
-"""What wrapper and Harvester understand; the numbers in brackets are the pilot's error codes."""
+AGENT_EXCEPTION = EXITS["UNKNOWNEXCEPTION"]
+"""What `ppilot run` exits with after an error that nobody foresaw."""
 
 
 class CommandTrouble(Trouble):

@@ -23,6 +23,7 @@ NOUNS: dict[str, Entry] = {
         "picard_pilot.cli.job", "jobs on the server", ("list", "describe", "kill", "retry", "debug", "replay")
     ),
     "cost": Entry("picard_pilot.cli.cost", "where slot time went, and what it was lost to"),
+    "explain": Entry("picard_pilot.cli.explain", "what an error means and what to do about it"),
     "recover": Entry(
         "picard_pilot.cli.recover",
         "jobs that pilots left on this disk, and what of them is left on the node",

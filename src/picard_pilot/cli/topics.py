@@ -5,7 +5,7 @@ Printing one is `cli.help`.
 
 from collections.abc import Callable
 
-from picard_pilot.cli.exits import AGENT_MEANINGS, MEANINGS
+from picard_pilot.cli.exits import MEANINGS
 
 
 def states() -> str:
@@ -34,14 +34,26 @@ def states() -> str:
     )  # fmt: skip
 
 
+def agent_meanings() -> dict[int, str]:
+    """The exit codes of `ppilot run`, from the errors that stand for them."""
+    from picard_pilot.diagnosis.catalogue.codes import ROWS
+    from picard_pilot.diagnosis.catalogue.shell import EXITS, OK
+
+    meanings = {OK: "all is well, whatever became of its jobs"}
+    for code in sorted(set(EXITS.values())):
+        rows = [row for row in ROWS if row.shell_exit == code]
+        meanings[code] = f"{rows[0].summary} ({', '.join(str(row.number) for row in rows)})"
+    return meanings
+
+
 def exit_codes() -> str:
     """Both families of exit codes."""
     tools = [f"  {int(code):>3}  {meaning}" for code, meaning in MEANINGS.items()]
-    agent = [f"  {code:>3}  {meaning}" for code, meaning in AGENT_MEANINGS.items()]
+    agent = [f"  {code:>3}  {meaning}" for code, meaning in agent_meanings().items()]
     return "\n".join(
         ["All commands but `ppilot run`:", *tools, "",
          "`ppilot run`, as batch wrappers and Harvester read them; never 1 or 2, which mean something else to them:",
-         *agent]
+         *agent, "", "The numbers in brackets are the pilot's errors: `ppilot explain NUMBER`."]
     )  # fmt: skip
 
 

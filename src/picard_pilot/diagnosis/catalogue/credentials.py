@@ -33,7 +33,6 @@ ROWS: tuple[Code, ...] = (
         shift="Whoever sends the pilots has to make the proxy with voms-proxy-init --voms.",
         site="Look at the proxy with voms-proxy-info -all; check the vomses and vomsdir files where it is made.",
         symptom_of=("NOPROXY",),
-        reserved="Picard does not look into a proxy's attributes; a storage that misses them refuses it (1338, 1383)",
     ),
     Code(
         1364,

@@ -15,7 +15,7 @@ ROWS: tuple[Code, ...] = (
         Retry.HERE,
         PILOT1,
         "An event service job failed in a way that a retry can mend",
-        user="Nothing to do: the events that are left go to another job.",
+        user="Nothing to mend: the events that are left go to another job.",
         reserved=_NONE,
     ),
     Code(

@@ -214,6 +214,7 @@ ROWS: tuple[Code, ...] = (
         "The transformation's stderr holds a fatal line that no rule knows",
         user="The line in the evidence is the transformation's own; search its release notes for it.",
         symptom_of=groups.PAYLOAD,
+        reserved="a failure that no rule explains is PAYLOADEXECUTIONFAILURE, with a fingerprint",
     ),
     Code(
         1355,
@@ -242,5 +243,6 @@ ROWS: tuple[Code, ...] = (
         user="Ask for more memory for the task.",
         site="Limit resident memory by control groups, not virtual memory by ulimit -v.",
         symptom_of=("PAYLOADEXCEEDMAXMEM", "PAYLOADOUTOFMEMORY"),
+        reserved="which part of a program got no memory matters to nobody who has to act: BADALLOC or PAYLOADOUTOFMEMORY",
     ),
 )

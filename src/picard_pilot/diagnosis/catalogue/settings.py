@@ -15,7 +15,7 @@ ROWS: tuple[Code, ...] = (
         "The pilot failed for a reason nothing more specific covers",
         causes=("its command line or settings were not understood",),
         shift="Read the end of the pilot's output in the batch log: the reason stands there in three lines.",
-        site="Try the pilot's command line by hand; `ppilot config check` reads the same settings.",
+        site="Try the pilot's command line by hand; `ppilot config show --origin` says what it reads and from where.",
     ),
     Code(
         1116,
@@ -80,6 +80,7 @@ ROWS: tuple[Code, ...] = (
         PILOT3,
         "The queue names a mover that the pilot does not have",
         shift="`ppilot plugin list` shows the movers; mend the queue's copytools or install the mover.",
+        reserved="a mover that the pilot does not have is passed over; where none is left it is NOSTORAGEPROTOCOL",
     ),
     Code(
         1329,

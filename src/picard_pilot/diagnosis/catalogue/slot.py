@@ -223,7 +223,6 @@ ROWS: tuple[Code, ...] = (
         causes=("a job with more rights took the slot", "a cloud took its spot machine back"),
         user="Nothing to mend: the job is repeated elsewhere.",
         site="Nothing to mend, unless it happens too often: then give pilots a longer time without preemption.",
-        reserved="no source of the slot's end says preemption for sure; a SIGTERM is reported as SIGTERM",
     ),
     Code(
         1385,

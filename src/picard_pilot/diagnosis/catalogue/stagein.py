@@ -134,7 +134,6 @@ ROWS: tuple[Code, ...] = (
         "Rucio said that it is not available",
         shift="Check the state of the Rucio server; jobs of all sites fail until it is back.",
         symptom_of=("UNREACHABLENETWORK",),
-        reserved="Picard tells it by class (stagein/contact), and tries the other sources of the input",
     ),
     Code(
         1321,
@@ -159,7 +158,6 @@ ROWS: tuple[Code, ...] = (
         "Rucio could not list the replicas of the inputs",
         shift="Check the Rucio server, and whether the pilot's account may read.",
         symptom_of=("RUCIOSERVICEUNAVAILABLE", "UNREACHABLENETWORK", *groups.CREDENTIALS),
-        reserved="a listing that fails is noted; the places in the job's description are tried all the same",
     ),
     Code(
         1324,
@@ -172,7 +170,6 @@ ROWS: tuple[Code, ...] = (
         "A remote service that is needed is down",
         shift="Check the service that the evidence names.",
         symptom_of=("UNREACHABLENETWORK",),
-        reserved="Picard tells a storage or catalogue that does not answer by class (stagein/contact)",
     ),
     Code(
         1326,
@@ -188,7 +185,6 @@ ROWS: tuple[Code, ...] = (
         shift="See in the catalogue whether the replicas are lost or only not available.",
         site="If your endpoint should have the file, compare it with the catalogue.",
         symptom_of=("RUCIOLISTREPLICASFAILED",),
-        reserved="an input of which the catalogue knows nothing is still tried where the job's description says it is",
     ),
     Code(
         1331,
@@ -242,7 +238,6 @@ ROWS: tuple[Code, ...] = (
         shift="Group by endpoint, as for failed stage-in.",
         site="Try to open the address in the evidence from a node of the site.",
         symptom_of=(*_HERE, "MISSINGINPUTFILE"),
-        reserved="Picard tests the opening before the payload starts, and copies the input where it fails",
     ),
     Code(
         1362,
@@ -252,10 +247,9 @@ ROWS: tuple[Code, ...] = (
         Blame.STORAGE,
         Retry.ELSEWHERE,
         PILOT3,
-        "xrdcp could not open a file",
+        "The program xrdcp could not open a file",
         site="Try xrdcp from the node with the address in the evidence.",
         symptom_of=(*_HERE, "MISSINGINPUTFILE"),
-        reserved="Picard uses the XRootD client as a library, and tells its errors by class",
     ),
     Code(
         1368,

@@ -1,0 +1,229 @@
+"""Explaining an error to a user, a shifter or a site: the catalogue's rows as text for a terminal and as data.
+
+What a word means is `diagnosis.catalogue.lookup`; the monitor's page of an error is `server.pages`.
+"""
+
+from collections.abc import Iterator
+from textwrap import fill
+from typing import Any
+
+from picard_pilot.diagnosis.catalogue.codes import BY_NAME, ROWS
+from picard_pilot.diagnosis.catalogue.lookup import ExitCode, Signal, Subject
+from picard_pilot.diagnosis.catalogue.row import Code, Reader
+from picard_pilot.diagnosis.catalogue.transfers import BY_KEY, Finer
+from picard_pilot.diagnosis.catalogue.words import ACTOR, READERS, RETRY, advice
+
+WIDTH = 100
+"""Of a line, in characters."""
+
+MOST_NAMES = 12
+"""Of errors that one follows from; scripts get all."""
+
+OF_A_PILOT: dict[int, str] = {
+    0: "all is well: the pilot did its part, whatever became of its jobs",
+    1: "no pilot's: Harvester takes it for a fault of the wrapper",
+    2: "no pilot's: Harvester takes it for a stuck pilot that its wrapper killed",
+}
+"""Exit codes that stand for no error."""
+
+OF_A_PAYLOAD: dict[int, str] = {
+    0: "all is well",
+    126: "the shell found a command that it could not execute: its mode, or its interpreter",
+    127: "the shell did not find a command: its name, the PATH, or the setup before it",
+}
+"""Exit codes that shells give a meaning to."""
+
+OWN_NUMBER = "the program's own number: its output, or its documentation, says what it means"
+
+
+def told(subject: Subject, reader: Reader | None = None) -> str:
+    """The explanation for people; with a reader only the advice for that one."""
+    match subject:
+        case Code():
+            return "\n".join(_code(subject, reader))
+        case Finer():
+            return "\n".join(_finer(subject, reader))
+        case ExitCode():
+            return "\n".join(_exit(subject))
+        case Signal():
+            return "\n".join(_signal(subject))
+
+
+def data(subject: Subject, reader: Reader | None = None) -> dict[str, Any]:
+    """The same for scripts; `kind` is error, transfer, exit or signal."""
+    match subject:
+        case Code():
+            return {"kind": "error", **_code_data(subject, reader)}
+        case Finer():
+            return {
+                "kind": "transfer",
+                "name": subject.key,
+                "told_as": subject.told_as,
+                "summary": subject.summary,
+                "causes": subject.causes,
+                "advice": _advice(subject, reader),
+                "reserved": subject.reserved,
+            }
+        case ExitCode():
+            return {
+                "kind": "exit",
+                "number": subject.number,
+                "signal": subject.signal,
+                "of_a_pilot": _of_a_pilot(subject),
+                "of_a_payload": _of_a_payload(subject),
+                "errors": [_code_data(row, reader) for row in subject.rows],
+            }
+        case Signal():
+            return {
+                "kind": "signal",
+                "number": subject.number,
+                "name": subject.name,
+                "exit": 128 + subject.number,
+                "error": _code_data(subject.row, reader),
+            }
+
+
+def codes_and_names() -> dict[str, tuple[str, str]]:
+    """`{code: [name, message]}`, as tools beside Harvester read it."""
+    return {str(row.number): (row.name, row.summary) for row in ROWS}
+
+
+def brief(row: Code | Finer) -> dict[str, Any]:
+    """A row as a line of a list."""
+    if isinstance(row, Code):
+        return {
+            "number": row.number,
+            "name": row.name,
+            "component": row.component.value,
+            "category": row.category.label,
+            "blame": row.blame.value,
+            "retry": row.retry.value,
+            "summary": row.summary,
+        }
+    usual = BY_NAME[row.told_as[0]]
+    return {**brief(usual), "name": row.key, "summary": row.summary}
+
+
+def _code_data(row: Code, reader: Reader | None) -> dict[str, Any]:
+    return {
+        **brief(row),
+        "recoverable": row.recoverable,
+        "shell_exit": row.shell_exit,
+        "symptom_of": row.symptom_of,
+        "causes": row.causes,
+        "advice": _advice(row, reader),
+        "since": row.since,
+        "reserved": row.reserved,
+        "classes": [one.key for one in BY_KEY.values() if row.name in one.told_as],
+    }
+
+
+def _advice(row: Code | Finer, reader: Reader | None) -> dict[str, str]:
+    readers = [*Reader] if reader is None else [reader]
+    return {one.value: row.advice(one) for one in readers if row.advice(one) or reader is not None}
+
+
+def _code(row: Code, reader: Reader | None) -> Iterator[str]:
+    yield f"{row.number} {row.name}"
+    yield _wrapped(f"{row.summary}.")
+    yield ""
+    yield _wrapped(f"Who has to act: {ACTOR[row.blame]} (blame: {row.blame}); {RETRY[row.retry]}.")
+    if row.recoverable:
+        yield "What the payload made is kept: a later pilot can store it without computing it again."
+    yield from _causes(row.causes)
+    yield from _to_do(row, reader)
+    yield ""
+    yield f"It arises in: {row.component}; the monitor counts it as {row.category.value}, {row.category.label}."
+    if row.symptom_of:
+        yield _wrapped(f"Where one of these is found too, that is the cause: {_some(row.symptom_of)}.")
+    if classes := [one.key for one in BY_KEY.values() if row.name in one.told_as and not one.reserved]:
+        yield _wrapped(f"More exactly it may be: {', '.join(classes)}.")
+    if row.shell_exit is not None:
+        yield f"A pilot that it stops exits with {row.shell_exit}."
+    if row.reserved:
+        yield _wrapped(f"Picard does not report it: {row.reserved}.")
+    yield f"The number is on the wire since {row.since}."
+
+
+def _finer(row: Finer, reader: Reader | None) -> Iterator[str]:
+    yield row.key
+    yield _wrapped(f"{row.summary}.")
+    yield from _causes(row.causes)
+    yield from _to_do(row, reader)
+    yield ""
+    names = ", ".join(f"{BY_NAME[name].number} {name}" for name in row.told_as)
+    yield _wrapped(f"The server is told of it as {names}.")
+    if row.reserved:
+        yield _wrapped(f"Picard does not report it: {row.reserved}.")
+
+
+def _exit(code: ExitCode) -> Iterator[str]:
+    yield f"exit code {code.number}"
+    yield _wrapped(f"Of a pilot (in the batch log, to wrapper and Harvester): {_of_a_pilot(code)}.")
+    yield _wrapped(f"Of a payload (the job's transExitCode): {_of_a_payload(code)}.")
+    if code.rows:
+        yield ""
+        yield "More: " + ", ".join(f"`ppilot explain {row.number}`" for row in code.rows)
+
+
+def _of_a_pilot(code: ExitCode) -> str:
+    if code.rows:
+        return "; or ".join(f"{row.number} {row.name}, {_in_a_sentence(row.summary)}" for row in code.rows)
+    if code.number in OF_A_PILOT:
+        return OF_A_PILOT[code.number]
+    if code.signal is not None:
+        return f"it was ended by {code.signal}"
+    return "it has no meaning"
+
+
+def _of_a_payload(code: ExitCode) -> str:
+    if code.signal is not None:
+        return f"it was ended by {code.signal}, or a child of its shell was; or it is {OWN_NUMBER}"
+    return OF_A_PAYLOAD.get(code.number, OWN_NUMBER)
+
+
+def _signal(found: Signal) -> Iterator[str]:
+    yield f"signal {found.number}, {found.name}"
+    yield f"What it ends has the exit code {128 + found.number} for a shell."
+    yield ""
+    yield _wrapped(
+        f"A pilot's end by it is told as {found.row.number} {found.row.name}. That of a payload is on its job's record "
+        "beside the errors, with who sent it."
+    )
+    yield f"More: `ppilot explain {found.row.number}`"
+
+
+def _causes(causes: tuple[str, ...]) -> Iterator[str]:
+    if causes:
+        yield ""
+        yield "Possible causes:"
+        for cause in causes:
+            yield _wrapped(cause, "  - ", "    ")
+
+
+def _to_do(row: Code | Finer, reader: Reader | None) -> Iterator[str]:
+    """The advice; unasked, only of those who have something to do."""
+    yield ""
+    if reader is not None:
+        blame = row.blame if isinstance(row, Code) else BY_NAME[row.told_as[0]].blame
+        yield _wrapped(f"For {READERS[reader]}: {advice(row, reader, blame)}")
+        return
+    yield "What to do:"
+    for one in Reader:
+        if text := row.advice(one):
+            yield _wrapped(text, f"  {READERS[one]:<9} ", " " * 12)
+
+
+def _some(names: tuple[str, ...]) -> str:
+    """The first of many names: those that Picard reports."""
+    raised = [name for name in names if not BY_NAME[name].reserved]
+    more = len(names) - len(raised[:MOST_NAMES])
+    return ", ".join(raised[:MOST_NAMES]) + (f" and {more} others" if more else "")
+
+
+def _wrapped(text: str, first: str = "", others: str = "") -> str:
+    return fill(text, WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
+
+
+def _in_a_sentence(summary: str) -> str:
+    return summary if summary[:2].isupper() else summary[0].lower() + summary[1:]
