@@ -8,4 +8,8 @@ KNOWN: dict[str, tuple[str, str]] = {
         "picard_pilot.experiments.generic:Generic",
         "The generic experiment needs nothing but Picard itself: install picard-pilot again.",
     ),
+    "atlas": (
+        "picard_pilot.experiments.atlas.experiment:Atlas",
+        "The ATLAS experiment comes with Picard and needs nothing else: install picard-pilot again.",
+    ),
 }

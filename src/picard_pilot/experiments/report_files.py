@@ -6,7 +6,7 @@ The payload wrote them, so nothing about them is trusted: not their type, not th
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -23,8 +23,11 @@ _INT64 = 2**63 - 1
 """Error codes and counts that do not fit their columns make the server lose the whole update."""
 
 
-class _Report(msgspec.Struct):
-    """The parts of a job report that are used; each is checked on its own, so that one odd field loses no other."""
+class Report(msgspec.Struct):
+    """The parts of a job report that are used; each is checked on its own, so that one odd field loses no other.
+
+    An experiment whose payloads write more derives from it.
+    """
 
     exitCode: Any = None
     exitAcronym: Any = None
@@ -33,23 +36,48 @@ class _Report(msgspec.Struct):
     files: Any = None
 
 
-ready(_Report)  # hooks of several jobs run beside each other
+ready(Report)  # hooks of several jobs run beside each other
+
+Kind = TypeVar("Kind", bound=Report)
+
+
+class Read(NamedTuple, Generic[Kind]):
+    """What was read of both reports: an empty one where there is none of use."""
+
+    report: Kind
+    text: str | None
+    """The job report as it stands, for the server; None for one of no use."""
+    error_report: dict[str, Any]
 
 
 def read_reports(bundle: Bundle) -> Outcome:
     """What the payload says about itself. Missing, unreadable or senseless reports say nothing."""
-    text = read_bounded(bundle.job_report)
-    report = _decode(text, _Report) or _Report()
-    code, diag = _report_error(report)
+    return outcome_of(read(bundle, Report))
+
+
+def read(bundle: Bundle, kind: type[Kind]) -> Read[Kind]:
+    """Both reports, the job report as a `kind`."""
+    data = read_bounded(bundle.job_report)
+    report = _decode(data, kind) or kind()
     said = _decode(read_bounded(str(Path(bundle.directory, ERROR_REPORT))), dict[str, Any]) or {}
-    if _code(said.get("error_code")):
-        code, diag = _code(said.get("error_code")), _text(said.get("error_diag"))
+    is_useful = data is not None and report != kind()
+    return Read(report, data.decode("utf-8") if data is not None and is_useful else None, said)
+
+
+def outcome_of(found: Read[Any], *, more: str | None = None, n_events: int | None = None) -> Outcome:
+    """The outcome that the reports tell. `more` follows the job report's own words about an error; `n_events` counts
+    where the report has no number of its own."""
+    report = found.report
+    code, diag = _report_error(report, more)
+    said = found.error_report
+    if error_code(said.get("error_code")):
+        code, diag = error_code(said.get("error_code")), words_of(said.get("error_diag"))
     return Outcome(
         exe_error_code=code,
         exe_error_diag=diag,
-        n_events=report.nEvents if _is_count(report.nEvents) else None,
+        n_events=report.nEvents if is_count(report.nEvents) else n_events,
         guids=_guids(report.files),
-        metadata=text.decode("utf-8") if text is not None and report != _Report() else None,
+        metadata=found.text,
     )
 
 
@@ -86,25 +114,27 @@ def _decode(text: bytes | None, kind: Any) -> Any:
         return None
 
 
-def _report_error(report: _Report) -> tuple[int | None, str | None]:
+def _report_error(report: Report, more: str | None) -> tuple[int | None, str | None]:
     """The error of a job report: its exit code, unless zero, with acronym and message."""
-    code = _code(report.exitCode)
+    code = error_code(report.exitCode)
     if not code:
         return None, None
-    words = [text for text in (_text(report.exitAcronym), _text(report.exitMsg)) if text]
+    words = [text for text in (words_of(report.exitAcronym), words_of(report.exitMsg), more) if text]
     return code, ": ".join(words)[:_DIAG_CHARACTERS] or None
 
 
-def _code(value: object) -> int | None:
+def error_code(value: object) -> int | None:
     """A usable error code, or None."""
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _INT32 else None
 
 
-def _text(value: object) -> str | None:
+def words_of(value: object) -> str | None:
+    """A text of the report, cut to what the server keeps; None for anything else."""
     return value.replace("\0", "")[:_DIAG_CHARACTERS] or None if isinstance(value, str) else None
 
 
-def _is_count(value: object) -> bool:
+def is_count(value: object) -> bool:
+    """Whether it is a number of events that a server can keep."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _INT64
 
 
