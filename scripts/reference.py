@@ -8,6 +8,10 @@ import sys
 
 from picard_pilot.data.policy import GROWTH, RULES, Place
 from picard_pilot.diagnosis.catalogue.codes import ROWS
+from picard_pilot.diagnosis.catalogue.row import Code, Component, Reader
+from picard_pilot.diagnosis.catalogue.transfers import ROWS as CLASSES
+from picard_pilot.diagnosis.catalogue.transfers import Finer
+from picard_pilot.diagnosis.catalogue.words import READERS
 from picard_pilot.lifecycle.table import TABLE as TRANSITIONS
 from picard_pilot.model.states import PHASE_OF, State
 from picard_pilot.model.transfer import Remedy
@@ -46,18 +50,66 @@ def settings() -> str:
 
 
 def errors() -> str:
-    """The catalogue, by number."""
+    """The catalogue: by component a table and what to do about each error, then the classes of failed transfers."""
     lines = [
         "# Errors\n\n",
-        "The numbers and names are those in use on the wire since the first pilot. Blame says who has to act; retry\n",
-        "says whether trying again can help.\n\n",
-        "| number | name | meaning | blame | retry | next step |\n| --- | --- | --- | --- | --- | --- |\n",
+        "The numbers and names are those in use on the wire since the first pilot; none ever gets another meaning.\n",
+        "`ppilot explain NUMBER` says the same at a terminal, `/errors/NUMBER` on the monitor. *Who* has to act on\n",
+        "it; *retry* says whether and where trying again can help; *exit* is the exit code of a pilot that the\n",
+        "error stops. Numbers in brackets are reserved: other pilots use them, and Picard does not report them.\n",
     ]
-    for row in ROWS:
+    for component in Component:
+        rows = [row for row in ROWS if row.component is component]
+        lines.append(f"\n## {component.capitalize()}\n\n")
         lines.append(
-            f"| {row.number} | {row.name} | {row.summary} | {row.blame} | {row.retry} | {row.next_step} |\n"
+            "| number | name | it means | who | retry | exit |\n| --- | --- | --- | --- | --- | --- |\n"
         )
+        for row in rows:
+            number = f"({row.number})" if row.reserved else f"{row.number}"
+            lines.append(
+                f"| {number} | [{row.name}](#{row.number}) | {row.summary} | {row.blame} | {row.retry} | "
+                f"{row.shell_exit or '-'} |\n"
+            )
+        for row in rows:
+            lines += _explained(str(row.number), f"{row.number} {row.name}", row)
+            lines += [f"\n{kept}\n" for kept in _kept(row)]
+    lines.append("\n## Classes of failed transfers\n\n")
+    lines.append(
+        "What went wrong with an input or output, more exactly than its number says. The storage that\n"
+    )
+    lines.append("failed is named with it.\n\n| class | it means | told as |\n| --- | --- | --- |\n")
+    for one in CLASSES:
+        lines.append(f"| [{one.key}](#{_anchor(one)}) | {one.summary} | {', '.join(one.told_as)} |\n")
+    for one in CLASSES:
+        lines += _explained(_anchor(one), one.key, one)
     return "".join(lines)
+
+
+def _anchor(one: Finer) -> str:
+    return one.key.replace("/", "-")
+
+
+def _explained(anchor: str, title: str, row: Code | Finer) -> list[str]:
+    """A heading to which links lead, causes, and advice for each reader."""
+    lines = [f'\n<a id="{anchor}"></a>\n\n### {title}\n\n{row.summary}.\n']
+    if row.causes:
+        lines.append("\nPossible causes:\n\n" + "".join(f"- {cause}\n" for cause in row.causes))
+    told = [
+        f"- {READERS[reader].capitalize()}: {row.advice(reader)}\n" for reader in Reader if row.advice(reader)
+    ]
+    return [*lines, "\nWhat to do:\n\n", *told]
+
+
+def _kept(row: Code) -> list[str]:
+    """What else there is to say of an error."""
+    told = []
+    if row.recoverable:
+        told.append("What the payload made is kept: a later pilot can store it without computing it again.")
+    if row.symptom_of:
+        told.append(f"Where one of these is found too, that is the cause: {', '.join(row.symptom_of)}.")
+    if row.reserved:
+        told.append(f"Reserved: {row.reserved}.")
+    return told
 
 
 def states() -> str:

@@ -30,6 +30,7 @@ NEVER: dict[str, str] = {
     "picard_pilot.server": "they meet on the wire",
     "picard_pilot.tools": "for people without a running pilot",
     "picard_pilot.testing": "for tests",
+    "picard_pilot.diagnosis.catalogue.codes": "5 ms of texts; for what has failed",
 }
 """What neither a pilot nor its transfer worker imports as long as it lives."""
 
