@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from grid import wait_for
 from picard_pilot.isolation.base import Isolation
 from picard_pilot.isolation.sudo import Sudo
 from picard_pilot.model.isolation import CannotConfine
@@ -116,6 +117,7 @@ def test_the_users_processes_are_signalled_and_no_others(switch: Sudo) -> None:
     theirs = subprocess.Popen(("setpriv", "--reuid", str(switch.user), "--clear-groups", "sleep", "3600"))
     ours = subprocess.Popen(("sleep", "3600"))
     try:
+        wait_for(lambda: Path(f"/proc/{theirs.pid}/comm").read_text() == "sleep\n", "it is the user's")
         found = [proc.identify(each.pid) for each in (theirs, ours)]
         processes = [each for each in found if each is not None]
         asyncio.run(switch.signal(processes[1:], signal.SIGTERM))

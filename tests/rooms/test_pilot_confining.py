@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import signal
+import subprocess
 from pathlib import Path
 from typing import ClassVar
 
@@ -35,6 +37,7 @@ from picard_pilot.pilot.ways import Ways
 from picard_pilot.pilot.work import JobWork
 from picard_pilot.plugins.loader import PluginError
 from picard_pilot.settings.settings import Settings
+from picard_pilot.system import cgroup
 from picard_pilot.testing.clock import VirtualClock
 
 QUEUE = Queue(name="Q", panda_resource="Q")
@@ -331,6 +334,26 @@ def test_what_is_shown(tmp_path: Path) -> None:
     shown = to_show(here.parts, here.work, CredentialNeeds(variables=("X509_USER_PROXY", "NOT_SET")))
     assert shown == (str(target), str(proxy))
     assert to_show(here.parts, here.work, CredentialNeeds()) == (str(target),)
+
+
+def test_a_payloads_group_goes_with_what_is_in_it(tmp_path: Path) -> None:
+    """Also where something in it was only just killed, or was not: the kernel removes no group that is not empty."""
+    place = cgroup.find_place()
+    if not isinstance(place, cgroup.Place):
+        pytest.skip(f"{place.says}; a guest has them, see test_confined_guest")
+    group = cgroup.make(place, f"picard-test-{os.urandom(6).hex()}").path
+    here = Here(tmp_path)
+    here.work.confined = Confined(way="none", says="", group=str(group))
+    inside = subprocess.Popen(("sleep", "3600"))
+    try:
+        (group / "cgroup.procs").write_text(str(inside.pid))
+        go(here.confining.ended(here.work, leftovers=False))
+        assert inside.wait(60) == -signal.SIGKILL
+        assert not group.exists()
+    finally:
+        inside.kill()
+        inside.wait()
+        cgroup.remove(group)
 
 
 def test_a_confined_record_is_kept_before_anything_is_started(tmp_path: Path) -> None:

@@ -115,6 +115,41 @@ def test_what_another_user_closed_or_left_running_is_dealt_with(
     assert not grid.job_dir(job_id).exists(), grid.output()
 
 
+LEAVES = """
+tell('segment %d' % ctypes.CDLL(None).shmget(0, 4096, 0o600))
+kept = [seen(mapped, '/dev/shm/' + MARK), seen(opened, '/tmp/' + MARK)]
+os.mkfifo(os.environ['TMPDIR'] + '/pipe-' + MARK)
+subprocess.Popen(['nohup', *SLEEPER], stdout=open('nohup.out', 'w'))
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        [os.close(n) for n in range(3)]
+        os.execve(SLEEPER[0], SLEEPER, {})
+    os._exit(0)
+os.wait()
+started(2)
+os.makedirs('d/' * 50 + MARK)
+os.chmod('d', 0)
+"""
+"""What root's pilots are tried with one by one (`test_clean_node`)."""
+
+
+def test_an_ordinary_users_pilot_leaves_a_clean_node(
+    confining: Confining, users: tuple[str, str], mark: str
+) -> None:
+    """As on every worker node: it needs no right of root's to find and remove what its payload left."""
+    grid = confining.grid
+    head = outside.HEAD.format(mark=mark, diary=str(grid.directory / "diary"))
+    job_id = confining.submit(head + LEAVES + outside.TAIL)
+    assert started(confining, users, "none").wait(120) == 0, grid.output()
+    assert grid.wait_status(job_id, "finished", "failed") == "finished", (grid.errors(job_id), grid.output())
+    outside.assert_nothing_is_left(grid, grid.workdir, mark)
+    (receipt,) = outside.receipts(grid.workdir)
+    assert (receipt["remains"], receipt["kept"]) == ([], [])
+    assert len(outside.named(receipt["removed"], mark)) == 2
+    assert outside.ledgers(grid.workdir) == []
+
+
 @pytest.mark.parametrize("polite", [True, False])
 def test_a_later_pilot_stops_what_only_the_switch_can_signal(
     confining: Confining, users: tuple[str, str], polite: bool

@@ -29,6 +29,7 @@ from picard_pilot.model.isolation import (
     Rung,
     Wrapped,
 )
+from picard_pilot.model.ledger import ControlGroup
 from picard_pilot.model.policy import Container, CredentialNeeds
 from picard_pilot.model.states import Phase
 from picard_pilot.payload import launcher
@@ -110,7 +111,8 @@ class Confining:
 
         Where one way cannot confine this very job, the next that gives all that is required is taken.
         """
-        self._remove_group(work)  # of a pilot that died just before it launched
+        await self._remove_group(work)  # of a pilot that died just before it launched
+        await self._parts.ways.known()  # which also says where groups can be made
         group = self._group_for(work)
         failed: dict[str, str] = {}
         while True:
@@ -229,19 +231,17 @@ class Confining:
             log.info("job %s: limited in %s: %s", work.job_id, path, ", ".join(done) or "nothing")
         return confined
 
-    def _remove_group(self, work: JobWork) -> None:
-        """Remove the payload's group once it is empty; its last account is taken before."""
+    async def _remove_group(self, work: JobWork) -> None:
+        """Remove the payload's group once all in it have ended, as they must; its last account is taken before."""
+        from picard_pilot.system import strays  # 4 ms that only a payload's end needs
+
         confined = self.of(work)
         if confined is None or confined.group is None:
             return
         group = Path(confined.group)
         if work.watching is not None:
             work.watching.group_ends(group)
-        try:
-            why = None if cgroup.remove(group) else "it is in use"
-        except OSError as error:
-            why = str(error)
-        if why is not None:
+        if (why := await strays.end_group(ControlGroup(path=str(group)))) is not None:
             log.warning("job %s: the control group %s cannot be removed: %s", work.job_id, group, why)
 
     # While it runs, and after
@@ -302,7 +302,7 @@ class Confining:
     async def ended(self, work: JobWork, *, leftovers: bool) -> None:
         """The payload is over: its group goes, another user's processes are ended where there may be any, and what
         that user closed is opened."""
-        self._remove_group(work)
+        await self._remove_group(work)
         switch = self.switch_of(work)
         if switch is None:
             return
