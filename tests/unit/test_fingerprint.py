@@ -22,6 +22,7 @@ from picard_pilot.diagnosis.fingerprint import (
 )  # fmt: skip
 from picard_pilot.diagnosis.normal import LINE_CHARACTERS, NORMAL_CHARACTERS, normal
 from picard_pilot.model.facts import Line
+from picard_pilot.model.samples import failed
 
 WORD = st.text(string.ascii_lowercase, min_size=3, max_size=9)
 NUMBER = st.integers(0, 10**12).map(str)
@@ -275,11 +276,35 @@ def test_the_first_version_of_the_fingerprint_never_changes() -> None:
 
 
 def test_no_two_cases_of_the_corpus_with_different_verdicts_share_a_fingerprint() -> None:
-    """Were a rule lost, its failures would still stand apart from those of all others."""
-    verdicts: dict[str, set[tuple[str, str]]] = {}
-    names: dict[str, list[str]] = {}
+    """Were a rule lost, its failures would still stand apart from those of all others; two that left the same behind
+    differ in what somebody else saw."""
+    verdicts: dict[tuple[object, ...], set[tuple[str, str]]] = {}
+    names: dict[tuple[object, ...], list[str]] = {}
     for case in cases():
-        found = likeness(telling_logs(case.facts), how_it_ended(case.facts)).fingerprint
-        verdicts.setdefault(found, set()).add((case.error, case.blame))
-        names.setdefault(found, []).append(case.name)
-    assert [names[found] for found, told in verdicts.items() if len(told) > 1] == []
+        facts = case.facts
+        seen = (facts.kernel, facts.disk_full, facts.exit.stopped_by, facts.died_of, facts.watched)
+        key = (likeness(telling_logs(facts), how_it_ended(facts)).fingerprint, *seen)
+        verdicts.setdefault(key, set()).add((case.error, case.blame))
+        names.setdefault(key, []).append(case.name)
+    assert [names[key] for key, told in verdicts.items() if len(told) > 1] == []
+
+
+def test_a_report_tells_before_the_logs() -> None:
+    """Its sentences that speak of an error, whatever its form; rubbish and depth do no harm."""
+    nested: object = "deep error"
+    for _ in range(5000):
+        nested = [nested]
+    for report, expected in (
+        ({"exitMsg": "OK", "executor": [{"log": {"ERROR": [{"message": "Tool ERROR no mu_pt in\n/a/b.root"}]}}]},
+         "Tool ERROR no mu_pt in <file>.root"),
+        (["error 1", 7, None, {"a": "fine"}], "error 1"),
+        (nested, "exit code 1\nlast line"),
+        ("no such report", "no such report"),
+        ({str(number): "fine" for number in range(10_000)}, "exit code 1\nlast line"),
+    ):  # fmt: skip
+        found = likeness(telling_logs(failed(1, stdout="last line", report=report)), "exit code 1")
+        assert found.text == expected
+    told = likeness(
+        telling_logs(failed(1, stderr="error of stderr", error_report={"diag": "error of the report"})), ""
+    )
+    assert [(each.file, each.offset) for each in told.evidence] == [("payload_error_report.json", None)]

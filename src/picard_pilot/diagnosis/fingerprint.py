@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from picard_pilot.diagnosis.normal import LINE_CHARACTERS, normal
 from picard_pilot.model.facts import Facts, Line
@@ -29,6 +29,12 @@ MOST_LINES = 3
 MOST_LOOKED_AT = 100
 """Of them, so many are normalised at most to find those that do not repeat each other."""
 
+MOST_VALUES = 2000
+"""Of a report, so many are looked at."""
+
+NO_OFFSET = -1
+"""Of a sentence of a report: it is no line of the file."""
+
 MOST_FRAMES = 3
 """Innermost functions of a traceback: where it happened; how the program got there differs with its options."""
 
@@ -44,7 +50,7 @@ _NAMED = re.compile(r"^(?:\w{1,60}\.){0,8}[A-Za-z_]\w{0,80}: ")
 _ERROR_WORD = re.compile(
     r"error|fatal|exception|fail|cannot|can't|could ?n[o']t|unable|abort|killed|denied|not found|no such|refused|"
     r"segmentation|core dumped|invalid|timed out|timeout|time-out|terminate called|what\(\)|assert|panic|critical|"
-    r"undefined|unresolved|expired|corrupt|unexpected|illegal|bad_|violation|not permitted|unknown|missing|no space|"
+    r"undefined|unresolved|expired|corrupt|smashing|overflow|unexpected|illegal|bad_|violation|not permitted|unknown|missing|no space|"
     r"\*\*\* break",
     re.IGNORECASE,
 )
@@ -86,11 +92,30 @@ def likeness(
 
 
 def telling_logs(facts: Facts) -> dict[str, Sequence[Line]]:
-    """A failed payload's logs in the order in which they tell: what programs write to stderr, to stdout, elsewhere."""
+    """What a failed payload left, in the order in which it tells: sentences of reports, stderr, stdout, other logs."""
+    reports = {Where.REPORT: facts.report, Where.ERROR_REPORT: facts.error_report}
+    told: dict[str, Sequence[Line]] = {str(name): _sentences(report) for name, report in reports.items()}
     first = [name for name in (Where.STDERR, Where.STDOUT) if name in facts.logs]
-    return {
-        str(name): facts.logs[name].lines for name in (*first, *(n for n in facts.logs if n not in first))
-    }
+    for name in (*first, *(name for name in facts.logs if name not in first)):
+        told[str(name)] = facts.logs[name].lines
+    return told
+
+
+def _sentences(report: Any) -> list[Line]:
+    """The texts of a report that speak of an error, in its order; a payload may write anything there."""
+    found: list[Line] = []
+    waiting = [report]
+    for _ in range(MOST_VALUES):
+        if not waiting:
+            break
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(list(value.values())[:MOST_VALUES][::-1])
+        elif isinstance(value, list):
+            waiting.extend(value[:MOST_VALUES][::-1])
+        elif isinstance(value, str) and speaks(value):
+            found.append(Line(NO_OFFSET, " ".join(value[:LINE_CHARACTERS].split())))
+    return found
 
 
 def how_it_ended(facts: Facts) -> str:
@@ -150,5 +175,8 @@ def _made(
 ) -> Likeness:
     text = "\n".join(dict.fromkeys(filter(None, (normal(line, known) for line in shown))))
     digest = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
-    evidence = tuple(Evidence(text=line.text.strip(), file=name, offset=line.offset) for line in lines)
+    evidence = tuple(
+        Evidence(text=line.text.strip(), file=name, offset=None if line.offset == NO_OFFSET else line.offset)
+        for line in lines
+    )
     return Likeness(f"{VERSION}:{digest[:DIGITS]}", text, evidence)

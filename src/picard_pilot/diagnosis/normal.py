@@ -209,7 +209,7 @@ _STEPS: tuple[tuple[re.Pattern[str], Put], ...] = tuple(
         (r"(?<![\w])(?=[0-9a-fA-F]{0,63}\d)[0-9a-fA-F]{8,64}(?![\w])", "<n>"),
         (
             r"(?i)\b(?:(?:errno|codes?|status|signal|sig|rc|http(?:/\d(?:\.\d)?)?|exit(?:ed)?(?: with)?|returned)"
-            r"\W{1,3}|err(?:or|no)?(?: |#|=| ?\(|: \[))\d{1,4}\b(?![.:/]?\d)",
+            r"\W{1,3}|err(?:or|no)?(?: |#|=| ?\(|: \[))\d{1,4}\b(?![.:/]?\d)|\bfailed ?[:=] ?\d{1,4}$",
             _keep,
         ),
         (r"(?<!\w)[^\W\d]*+\d\w*+", _word),
