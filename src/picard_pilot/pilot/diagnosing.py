@@ -92,8 +92,8 @@ def facts_of(left: Left, further: tuple[str, ...], redactor: Redactor) -> Facts:
     return Facts(
         exit=left.ended,
         died_of=left.died_of,
-        report=decoded(left.bundle.job_report),
-        error_report=decoded(str(Path(left.bundle.directory, ERROR_REPORT))),
+        report=redactor.data(decoded(left.bundle.job_report)),
+        error_report=redactor.data(decoded(str(Path(left.bundle.directory, ERROR_REPORT)))),
         outcome=left.outcome,
         kernel=left.kernel,
         disk_full=left.disk_full,

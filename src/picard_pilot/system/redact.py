@@ -78,11 +78,17 @@ class Redactor:
         import msgspec  # for logs that go away; nothing that is needed to write one
 
         try:
-            data = msgspec.json.decode(text)
-            clean = msgspec.json.encode(self._value("", data)).decode()
+            clean = msgspec.json.encode(self._value("", msgspec.json.decode(text))).decode()
         except (msgspec.DecodeError, RecursionError, UnicodeError):
             return None
         return clean + "\n" if text.endswith("\n") else clean
+
+    def data(self, value: Any) -> Any:
+        """Decoded JSON with the secrets in its strings replaced; None for what is nested too deep to be looked at."""
+        try:
+            return self._value("", value)
+        except RecursionError:
+            return None
 
     def _value(self, name: str, value: Any) -> Any:
         if isinstance(value, dict):
