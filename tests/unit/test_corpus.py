@@ -56,10 +56,10 @@ def test_the_confusion_matrix_is_a_diagonal(capsys: pytest.CaptureFixture[str]) 
     names = sorted({one for pair in told for one in pair})
     with capsys.disabled():
         print(f"\n{len(CASES)} failed payloads; down: what they are, across: what they are called")
-        print(" " * 52 + "".join(f"{number:>4}" for number in range(1, len(names) + 1)))
+        print(" " * 50 + "".join(f"{number:>3}" for number in range(1, len(names) + 1)))
         for number, expected in enumerate(names, 1):
-            counts = "".join(f"{told[expected, name] or '.':>4}" for name in names)
-            print(f"{number:>3} {' / '.join(expected):<48}{counts}")
+            counts = "".join(f"{told[expected, name] or '.':>3}" for name in names)
+            print(f"{number:>3} {' / '.join(expected):<46}{counts}")
     assert [(expected, got) for expected, got in told if expected != got] == []
 
 

@@ -13,6 +13,8 @@ RULES: tuple[Rule, ...] = (
         r"[Cc]an ?not (?:connect|get data)|getData.*fail|error getting data|Temporary failure)",
         is_pattern=True,
         specificity=Specificity.CAUSE,
+        blame=Blame.NETWORK,
+        retry=Retry.ELSEWHERE,
         says="conditions data could not be read through Frontier",
         advice="Check the site's squid and the Frontier servers in FRONTIER_SERVER; another site may work.",
         sample="Error frontier: No more servers/proxies. Last error was: Request 12 on chan 1 failed at Mon",

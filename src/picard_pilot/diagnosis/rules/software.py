@@ -193,7 +193,7 @@ RULES: tuple[Rule, ...] = (
         when=r"(?P<path>/cvmfs/[^ :'\"’]+)['\"’]?: (?:No such file or directory|not found)|"
         r"No such file or directory: ['\"](?P<file>/cvmfs/[^'\"]+)",
         is_pattern=True,
-        specificity=Specificity.FAILURE + 4,
+        specificity=Specificity.CAUSE - 1,
         blame=Blame.EXPERIMENT,
         says="a file of installed software is not there",
         advice="Check the release's name and platform, and that the repository is mounted on the node.",
