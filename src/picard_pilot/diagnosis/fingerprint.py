@@ -50,8 +50,8 @@ _NAMED = re.compile(r"^(?:\w{1,60}\.){0,8}[A-Za-z_]\w{0,80}: ")
 _ERROR_WORD = re.compile(
     r"error|fatal|exception|fail|cannot|can't|could ?n[o']t|unable|abort|killed|denied|not found|no such|refused|"
     r"segmentation|core dumped|invalid|timed out|timeout|time-out|terminate called|what\(\)|assert|panic|critical|"
-    r"undefined|unresolved|expired|corrupt|smashing|overflow|unexpected|illegal|bad_|violation|not permitted|unknown|missing|no space|"
-    r"\*\*\* break",
+    r"undefined|unresolved|expired|corrupt|smashing|overflow|unexpected|illegal|bad_|violation|not permitted|"
+    r"unknown|missing|no space|\*\*\* break",
     re.IGNORECASE,
 )
 _NO_ERROR = re.compile(
