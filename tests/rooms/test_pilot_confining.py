@@ -336,6 +336,20 @@ def test_what_is_shown(tmp_path: Path) -> None:
     assert to_show(here.parts, here.work, CredentialNeeds()) == (str(target),)
 
 
+def test_the_first_payload_has_a_group_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one can be made is found out when the first job asks; its name stands in the record."""
+    place = tmp_path / "slice"
+    place.mkdir()
+    (place / "cgroup.kill").touch()
+    monkeypatch.setattr(pilot_ways, "find_place", lambda: cgroup.Place(place, place))
+    here = Here(tmp_path)
+    group = here.confine().cgroup
+    assert group is not None
+    assert here.work.confined is not None
+    assert (here.work.confined.group, Path(group).parent) == (group, place)
+    assert Path(group).is_dir()
+
+
 def test_a_payloads_group_goes_with_what_is_in_it(tmp_path: Path) -> None:
     """Also where something in it was only just killed, or was not: the kernel removes no group that is not empty."""
     place = cgroup.find_place()
