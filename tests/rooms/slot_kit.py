@@ -87,6 +87,8 @@ class ToldPayload:
         self.started_at: float | None = None
         self.warned_at: float | None = None
         self.stopped_at: float | None = None
+        self.grace_s: float | None = None
+        """Of the first stop."""
 
     async def launch(self, work: JobWork) -> ev.Event:
         self.started_at = self._slot.clock.monotonic()
@@ -117,7 +119,8 @@ class ToldPayload:
         )
 
     async def stop(self, work: JobWork, grace_s: float) -> None:
-        self.stopped_at = self.stopped_at or self._slot.clock.monotonic()
+        if self.stopped_at is None:
+            self.stopped_at, self.grace_s = self._slot.clock.monotonic(), grace_s
         self._stopped.set()
 
     async def diagnose(self, work: JobWork) -> ev.Event:

@@ -141,6 +141,7 @@ class Performer:
             log.info("job %s: kept in %s", work.job_id, work.bundle.directory)
             return
         await self._payloads.confining.remove(work)
+        work.close_files()
         for problem in jobdir.remove(work.bundle, last=journal_file.NAME):
             log.warning("job %s: not removed: %s", work.job_id, problem)
 

@@ -105,6 +105,8 @@ class JobWork:
         """
         at = self.journal.next_time()
         case, then = step(self.case, event, at)
+        if self.case.over:
+            return then  # no event moves it any more, and its journal may be gone
         try:
             self.journal.append(event, at)
         except JournalFull:
@@ -129,6 +131,12 @@ class JobWork:
             log.error("the reserve of job %s cannot be used: %s", self.job_id, error)
             return
         log.error("the disk is full; the journal of job %s goes on in its reserve", self.job_id)
+
+    def close_files(self) -> None:
+        """Let go of the journal and of the job's log before their directory is removed: on NFS a file that is removed
+        while it is open becomes another one, and the directory stays. May be called twice."""
+        self.end_log()
+        self.journal.close()
 
     def make_room(self) -> None:
         """Once the payload is over: give back what was set aside if the disk is full, for archive and report."""
