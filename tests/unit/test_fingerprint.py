@@ -276,8 +276,8 @@ def test_the_first_version_of_the_fingerprint_never_changes() -> None:
 
 
 def test_no_two_cases_of_the_corpus_with_different_verdicts_share_a_fingerprint() -> None:
-    """Were a rule lost, its failures would still stand apart from those of all others; those that left no word cannot, and
-    two that left the same words differ in what somebody else saw."""
+    """Were a rule lost, its failures would still stand apart from those of all others; those that left no word cannot,
+    and two that left the same words differ in what somebody else saw."""
     verdicts: dict[tuple[object, ...], set[tuple[str, str]]] = {}
     names: dict[tuple[object, ...], list[str]] = {}
     for case in cases():

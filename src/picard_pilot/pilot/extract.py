@@ -8,9 +8,13 @@ from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.fault import Fault
 from picard_pilot.system.logs import last_lines
 from picard_pilot.system.redact import Redactor
+from picard_pilot.wire import error_notes
 
-LINES = 10
-"""Of each of the payload's streams; with lines of 100 characters this fits the 4,000 that the server keeps."""
+LINES = (10, 5, 2)
+"""Of each of the payload's streams: so many, or fewer where the whole would be longer than what the server keeps."""
+
+LIMIT_CHARACTERS = 3800
+"""Of the 4,000 that the server keeps, whose end it keeps; how the payload ended stands before it."""
 
 EVIDENCE = 4
 EVIDENCE_CHARACTERS = 200
@@ -20,12 +24,27 @@ LINE_CHARACTERS = 200
 
 
 def log_extract(case: Case, bundle: Bundle, redactor: Redactor) -> str | None:
-    """The faults, then the last lines of the payload's stderr and stdout; None for a job without fault."""
+    """The faults, the last lines of the payload's stderr and stdout, and what the failure shares with others like it;
+    None for a job without fault."""
     if not case.faults:
         return None
-    parts = [_shown(fault) for fault in case.faults]
+    cause = case.faults[0]
+    alike = ""
+    if cause.fingerprint and cause.likeness:
+        alike = error_notes.compose(cause.fingerprint, cause.likeness, cause.evidence)
+    told = "\n".join(_shown(fault) for fault in case.faults)[: LIMIT_CHARACTERS - len(alike) - 1]
+    for most in LINES:
+        ends = _last_lines(bundle, redactor, most)
+        text = "\n".join(filter(None, (told, ends, alike)))
+        if len(text) <= LIMIT_CHARACTERS:
+            return text
+    return "\n".join(filter(None, (told, alike)))
+
+
+def _last_lines(bundle: Bundle, redactor: Redactor, most: int) -> str:
+    parts = []
     for path, name in ((bundle.stderr, "payload.stderr"), (bundle.stdout, "payload.stdout")):
-        if lines := last_lines(path, LINES, redactor):
+        if lines := last_lines(path, most, redactor):
             shown = "\n".join(line[:LINE_CHARACTERS] for line in lines)
             parts.append(f"- last lines of {name} -\n{shown}")
     return "\n".join(parts)
@@ -33,7 +52,9 @@ def log_extract(case: Case, bundle: Bundle, redactor: Redactor) -> str | None:
 
 def _shown(fault: Fault) -> str:
     """A fault with its evidence: whose it is, what happened, where it was read, what to do next."""
-    lines = [f"{fault.code} {fault.name} ({fault.blame}): {fault.says}"]
+    at = f" at {fault.endpoint}" if fault.endpoint else ""
+    which = f"; {fault.finer}{at}" if fault.finer else ""
+    lines = [f"{fault.code} {fault.name} ({fault.blame}{which}): {fault.says}"]
     for found in fault.evidence[:EVIDENCE]:
         offset = "" if found.offset is None else f"+{found.offset}"
         place = "" if found.file is None else f"{found.file}{offset}: "

@@ -180,5 +180,8 @@ def end_fault(facts: Facts, known: Mapping[str, str] | None) -> Fault:
 
     alike = likeness(telling_logs(facts), how_it_ended(facts), known)
     return msgspec.structs.replace(
-        found, evidence=(*evidence, *alike.evidence), fingerprint=alike.fingerprint
+        found,
+        evidence=(*evidence, *alike.evidence),
+        fingerprint=alike.fingerprint,
+        likeness=alike.text,
     )
