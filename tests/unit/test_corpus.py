@@ -9,7 +9,9 @@ from corpus import FOLDER, Case, cases
 from picard_pilot.diagnosis.engine import Diagnosis, diagnose
 from picard_pilot.diagnosis.rulebook import CORE_RULES
 from picard_pilot.experiments.base import Experiment
+from picard_pilot.lifecycle.causes import causes_first
 from picard_pilot.model.rule import Rule
+from picard_pilot.pilot.faults import end_fault
 from picard_pilot.plugins.loader import load
 
 UNEXPLAINED = ("PAYLOADEXECUTIONFAILURE", "payload")
@@ -48,6 +50,17 @@ def test_a_case_gets_its_verdict(case: Case) -> None:
     assert not diagnosis.tied(), told
     assert not diagnosis.broken
     assert all(one.hit.evidence and one.hit.evidence[0].text for one in diagnosis.found)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_verdict_is_what_the_server_is_told(case: Case) -> None:
+    """The first of all faults once causes stand before symptoms; the payload's own end is always the last."""
+    found = diagnosed(case.name).faults("running")
+    ended = end_fault(case.facts, None if found else {})
+    ordered = causes_first((*found, ended))
+    assert (ordered[0].name, ordered[0].blame) == (case.error, case.blame)
+    assert ordered[-1] == ended
+    assert (ended.fingerprint is None) == bool(found)
 
 
 def test_the_confusion_matrix_is_a_diagonal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,7 +60,8 @@ class Diagnosis(NamedTuple):
         for one in self.found:
             made = one.fault(phase)
             told.setdefault((made.name, made.blame), made)
-        return tuple(told.values())[:CHAIN]
+        chain = tuple(told.values())[:CHAIN]
+        return tuple(_above(one, chain[at + 1 :]) for at, one in enumerate(chain))
 
     def tied(self) -> tuple[Found, ...]:
         """Findings with the verdict's number that say something else: rules that must be put in order."""
@@ -131,6 +132,14 @@ def further_logs(rules: Iterable[Rule]) -> tuple[str, ...]:
 
 
 _NAMED_FILES = (Where.REPORT, Where.ERROR_REPORT, Where.STDOUT, Where.STDERR)
+
+
+def _above(fault: Fault, lower: tuple[Fault, ...]) -> Fault:
+    """The fault as no symptom of what less specific rules found: of this payload the rules know more than the
+    catalogue, which says what errors are in general."""
+    names = {one.name for one in lower}
+    causes = tuple(name for name in fault.symptom_of if name not in names)
+    return msgspec.structs.replace(fault, symptom_of=causes)
 
 
 class _Words:
