@@ -88,6 +88,20 @@ def test_a_private_tmp_is_noticed_by_what_is_bound_there(tmp_path: Path) -> None
     assert said(tmp_path / "work", {"SLURM_JOB_ID": "999999"}, listed).startswith("recovery: yes")
 
 
+def test_a_tmp_that_htcondor_binds_from_its_scratch_directory_is_emptied_with_it(tmp_path: Path) -> None:
+    """As HTCondor 23 does by default, with TMPDIR set to /tmp: no name tells it, only the list of mounts."""
+    place, workdir = tmp_path / "execute" / "dir_17", tmp_path / "tmp"
+    for directory in (place, workdir):
+        directory.mkdir(parents=True)
+    environ = {"_CONDOR_SCRATCH_DIR": str(place)}
+    line = said(workdir, environ, mounts(tmp_path, f"40 22 8:1 {place}/tmp {workdir} rw - ext4 /dev/sda1 rw"))
+    assert line.startswith("recovery: no")
+    assert f"{workdir} is bound there from _CONDOR_SCRATCH_DIR ({place})" in line
+    for other in (f"8:1 {place}2/tmp", f"8:2 {place}/tmp"):
+        listed = mounts(tmp_path, f"40 22 {other} {workdir} rw - ext4 /dev/sda1 rw")
+        assert said(workdir, environ, listed).startswith("recovery: yes")
+
+
 def test_a_home_that_pbs_names_is_not_emptied(tmp_path: Path) -> None:
     """Without a sandbox the job's directory is its user's home."""
     environ = {"PBS_JOBDIR": str(tmp_path), "HOME": str(tmp_path)}

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from picard_pilot.payload import jobdir
 from picard_pilot.settings.environment import batch
-from picard_pilot.system.mounts import MOUNTS, Mount, mount_of
+from picard_pilot.system.mounts import MOUNTS, Mount, mount_of, origin_of
 
 log = logging.getLogger("picard.recovery")
 
@@ -44,7 +44,7 @@ class Scratch(NamedTuple):
 def look_at(workdir: Path, environ: Mapping[str, str], mounts: Path = MOUNTS) -> Scratch:
     """What can be known of `workdir` before anything was left there."""
     mount = mount_of(workdir, mounts)
-    return Scratch(_lost_because(workdir, environ, mount), mount, _foreign(workdir))
+    return Scratch(_lost_because(workdir, environ, mounts), mount, _foreign(workdir))
 
 
 def describe(scratch: Scratch, workdir: Path, *, recover: bool) -> str:
@@ -64,13 +64,17 @@ def describe(scratch: Scratch, workdir: Path, *, recover: bool) -> str:
     return f"recovery: yes, what cannot be finished now waits for {where}{more}"
 
 
-def _lost_because(workdir: Path, environ: Mapping[str, str], mount: Mount | None) -> str | None:
-    path = os.path.realpath(workdir)
+def _lost_because(workdir: Path, environ: Mapping[str, str], mounts: Path) -> str | None:
+    path, mount = os.path.realpath(workdir), mount_of(workdir, mounts)
     for variable, system in WIPED_VARIABLES:
         place = environ.get(variable)
         # PBS names the home directory there unless it was asked for a sandbox.
-        if place and place != environ.get("HOME") and _is_below(path, os.path.realpath(place)):
+        if not place or place == environ.get("HOME"):
+            continue
+        if _is_below(path, os.path.realpath(place)):
             return f"{workdir} is in {variable} ({place}), which {system} empties"
+        if mount is not None and _shows_part_of(place, path, mount, mounts):
+            return f"{mount.point} is bound there from {variable} ({place}), which {system} empties"
     slot = batch(environ)
     number = re.match(r"\d+", slot.job_id or "")
     if number is None or len(number[0]) < SURE_DIGITS:
@@ -82,6 +86,14 @@ def _lost_because(workdir: Path, environ: Mapping[str, str], mount: Mount | None
             f"{mount.point} is for job {slot.job_id} of {slot.system} alone (bound there from {mount.root})"
         )
     return None
+
+
+def _shows_part_of(place: str, path: str, mount: Mount, mounts: Path) -> bool:
+    """Whether what is seen at `path` lies in `place` all the same: HTCondor binds a job's own /tmp from there."""
+    its = mount_of(Path(place), mounts)
+    if its is None or its.device != mount.device:
+        return False
+    return _is_below(origin_of(path, mount), origin_of(os.path.realpath(place), its))
 
 
 def _is_below(path: str, place: str) -> bool:

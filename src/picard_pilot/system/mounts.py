@@ -25,6 +25,8 @@ class Mount(NamedTuple):
     """The folder of the file system that is seen there; not `/` for one that is bound there from elsewhere."""
     kind: str
     source: str
+    device: str
+    """The file system's number: two mounts with the same one show the same files."""
 
     @property
     def shared(self) -> bool:
@@ -48,13 +50,24 @@ def mount_of(path: Path, mounts: Path = MOUNTS) -> Mount | None:
     return found
 
 
+def origin_of(path: str, mount: Mount) -> str:
+    """Where a real path below this mount lies in its file system, wherever that is mounted."""
+    return os.path.normpath(f"{mount.root}/{path.removeprefix(mount.point.rstrip('/'))}")
+
+
 def _mount(line: str) -> Mount | None:
     """A line: id, parent, device, root, point, options, optional fields up to a dash, kind, source, more options."""
     front, _, back = line.partition(" - ")
     first, second = front.split(), back.split()
     if len(first) < 5 or len(second) < 2:
         return None
-    return Mount(point=_plain(first[4]), root=_plain(first[3]), kind=second[0], source=_plain(second[1]))
+    return Mount(
+        point=_plain(first[4]),
+        root=_plain(first[3]),
+        kind=second[0],
+        source=_plain(second[1]),
+        device=first[2],
+    )
 
 
 def _plain(text: str) -> str:
