@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from picard_pilot.system.http import HttpAnswer, HttpClient, HttpError, HttpRequest, TlsSettings
+from picard_pilot.system.redact import Redactor
 from picard_pilot.testing.faulty_server import (
     Drip,
     FaultyServer,
@@ -250,6 +251,7 @@ def test_a_missing_ca_file_is_named(tmp_path: Path) -> None:
     client.close(wait_s=5.0)
     assert caught.value.trouble == "credential"
     assert "gone.pem" in caught.value.evidence
+    assert "No such file or directory" in Redactor().text(str(caught.value))
 
 
 def test_a_pilot_does_not_pay_for_what_it_never_uses() -> None:

@@ -67,7 +67,9 @@ class HttpError(Exception):
     """No usable answer. Carries no header, token, query or body in its text, attributes or context."""
 
     def __init__(self, trouble: Trouble, evidence: str, *, where: str, may_have_arrived: bool) -> None:
-        super().__init__(f"{trouble}: {evidence} ({where})")
+        # What follows "credential:" would be taken for one, and hidden in every log.
+        shown = "our credential cannot be used" if trouble == "credential" else trouble
+        super().__init__(f"{shown}: {evidence} ({where})")
         self.trouble: Trouble = trouble
         self.evidence = evidence
         self.where = where
