@@ -67,7 +67,9 @@ def from_copy(line: bytes) -> Record:
     match = _TAIL.search(line)
     if match is None:
         raise DamagedRecord("the line has no checksum at its end")
-    return _record(line[: match.start()])
+    body = line[: match.start()]
+    # Archives of early versions have bare words where secrets stood.
+    return _record(body.replace(b":[redacted]", b':"[redacted]"'))
 
 
 def _record(body: bytes) -> Record:
