@@ -114,6 +114,11 @@ def _lines(found: CostSummary) -> Iterator[str]:
         f"{_count(jobs, 'attempt')} took {_core_time(total)} of slots: "
         f"{_percent(found.good.total_s, total)} good, {_percent(found.lost.total_s, total)} lost"
     )
+    yield (
+        f"their payloads used {_core_time(found.good.cpu_s + found.lost.cpu_s)} of CPU;"
+        f" {moments.size(found.good.bytes_in + found.lost.bytes_in)} were copied in,"
+        f" {moments.size(found.good.bytes_out + found.lost.bytes_out)} stored"
+    )
     yield ""
     phases = [
         (phase.value, found.good.core_s.get(phase, 0.0), found.lost.core_s.get(phase, 0.0))
@@ -129,7 +134,7 @@ def _lines(found: CostSummary) -> Iterator[str]:
     if found.causes:
         yield ""
         yield from _table(
-            ("LOST TO", "BLAME", "ATTEMPTS", "CORE TIME", "CPU TIME", "OF ALL"),
+            ("LOST TO", "BLAME", "ATTEMPTS", "CORE TIME", "CPU TIME", "COPIED IN", "STORED", "OF ALL"),
             (
                 (f"{cause.code or ''} {cause.name}".strip(), cause.blame, *_lost(cause.part, total))
                 for cause in found.causes
@@ -137,7 +142,7 @@ def _lines(found: CostSummary) -> Iterator[str]:
         )
         yield ""
         yield from _table(
-            ("BLAME", "ATTEMPTS", "CORE TIME", "CPU TIME", "OF ALL"),
+            ("BLAME", "ATTEMPTS", "CORE TIME", "CPU TIME", "COPIED IN", "STORED", "OF ALL"),
             ((blame, *_lost(part, total)) for blame, part in found.blames.items()),
         )
     if len(found.attempts) > 1:
@@ -169,8 +174,10 @@ def _saved(found: CostSummary) -> Iterator[str]:
         yield from lines
 
 
-def _lost(part: Part, total: float) -> tuple[str, str, str, str]:
-    return str(part.jobs), _core_time(part.total_s), _core_time(part.cpu_s), _percent(part.total_s, total)
+def _lost(part: Part, total: float) -> tuple[str, ...]:
+    moved = moments.size(part.bytes_in), moments.size(part.bytes_out)
+    spent = _core_time(part.total_s), _core_time(part.cpu_s)
+    return str(part.jobs), *spent, *moved, _percent(part.total_s, total)
 
 
 def _core_time(seconds: float) -> str:

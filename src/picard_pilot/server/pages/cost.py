@@ -124,6 +124,7 @@ def _part(part: Part, total: float) -> dict[str, Any]:
         "jobs": part.jobs,
         "core": words.duration(part.total_s),
         "cpu": words.duration(part.cpu_s),
+        "moved": f"{words.size(part.bytes_in)}, {words.size(part.bytes_out)}",
         "percent": _percent(part.total_s, total),
     }
 
