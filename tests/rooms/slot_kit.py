@@ -71,6 +71,9 @@ class Unconfined:
     async def choose(self, *_: object) -> None:
         """Nothing is needed."""
 
+    def switch_of(self, *_: object) -> None:
+        """The pilot's own user."""
+
     async def remove(self, *_: object) -> list[str]:
         """Nothing is left."""
         return []

@@ -63,6 +63,17 @@ def test_a_hard_end_leaves_time_for_what_must_leave() -> None:
     assert found.no_job_after == found.stops_at - 300.0
 
 
+def test_moments_are_those_of_the_slot_wherever_its_clock_stands() -> None:
+    """A slot of a thousand seconds is a short one, also if the clock says a million."""
+    reserve = reserve_for(Load(files=1, size_bytes=10**9), RATE, stop_s=10.0, report_s=10.0)
+    graces = {"margin_s": 30.0, "warning_s": 600.0, "least_job_s": 300.0}
+    found = deadline([end(1_001_000.0)], reserve, began_at=1_000_000.0, **graces)
+    assert found is not None
+    assert found.reserve.outputs_s == 250.0
+    assert found.stops_at == 1_001_000.0 - 30.0 - 10.0 - 250.0 - 5.0 - 10.0
+    assert (found.stops_at - found.warns_at, found.stops_at - found.no_job_after) == (100.0, 100.0)
+
+
 def test_a_soft_end_is_when_payloads_are_stopped() -> None:
     """The pilot itself decides when it leaves then: after the graces, or a tenth of its life where it needs that."""
     found = judged(end(1000.0, hard=False), load=Load(files=1, size_bytes=500_000_000))

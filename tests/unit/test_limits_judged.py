@@ -14,6 +14,7 @@ from picard_pilot.lifecycle.judging import (
     PHASES,
     History,
     judge,
+    kernel_evidence,
     kernel_kills,
     remember,
 )
@@ -51,6 +52,13 @@ def test_too_much_memory_must_be_read_twice() -> None:
     assert (found.error, found.value, found.at) == ("PAYLOADEXCEEDMAXMEM", 4.5 * GB, 75)
     assert "PSS 4.5 GB of 8 processes" in found.evidence[0]
     assert "16.0 GB" in found.evidence[0]
+
+
+def test_one_reading_is_none_and_old_ones_are_no_present() -> None:
+    """The first reading of a payload, however high; and two of a payload whose place another one has taken."""
+    assert first([_shared(0, 5 * GB)], MEMORY) is None
+    story = [_shared(0, 5 * GB), _shared(60, 5 * GB), sample(65, tree=tree())]
+    assert [found.at for found in breaches(story, MEMORY)] == [60]
 
 
 def test_swapped_memory_counts() -> None:
@@ -233,3 +241,8 @@ def test_the_kernel_s_kills_are_a_difference_of_two_readings() -> None:
     assert kernel_kills(before, before) == 0
     for pair in ((None, now), (before, None), (CgroupSample(), now), (before, CgroupSample())):
         assert kernel_kills(*pair) is None
+        assert kernel_evidence(*pair) == ()
+    assert kernel_evidence(before, before) == ()
+    assert kernel_evidence(before, now) == ("the control group's oom_kill rose from 2 to 3",)
+    told = CgroupSample(oom_kills=3, limit_bytes=2 * GB, peak_bytes=1_900_000_000)
+    assert kernel_evidence(before, told)[1:] == ("its limit is 2.0 GB", "its peak was 1.9 GB")
