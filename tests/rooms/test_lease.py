@@ -198,6 +198,32 @@ def test_a_draft_that_the_winner_tidies_away_is_no_error(
         take(tmp_path, owner(3), 0.0, others_live)
 
 
+@pytest.mark.parametrize("directory_goes", [False, True])
+def test_a_lease_in_a_directory_that_is_just_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory_goes: bool
+) -> None:
+    """Who had the job was done with it while we judged the one before: our lease goes with all that lies there."""
+    link, place = os.link, tmp_path / "private"
+    place.mkdir()
+
+    def and_gone(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "link", link)
+        link(source, target)
+        for path in place.iterdir():
+            path.unlink()
+        if directory_goes:
+            place.rmdir()
+
+    take(place, owner(1), 0.0, everybody)
+    monkeypatch.setattr(os, "link", and_gone)
+    if directory_goes:
+        with pytest.raises(FileNotFoundError):
+            take(place, owner(2), 0.0, nobody)
+    else:
+        assert take(place, owner(2), 0.0, nobody).owner == owner(2)
+        assert read(place) is not None
+
+
 def test_who_holds_a_lease_can_be_seen_without_a_trace(tmp_path: Path) -> None:
     """A living neighbour does, a dead one does not, nor does the asker; elsewhere it is a matter of time."""
     assert lease.holder(tmp_path, owner(2), 0.0, everybody) is None

@@ -101,7 +101,8 @@ def take(directory: Path, owner: Owner, now: float, is_alive: IsAlive) -> Lease:
                     raise LeaseHeld(standing.lease)
             number = 0 if standing is None else standing.number + 1
             # A number below another one was tidied away while we judged what stood there.
-            if _publish(draft, directory / name(number)) and max(_numbers(directory)) == number:
+            # None at all: the one who had it is done with the job, and removes the directory.
+            if _publish(draft, directory / name(number)) and max(_numbers(directory), default=-1) == number:
                 _tidy(directory, number)
                 return lease
 
