@@ -31,7 +31,7 @@ def submit(grid: Grid) -> tuple[int, Path]:
 def final_report(grid: Grid, job_id: int) -> dict[str, object]:
     """The final report as it went out, without what depends on the time and the machine."""
     report = json.loads((grid.job_dir(job_id) / "picard" / "report.json").read_text())["report"]
-    for key in ("start_time", "end_time", "phase_since", "timing_s", "usage", "metrics", "job_id"):
+    for key in ("start_time", "end_time", "phase_since", "timing_s", "usage", "metrics", "cost", "job_id"):
         report.pop(key, None)
     text = json.dumps(report).replace(f".{job_id}.", ".N.")
     cleaned = json.loads(text)

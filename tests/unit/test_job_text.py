@@ -7,6 +7,7 @@ import pytest
 from picard_pilot.cli.job_measured import measured
 from picard_pilot.cli.job_text import description, error_text
 from picard_pilot.cli.screen import Screen
+from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
 from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.model.usage import ToldLimit
@@ -220,12 +221,34 @@ def test_an_error_says_who_can_act_and_what_to_do() -> None:
         JobError(component="payload", code=7, diag=None),
     )
     lines = told("failed", "failed", errors=errors).splitlines()
-    assert lines[1:5] == [
+    assert lines[1:6] == [
         "  pilot 1331 MISSINGINPUTFILE: input x cannot be had",
         "    who can act: storage",
-        "    what to do:  Check the input's name and its replicas in the catalogue.",
+        f"    what to do:  {BY_NUMBER[1331].next_step}",
+        "    more:        ppilot explain 1331",
         "  payload 7",
     ]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "status", "says"),
+    [
+        ("payloadEndedBy=itself", 7, "exit code 7, by itself"),
+        ("payloadEndedBy=itself", 137, "exit code 137, by itself"),
+        ("payloadEndedBy=kernel payloadSignal=9", 137, "signal 9 (SIGKILL), by the kernel"),
+        ("payloadEndedBy=batch payloadSignal=15", 143, "signal 15 (SIGTERM), by the batch system"),
+        ("payloadEndedBy=unknown payloadSignal=9", 137, "signal 9 (SIGKILL), by whom is not known"),
+        ("payloadEndedBy=itself", 0, "exit code 0, by itself"),
+        ("payloadEndedBy=pilot payloadSignal=99", 137, "exit code 137, by the pilot"),
+        ("payloadEndedBy=x payloadSignal=\u00b9", 1, "exit code 1, by whom is not known"),
+    ],
+)
+def test_how_the_payload_ended_is_one_sentence(metrics: str, status: int, says: str) -> None:
+    """A signal is told from an exit code of 128 + n, and who did it is named; odd texts of others do no harm."""
+    errors = (JobError(component="payload", code=status, diag=None),) if status else ()
+    lines = told("failed", "failed", f"{METRICS} {metrics}", errors=errors).splitlines()
+    assert lines[1] == f"Its payload ended with {says}."
+    assert not any("payloadEndedBy" in line or "payloadSignal" in line for line in lines)
 
 
 def test_an_error_in_the_list_is_one_line() -> None:
