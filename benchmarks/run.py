@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import gettempdir
 
+import accounting
+import diagnosis
 import hands
 import http_transfers
 import jobs
@@ -68,6 +70,13 @@ PARTS = {
         lambda: http_transfers.checksum_share(5),
     ),
     "idle": Part("Beside a sleeping payload", lambda: rest.idle(25.0)),
+    "diagnosis": Part(
+        "Diagnosing payloads",
+        lambda: diagnosis.large_log(5),
+        lambda: diagnosis.good_end(200),
+        lambda: diagnosis.corpus(5),
+    ),
+    "cost": Part("The account of a slot", lambda: accounting.slots(3)),
     "watch": Part("Watching a payload of 100 processes", lambda: watch.watch(20)),
 }
 
