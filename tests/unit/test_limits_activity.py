@@ -55,6 +55,14 @@ def test_any_sign_of_life_is_enough(what: str, seen: Seen) -> None:
     assert first(story(6, seen), QUIET) is None, what
 
 
+def test_a_word_given_long_ago_keeps_nobody_alive() -> None:
+    """Its file is still there; only a new touch counts. One that is taken away is no word."""
+    found = first(story(3, lambda at: still(at, declared=7)), QUIET)
+    assert found is not None and 2 * HOUR < found.at <= 2 * HOUR + WINDOW_S
+    gone = story(3, lambda at: still(at, declared=7 if at < HOUR else None))
+    assert first(gone, QUIET) is not None
+
+
 @pytest.mark.parametrize("cores", [1, 8, 128])
 def test_cpu_is_measured_against_the_job_s_cores(cores: int) -> None:
     """A thread that ticks does not keep a job alive, whatever its size; one full core does, whatever its size."""
