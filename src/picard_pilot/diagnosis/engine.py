@@ -4,14 +4,15 @@ Gathering the facts is the caller's; what a rule looks like is `model.rule`, the
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import msgspec
 
 from picard_pilot.diagnosis.faults import fault
-from picard_pilot.model.facts import LINE_CHARACTERS, Facts
+from picard_pilot.diagnosis.needles import needles_of
+from picard_pilot.model.facts import LINE_CHARACTERS, Facts, Log
 from picard_pilot.model.fault import Evidence, Fault
 from picard_pilot.model.rule import Hit, Rule, Where
 
@@ -80,13 +81,14 @@ def diagnose(rules: Iterable[Rule], facts: Facts, enough: Callable[[], bool] = l
     """
     found: list[Found] = []
     broken: list[str] = []
+    whole = {name: _whole(log) for name, log in facts.logs.items()}
     for rule in sorted(rules, key=lambda rule: -rule.specificity):
         if enough():
             return Diagnosis(tuple(found), tuple(broken), cut_short=True)
         if rule.exits and facts.exit.exit_code not in rule.exits:
             continue
         try:
-            hit = apply(rule, facts)
+            hit = apply(rule, facts, whole)
         except Exception as error:  # noqa: BLE001 - the plug-in border: a rule's function is anybody's
             broken.append(f"{rule.id}: {type(error).__name__}: {error}")
             continue
@@ -95,8 +97,11 @@ def diagnose(rules: Iterable[Rule], facts: Facts, enough: Callable[[], bool] = l
     return Diagnosis(tuple(found), tuple(broken))
 
 
-def apply(rule: Rule, facts: Facts) -> Hit | None:
-    """What one rule finds, its exit codes apart. Of several lines the last counts. Raises what its function raises."""
+def apply(rule: Rule, facts: Facts, whole: Mapping[str, str] | None = None) -> Hit | None:
+    """What one rule finds, its exit codes apart. Of several lines the last counts. Raises what its function raises.
+
+    With `whole`, all that rules can see of each log, logs that cannot hold what the rule looks for are passed over.
+    """
     if not isinstance(rule.when, str):
         answer = rule.when(facts)
         if isinstance(answer, str):
@@ -104,17 +109,22 @@ def apply(rule: Rule, facts: Facts) -> Hit | None:
             return Hit(evidence=(Evidence(text=answer, file=place),))
         return answer
     text = rule.when
-    search = re.compile(text).search if rule.is_pattern else None
+    needles = needles_of(text) if rule.is_pattern else (text,)
+    search: Callable[[str], re.Match[str] | None] | None = None
     for name in logs_of(rule.where, tuple(facts.logs)):
+        if needles is not None and whole is not None and not any(needle in whole[name] for needle in needles):
+            continue
+        search = search or re.compile(text if rule.is_pattern else re.escape(text)).search
         for line in reversed(facts.logs[name].lines):
-            seen = line.text[:LINE_CHARACTERS]
-            if search is None:
-                if text in seen:
-                    return Hit(evidence=(line.evidence(name),))
-            elif match := search(seen):
+            if match := search(line.text[:LINE_CHARACTERS]):
                 words = {word: value for word, value in match.groupdict().items() if value is not None}
                 return Hit(evidence=(line.evidence(name),), words=words)
     return None
+
+
+def _whole(log: Log) -> str:
+    """What rules can see of a log in one piece, in which a text is found quickly, or not found at all."""
+    return "\n".join(line.text[:LINE_CHARACTERS] for line in log.lines)
 
 
 def logs_of(where: str, names: Sequence[str]) -> tuple[str, ...]:

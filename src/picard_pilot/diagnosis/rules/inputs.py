@@ -19,7 +19,7 @@ def _tarball(facts: Facts, what: re.Pattern[str]) -> Hit | None:
     for name in facts.logs:
         since, archive = _NEAR + 1, ""
         for _, line in facts.lines(name):
-            named = _TARBALL.search(line.text)
+            named = _TARBALL.search(line.text) if "gz" in line.text else None
             since, archive = (0, named.group()) if named else (since + 1, archive)
             if since <= _NEAR and what.search(line.text):
                 return Hit(evidence=(line.evidence(name),), words={"archive": archive})
