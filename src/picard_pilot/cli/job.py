@@ -46,6 +46,13 @@ def _configure_list(parser: argparse.ArgumentParser) -> None:
         "--error", metavar="CODE", dest="only_error", type=int, help="only jobs with this error code"
     )
     parser.add_argument(
+        "--fp",
+        metavar="HASH",
+        dest="only_fp",
+        help="only jobs that failed of what this fingerprint stands for",
+    )
+    parser.add_argument("--node", metavar="HOST", dest="only_node", help="only jobs on this node")
+    parser.add_argument(
         "--limit", metavar="N", dest="limit", type=int, default=50, help="at most so many [default 50]"
     )
     _clock(parser)
@@ -63,6 +70,8 @@ def _list(call: Call) -> int:
         "queue": args.only_queue,
         "owner": args.only_owner,
         "since": since_of(call),
+        "node": args.only_node,
+        "fp": _fingerprint(args.only_fp),
     }
     wanted = {name: value for name, value in filters.items() if value}
     if args.only_error is not None:
@@ -90,6 +99,19 @@ def _list(call: Call) -> int:
     elif not by_id and not call.screen.json:
         call.screen.say("no jobs")
     return Exit.DONE
+
+
+def _fingerprint(text: str | None) -> str | None:
+    """As the server has it. Raises UsageTrouble for a text that is none."""
+    from picard_pilot.wire.error_notes import is_fingerprint
+
+    if text is not None and not is_fingerprint(text):
+        raise UsageTrouble(
+            f"{text!r} is no fingerprint",
+            "it looks like fp1:0123456789ab",
+            "Take one that `ppilot errors unknown` shows",
+        )
+    return text
 
 
 def _states(text: str | None) -> str | None:

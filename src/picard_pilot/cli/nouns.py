@@ -22,7 +22,10 @@ NOUNS: dict[str, Entry] = {
     "job": Entry(
         "picard_pilot.cli.job", "jobs on the server", ("list", "describe", "kill", "retry", "debug", "replay")
     ),
-    "diagnose": Entry("picard_pilot.cli.diagnose", "what went wrong, from a job's directory, log archive or log"),
+    "diagnose": Entry(
+        "picard_pilot.cli.diagnose", "what went wrong, from a job's directory, log archive or log"
+    ),
+    "errors": Entry("picard_pilot.cli.errors", "what jobs on the server fail of", ("list", "unknown")),
     "cost": Entry("picard_pilot.cli.cost", "where slot time went, and what it was lost to"),
     "explain": Entry("picard_pilot.cli.explain", "what an error means and what to do about it"),
     "recover": Entry(

@@ -17,6 +17,7 @@ from picard_pilot.model.version import VERSION
 from picard_pilot.panda.credentials import Credential, discover
 from picard_pilot.server import control
 from picard_pilot.server.costs import CostSummary
+from picard_pilot.server.errors import ErrorSummary
 from picard_pilot.server.views import JobDetail, JobList
 from picard_pilot.settings.address import server_address
 from picard_pilot.settings.environment import credential_environment, server_data_dir
@@ -113,12 +114,17 @@ class Client:
         self._http.close()
 
     def jobs(self, filters: Mapping[str, str]) -> JobList:
-        """Jobs, newest first. Filters: state (comma list), queue, owner, since (ISO time), error, limit, before."""
+        """Jobs, newest first. Filters: state (comma list), queue, owner, node, since (ISO time), error, fp, finer,
+        endpoint, limit, before."""
         return self._ui("GET", "jobs", JobList, filters)
 
     def job(self, job_id: int) -> JobDetail:
         """One job in full. Raises ClientTrouble (not found)."""
         return self._ui("GET", f"jobs/{job_id}", JobDetail)
+
+    def errors(self, filters: Mapping[str, str]) -> ErrorSummary:
+        """What jobs failed of. Filters: queue, owner, node, since (ISO time), error, fp, finer, endpoint."""
+        return self._ui("GET", "errors", ErrorSummary, filters)
 
     def cost(self, filters: Mapping[str, str]) -> CostSummary:
         """What ended attempts took of slots. Filters: queue, owner, since (ISO time)."""
