@@ -34,6 +34,9 @@ log = logging.getLogger("picard.pilot")
 LAST_WORD_S = 1.0
 """How long a leaving pilot waits for updates that are under way (`holding`); its exit follows within 2 s."""
 
+PROMPT_SHARE = 0.9
+"""Of a grace that leaves less than our own, the part that is used: HTCondor's SIGKILL came to the second."""
+
 LEAST_JOB_S = 300.0
 """No job is asked for when less is left: most take longer to set up and to bring their inputs."""
 
@@ -208,6 +211,9 @@ class Ends:
         grace_s = 0.0 if again else self._settings.stop_grace_s
         own_s = self._settings.report_grace_s + (grace_s if with_payload else 0.0)
         granted = None if again else self._graces.get(number.name)
+        if granted is not None and granted.seconds * PROMPT_SHARE < own_s:
+            share = granted.seconds * PROMPT_SHARE / own_s
+            grace_s, own_s = grace_s * share, own_s * share
         granted_s = 0.0 if granted is None else granted.seconds - self._settings.slot_margin_s
         self._granted = granted if granted_s > own_s else None
         patience_s = LAST_WORD_S if again else max(own_s, granted_s)
@@ -236,7 +242,7 @@ class Ends:
     def slot_stop(self) -> Stop:
         """What the end of the slot means for a job."""
         why = self._at_the_end or self.deadline
-        found = slot_end_fault(why.end, why.reserve)
+        found = slot_end_fault(why)
         self.stopped_with = found.code
         return Stop(kind=StopKind.LIFETIME, fault=found, grace_s=self._settings.stop_grace_s)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.experiments.hooks import HookFailed
-from picard_pilot.lifecycle.deadline import Reserve
+from picard_pilot.lifecycle.deadline import Deadline
 from picard_pilot.lifecycle.holding import moment
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.command import StartError, StartErrorKind
@@ -20,7 +20,6 @@ from picard_pilot.model.fault import Evidence, Fault
 from picard_pilot.model.orders import BadJob
 from picard_pilot.model.policy import Refusal
 from picard_pilot.model.rule import Where
-from picard_pilot.model.slot import SlotEnd
 from picard_pilot.model.states import Phase
 from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.system import disk
@@ -43,13 +42,15 @@ def disowned(why: str) -> Stop:
     return Stop(kind=StopKind.DISOWNED, fault=fault("PANDAKILL", says, rule="pilot.recovery"), grace_s=0.0)
 
 
-def slot_end_fault(end: SlotEnd, reserve: Reserve) -> Fault:
+def slot_end_fault(due: Deadline) -> Fault:
     """The slot ended, or was about to, while the job ran: by whose word, and what was read there."""
+    end = due.end
     if not end.hard:
         return fault(end.error, f"{end.evidence} was over before the job was done", rule="pilot.lifetime")
-    says = f"the slot ends at {moment(end.at)} by {end.name}, and the job was stopped {reserve.total_s:.0f} s before"
+    before_s = due.known.at - due.stops_at
+    says = f"the slot ends at {moment(end.at)} by {end.name}, and the job was stopped {before_s:.0f} s before"
     return fault(
-        end.error, says, rule="pilot.slot_end", evidence=(end.evidence, f"time kept: {reserve.says()}")
+        end.error, says, rule="pilot.slot_end", evidence=(end.evidence, f"time kept: {due.reserve.says()}")
     )
 
 
