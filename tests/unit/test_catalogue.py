@@ -1,5 +1,6 @@
 """The error catalogue: its numbers stay for ever, each row helps its readers, and nothing in it is for show."""
 
+import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -11,15 +12,26 @@ from picard_pilot.diagnosis.catalogue import row as rows_of
 from picard_pilot.diagnosis.catalogue.codes import BY_NAME, BY_NUMBER, ROWS, causes_of
 from picard_pilot.diagnosis.catalogue.row import Category, Code, Reader
 from picard_pilot.diagnosis.catalogue.shell import EXITS
-from picard_pilot.diagnosis.catalogue.transfers import BY_KEY, Finer
+from picard_pilot.diagnosis.catalogue.transfers import BY_KEY, Finer, next_step
 from picard_pilot.diagnosis.catalogue.transfers import ROWS as CLASSES
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.lifecycle.causes import causes_first
+from picard_pilot.model.fault import Blame
 from picard_pilot.model.states import Phase
 from picard_pilot.model.transfer import FailureClass
 from picard_pilot.pilot.signals import ENDING, EXIT_BASE
 
+SOURCE = Path(rows_of.__file__).parents[2]
 FROZEN = Path(__file__).parents[1] / "samples" / "error_numbers.txt"
+
+FROM_OUTSIDE = ("diagnosis/catalogue", "server", "tools", "cli", "testing")
+"""Parts that name errors and raise none."""
+
+OF_SIGNALS = "pilot/signals.py"
+"""Some errors are called like the signals; elsewhere such a word means the signal."""
+
+BY_NUMBER_ONLY = "wire/jobfields.py"
+"""It is as pure as the catalogue and beside it, so it says numbers."""
 
 EXITS_OF_WRAPPERS = {
     64: "1377", 65: "1008", 66: "1199", 67: "1103", 68: "1163 1177 1373", 69: "1098", 70: "1301", 71: "1116",
@@ -44,6 +56,32 @@ def test_numbers_and_names_stay_what_they_are() -> None:
     for column in zip(*frozen(), strict=True):
         assert max(Counter(column).values()) == 1
     assert len(BY_NAME) == len(BY_NUMBER) == len(ROWS)
+
+
+def raised() -> set[str]:
+    """The errors that the source names where it does something."""
+    found: set[str] = set()
+    for path in SOURCE.rglob("*.py"):
+        part = path.relative_to(SOURCE).as_posix()
+        if part.startswith(FROM_OUTSIDE):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Constant):
+                continue
+            said = node.value
+            if isinstance(said, str) and (part == OF_SIGNALS or not said.startswith("SIG")):
+                found |= {said} & set(BY_NAME)
+            if isinstance(said, int) and part == BY_NUMBER_ONLY and said in BY_NUMBER:
+                found.add(BY_NUMBER[said].name)
+    return found
+
+
+def test_each_error_can_be_raised_or_says_why_not() -> None:
+    """By the pilot itself or by a rule; one that neither knows is reserved, and no other is."""
+    can = raised()
+    reserved = {row.name for row in ROWS if row.reserved}
+    assert sorted(set(BY_NAME) - can - reserved) == [], "nothing raises these, and they are not reserved"
+    assert sorted(can & reserved) == [], "these are reserved and raised all the same"
 
 
 @pytest.mark.parametrize("row", [*ROWS, *CLASSES], ids=lambda row: getattr(row, "name", None) or row.key)
@@ -159,6 +197,21 @@ def test_a_fault_takes_what_the_catalogue_says() -> None:
     """And the finer class and the storage of whoever made it."""
     made = fault("STAGEINFAILED", "x", rule="test", finer="stagein/contact", endpoint="SITE_DISK")
     row = BY_NAME["STAGEINFAILED"]
-    assert (made.code, made.blame, made.retry, made.next_step) == (1099, row.blame, row.retry, row.site)
+    assert (made.code, made.blame, made.retry) == (1099, row.blame, row.retry)
     assert (made.finer, made.endpoint) == ("stagein/contact", "SITE_DISK")
     assert "USERDIRTOOLARGE" in made.symptom_of  # over NOLOCALSPACE
+
+
+def test_the_next_step_is_the_most_exact_advice_for_whoever_has_to_act() -> None:
+    """A class says more than a general number, and less than any other; who has to act may be known better."""
+    failed, expired, contact = (
+        BY_NAME["STAGEINFAILED"],
+        BY_NAME["CERTIFICATEHASEXPIRED"],
+        BY_KEY["stagein/contact"],
+    )
+    assert fault(failed.name, "x", rule="test", finer=contact.key).next_step == contact.site
+    assert next_step(failed, None) == failed.site
+    assert next_step(expired, "stagein/auth") == expired.site
+    assert next_step(failed, contact.key, Blame.SERVER) == contact.shift
+    assert next_step(failed, contact.key, Blame.USER) == failed.user
+    assert next_step(BY_NAME["QUEUEDATANOTOK"], None, Blame.USER) == BY_NAME["QUEUEDATANOTOK"].shift

@@ -8,10 +8,11 @@ from picard_pilot.cli.exits import Exit
 from picard_pilot.cli.main import main
 from picard_pilot.diagnosis.catalogue.codes import ROWS
 from picard_pilot.diagnosis.catalogue.lookup import ExitCode, Signal, Undocumented, Unknown, look_up
+from picard_pilot.diagnosis.catalogue.plain import data
 from picard_pilot.diagnosis.catalogue.row import Code, Reader
 from picard_pilot.diagnosis.catalogue.transfers import ROWS as CLASSES
 from picard_pilot.diagnosis.catalogue.transfers import Finer
-from picard_pilot.tools.explain import WIDTH, data, told
+from picard_pilot.tools.explain import WIDTH, told
 
 
 @pytest.mark.parametrize(

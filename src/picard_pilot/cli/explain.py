@@ -11,6 +11,8 @@ from picard_pilot.cli.screen import Column
 
 _READERS = ("user", "shift", "site")
 
+_LIST = "ppilot.catalogue/1"
+
 _COLUMNS = (
     Column("number", "CODE"),
     Column("name", "NAME"),
@@ -61,29 +63,30 @@ def _explain(call: Call) -> int:
 
 def _one(call: Call, words: str) -> int:
     from picard_pilot.diagnosis.catalogue.lookup import Undocumented, Unknown, look_up
+    from picard_pilot.diagnosis.catalogue.plain import SCHEMA, data
     from picard_pilot.diagnosis.catalogue.row import Reader
-    from picard_pilot.tools.explain import data, told
+    from picard_pilot.tools.explain import told
 
     reader = Reader(call.args.reader) if call.args.reader else None
     try:
         found = look_up(words)
     except (Unknown, Undocumented) as problem:
         raise CommandTrouble(Exit.NOT_FOUND, problem.what, problem.evidence, problem.next_step) from None
-    call.screen.record("ppilot.explain/1", data(found, reader), told(found, reader))
+    call.screen.record(SCHEMA, data(found, reader), told(found, reader))
     return Exit.DONE
 
 
 def _list(call: Call) -> int:
     from picard_pilot.diagnosis.catalogue.codes import ROWS
-    from picard_pilot.tools.explain import brief
+    from picard_pilot.diagnosis.catalogue.plain import brief
 
-    call.screen.rows("ppilot.errors/1", [brief(row) for row in ROWS], _COLUMNS)
+    call.screen.rows(_LIST, [brief(row) for row in ROWS], _COLUMNS)
     return Exit.DONE
 
 
 def _search(call: Call, words: str) -> int:
     from picard_pilot.diagnosis.catalogue.lookup import search
-    from picard_pilot.tools.explain import brief
+    from picard_pilot.diagnosis.catalogue.plain import brief
 
     found = search(words)
     if not found or not words.strip():
@@ -93,14 +96,14 @@ def _search(call: Call, words: str) -> int:
             "searched: numbers, names, summaries, causes and advice",
             "Try fewer words, or `ppilot explain --list`",
         )
-    call.screen.rows("ppilot.errors/1", [brief(row) for row in found], _COLUMNS)
+    call.screen.rows(_LIST, [brief(row) for row in found], _COLUMNS)
     return Exit.DONE
 
 
 def _codes(call: Call) -> int:
     import msgspec
 
-    from picard_pilot.tools.explain import codes_and_names
+    from picard_pilot.diagnosis.catalogue.plain import codes_and_names
 
     call.screen.text(msgspec.json.format(msgspec.json.encode(codes_and_names()), indent=1).decode())
     return Exit.DONE

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from picard_pilot.cli.job_measured import measured
 from picard_pilot.cli.moments import duration, shown, size
 from picard_pilot.cli.screen import Screen, clean
-from picard_pilot.wire.progress import progress_of
+from picard_pilot.wire.error_notes import error_in
+from picard_pilot.wire.progress import pairs_in, progress_of
 
 if TYPE_CHECKING:
+    from picard_pilot.model.told_error import ToldError
     from picard_pilot.server.views import JobDetail, JobError, JobRow
 
 _MARKS: dict[str, tuple[str, str]] = {
@@ -103,21 +105,27 @@ def _end(job: JobDetail) -> Iterator[str]:
 
     if (ended := ending_of(job)) is not None:
         yield f"Its payload ended with {ended.says()}."
+    told = error_in(pairs_in(str(job.usage.get("job_metrics", ""))))
     for error in job.row.errors:
-        yield from _error(error)
+        yield from _error(error, told)
 
 
-def _error(error: JobError) -> Iterator[str]:
-    """What went wrong, who can act, and what to do, as on the job's page."""
+def _error(error: JobError, told: ToldError) -> Iterator[str]:
+    """What went wrong, who can act, what to do, and where to read on, as on the job's page."""
     from picard_pilot.server.pages.source import failure_of
 
-    known = failure_of(error)
+    known = failure_of(error, told)
     name = f" {known.name}" if known.name else ""
     yield f"  {error.component} {error.code}{name}" + (f": {clean(error.diag)}" if error.diag else "")
+    if known.finer:
+        at = f" at {clean(known.endpoint)}" if known.endpoint else ""
+        yield f"    class:       {clean(known.finer)}{at}"
     if known.blame:
-        yield f"    who can act: {known.blame}"
+        yield f"    who can act: {clean(known.blame)}"
     if known.next_step:
         yield f"    what to do:  {known.next_step}"
+    if known.name:
+        yield f"    more:        ppilot explain {error.code}"
 
 
 def _fate(row: JobRow, now: datetime) -> str:

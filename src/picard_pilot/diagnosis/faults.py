@@ -23,6 +23,7 @@ def fault(
     """
     # The catalogue is loaded when something has failed: most pilots never need it.
     from picard_pilot.diagnosis.catalogue.codes import BY_NAME, causes_of
+    from picard_pilot.diagnosis.catalogue.transfers import next_step
 
     row = BY_NAME[name]
     return Fault(
@@ -32,7 +33,7 @@ def fault(
         rule=rule,
         blame=row.blame,
         retry=row.retry,
-        next_step=row.next_step,
+        next_step=next_step(row, finer),
         phase=phase,
         evidence=tuple(item if isinstance(item, Evidence) else Evidence(text=item) for item in evidence),
         symptom_of=causes_of(name),

@@ -1,14 +1,15 @@
-"""Explaining an error to a user, a shifter or a site: the catalogue's rows as text for a terminal and as data.
+"""Explaining an error to a user, a shifter or a site: the catalogue's rows as text for a terminal.
 
-What a word means is `diagnosis.catalogue.lookup`; the monitor's page of an error is `server.pages`.
+What a word means is `diagnosis.catalogue.lookup`; the same as data is `diagnosis.catalogue.plain`, and as a page of the
+monitor `server.pages.explained`.
 """
 
 from collections.abc import Iterator
 from textwrap import fill
-from typing import Any
 
-from picard_pilot.diagnosis.catalogue.codes import BY_NAME, ROWS
+from picard_pilot.diagnosis.catalogue.codes import BY_NAME
 from picard_pilot.diagnosis.catalogue.lookup import ExitCode, Signal, Subject
+from picard_pilot.diagnosis.catalogue.plain import of_a_payload, of_a_pilot
 from picard_pilot.diagnosis.catalogue.row import Code, Reader
 from picard_pilot.diagnosis.catalogue.transfers import BY_KEY, Finer
 from picard_pilot.diagnosis.catalogue.words import ACTOR, READERS, RETRY, advice
@@ -18,22 +19,6 @@ WIDTH = 100
 
 MOST_NAMES = 12
 """Of errors that one follows from; scripts get all."""
-
-OF_A_PILOT: dict[int, str] = {
-    0: "all is well: the pilot did its part, whatever became of its jobs",
-    1: "no pilot's: Harvester takes it for a fault of the wrapper",
-    2: "no pilot's: Harvester takes it for a stuck pilot that its wrapper killed",
-}
-"""Exit codes that stand for no error."""
-
-OF_A_PAYLOAD: dict[int, str] = {
-    0: "all is well",
-    126: "the shell found a command that it could not execute: its mode, or its interpreter",
-    127: "the shell did not find a command: its name, the PATH, or the setup before it",
-}
-"""Exit codes that shells give a meaning to."""
-
-OWN_NUMBER = "the program's own number: its output, or its documentation, says what it means"
 
 
 def told(subject: Subject, reader: Reader | None = None) -> str:
@@ -47,80 +32,6 @@ def told(subject: Subject, reader: Reader | None = None) -> str:
             return "\n".join(_exit(subject))
         case Signal():
             return "\n".join(_signal(subject))
-
-
-def data(subject: Subject, reader: Reader | None = None) -> dict[str, Any]:
-    """The same for scripts; `kind` is error, transfer, exit or signal."""
-    match subject:
-        case Code():
-            return {"kind": "error", **_code_data(subject, reader)}
-        case Finer():
-            return {
-                "kind": "transfer",
-                "name": subject.key,
-                "told_as": subject.told_as,
-                "summary": subject.summary,
-                "causes": subject.causes,
-                "advice": _advice(subject, reader),
-                "reserved": subject.reserved,
-            }
-        case ExitCode():
-            return {
-                "kind": "exit",
-                "number": subject.number,
-                "signal": subject.signal,
-                "of_a_pilot": _of_a_pilot(subject),
-                "of_a_payload": _of_a_payload(subject),
-                "errors": [_code_data(row, reader) for row in subject.rows],
-            }
-        case Signal():
-            return {
-                "kind": "signal",
-                "number": subject.number,
-                "name": subject.name,
-                "exit": 128 + subject.number,
-                "error": _code_data(subject.row, reader),
-            }
-
-
-def codes_and_names() -> dict[str, tuple[str, str]]:
-    """`{code: [name, message]}`, as tools beside Harvester read it."""
-    return {str(row.number): (row.name, row.summary) for row in ROWS}
-
-
-def brief(row: Code | Finer) -> dict[str, Any]:
-    """A row as a line of a list."""
-    if isinstance(row, Code):
-        return {
-            "number": row.number,
-            "name": row.name,
-            "component": row.component.value,
-            "category": row.category.label,
-            "blame": row.blame.value,
-            "retry": row.retry.value,
-            "summary": row.summary,
-        }
-    usual = BY_NAME[row.told_as[0]]
-    return {**brief(usual), "name": row.key, "summary": row.summary}
-
-
-def _code_data(row: Code, reader: Reader | None) -> dict[str, Any]:
-    return {
-        **brief(row),
-        "recoverable": row.recoverable,
-        "shell_exit": row.shell_exit,
-        "symptom_of": row.symptom_of,
-        "causes": row.causes,
-        "advice": _advice(row, reader),
-        "since": row.since,
-        "reserved": row.reserved,
-        "classes": [one.key for one in BY_KEY.values() if row.name in one.told_as],
-    }
-
-
-def _advice(row: Code | Finer, reader: Reader | None) -> dict[str, str]:
-    readers = [*Reader] if reader is None else [reader]
-    return {one.value: row.advice(one) for one in readers if row.advice(one) or reader is not None}
 
 
 def _code(row: Code, reader: Reader | None) -> Iterator[str]:
@@ -159,27 +70,11 @@ def _finer(row: Finer, reader: Reader | None) -> Iterator[str]:
 
 def _exit(code: ExitCode) -> Iterator[str]:
     yield f"exit code {code.number}"
-    yield _wrapped(f"Of a pilot (in the batch log, to wrapper and Harvester): {_of_a_pilot(code)}.")
-    yield _wrapped(f"Of a payload (the job's transExitCode): {_of_a_payload(code)}.")
+    yield _wrapped(f"Of a pilot (in the batch log, to wrapper and Harvester): {of_a_pilot(code)}.")
+    yield _wrapped(f"Of a payload (the job's transExitCode): {of_a_payload(code)}.")
     if code.rows:
         yield ""
         yield "More: " + ", ".join(f"`ppilot explain {row.number}`" for row in code.rows)
-
-
-def _of_a_pilot(code: ExitCode) -> str:
-    if code.rows:
-        return "; or ".join(f"{row.number} {row.name}, {_in_a_sentence(row.summary)}" for row in code.rows)
-    if code.number in OF_A_PILOT:
-        return OF_A_PILOT[code.number]
-    if code.signal is not None:
-        return f"it was ended by {code.signal}"
-    return "it has no meaning"
-
-
-def _of_a_payload(code: ExitCode) -> str:
-    if code.signal is not None:
-        return f"it was ended by {code.signal}, or a child of its shell was; or it is {OWN_NUMBER}"
-    return OF_A_PAYLOAD.get(code.number, OWN_NUMBER)
 
 
 def _signal(found: Signal) -> Iterator[str]:
@@ -223,7 +118,3 @@ def _some(names: tuple[str, ...]) -> str:
 
 def _wrapped(text: str, first: str = "", others: str = "") -> str:
     return fill(text, WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
-
-
-def _in_a_sentence(summary: str) -> str:
-    return summary if summary[:2].isupper() else summary[0].lower() + summary[1:]

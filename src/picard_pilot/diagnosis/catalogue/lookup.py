@@ -83,7 +83,7 @@ def look_up(words: str) -> Subject:
     for read in READINGS:
         if (found := read(text)) is not None:
             return found
-    raise _unknown(text)
+    raise unknown(text)
 
 
 def _of_component(text: str) -> Subject | None:
@@ -187,7 +187,8 @@ def _beside(number: int) -> str:
     return ", ".join(f"{known} {BY_NUMBER[known].name}" for known in near)
 
 
-def _unknown(text: str) -> Unknown:
+def unknown(text: str) -> Unknown:
+    """The trouble with a word that means nothing, with those that are near."""
     if text.isascii() and text.isdigit():
         near = f"errors of pilots have numbers from {ROWS[0].number} to {ROWS[-1].number}"
     else:

@@ -6,7 +6,8 @@ judged where it happens (`movers`), and its number in `data.verdicts`.
 
 from typing import NamedTuple
 
-from picard_pilot.diagnosis.catalogue.row import Reader
+from picard_pilot.diagnosis.catalogue.row import ACTS, Code, Reader
+from picard_pilot.model.fault import Blame
 from picard_pilot.model.states import Phase
 from picard_pilot.model.transfer import FailureClass
 
@@ -295,3 +296,17 @@ ROWS: tuple[Finer, ...] = (
 )
 
 BY_KEY: dict[str, Finer] = {row.key: row for row in ROWS}
+
+GENERAL = ("STAGEINFAILED", "STAGEOUTFAILED")
+"""Errors of which the class says more than the name."""
+
+
+def next_step(row: Code, finer: str | None, blame: Blame | None = None) -> str:
+    """The advice for whoever has to act on an error with this class (None: it has none), the more exact of both.
+
+    `blame` is who that is in this case; None: as a rule.
+    """
+    reader = row.acts if blame is None else ACTS[blame]
+    one = BY_KEY.get(finer or "")
+    exact = one.advice(reader) if one and row.name in GENERAL else ""
+    return exact or row.advice(reader) or row.next_step

@@ -35,6 +35,12 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     meaning: str | None = None
     blame: str | None = None
     next_step: str | None = None
+    finer: str | None = None
+    """Of a transfer: phase and class, as `stagein/contact`."""
+    endpoint: str | None = None
+    """The storage that failed."""
+    explained: bool = False
+    """Whether the catalogue has a text for `finer`: a newer pilot may know more classes."""
 
 
 class FileFact(msgspec.Struct, frozen=True, kw_only=True):

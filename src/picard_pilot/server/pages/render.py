@@ -152,6 +152,11 @@ def errors_page(values: Mapping[str, Any], page: Page, *, whole: bool = True) ->
     return _fill("errors.html" if whole else "errors_live.html", page, values)
 
 
+def explained(values: Mapping[str, Any], page: Page) -> str:
+    """What an error means and what to do about it."""
+    return _fill("explained.html", page, values)
+
+
 def stranded(rows: Sequence[JobFacts], total: int, page: Page, *, whole: bool = True) -> str:
     """The jobs that wait on nodes for a later pilot; `whole` is the page, else only the part that changes."""
     found = [stranding.row(job, page.root, page.now_s) for job in rows]

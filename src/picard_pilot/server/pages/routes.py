@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import quote
 
 import msgspec
 from starlette.requests import Request
@@ -16,8 +17,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from picard_pilot.diagnosis.catalogue.lookup import Undocumented, Unknown, look_up, unknown
+from picard_pilot.diagnosis.catalogue.plain import SCHEMA, data
+from picard_pilot.diagnosis.catalogue.row import Code
+from picard_pilot.diagnosis.catalogue.transfers import Finer
+from picard_pilot.model.trouble import Trouble
 from picard_pilot.server.auth import SESSION_COOKIE
-from picard_pilot.server.pages import cost, live, render, shown
+from picard_pilot.server.pages import cost, explained, live, render, shown
 from picard_pilot.server.pages.choice import BadChoice, Choice
 from picard_pilot.server.pages.source import JobSource
 from picard_pilot.server.store import Store
@@ -63,6 +69,7 @@ def routes(store: Store, door: Door) -> list[BaseRoute]:
         Route("/stranded", pages.guarded(pages.stranded)),
         Route("/cost", pages.guarded(pages.cost)),
         Route("/errors", pages.guarded(pages.errors)),
+        Route("/errors/{name:path}", pages.guarded(pages.explained)),
         Route("/jobs/{job_id:int}", pages.guarded(pages.job)),
         Route("/jobs/{job_id:int}/timeline.svg", pages.guarded(pages.drawing)),
         Route("/ui/v1/live", pages.guarded(pages.stream)),
@@ -124,6 +131,23 @@ class _Pages:
 
     async def errors(self, request: Request) -> Response:
         return await self._chosen(request, shown.Errors)
+
+    async def explained(self, request: Request) -> Response:
+        """A row of the catalogue; it needs no job."""
+        name = request.path_params["name"]
+        try:
+            row = look_up(name)
+        except (Unknown, Undocumented) as problem:
+            return _no_text(request, problem)
+        if not isinstance(row, Code | Finer):
+            return _no_text(request, unknown(name))
+        if request.query_params.get("format") == "json":
+            body = msgspec.json.encode({"schema": SCHEMA, "data": data(row)})
+            return Response(body, media_type="application/json", headers=HEADERS)
+        root = _root(request)
+        json_url = f"{root}/errors/{quote(name)}?format=json"
+        page = render.Page(now_s=time.time(), root=root, json_url=json_url, section="errors")
+        return HTMLResponse(render.explained(explained.values(row, root), page), headers=HEADERS)
 
     async def _chosen(self, request: Request, view: Callable[[Choice], shown.View]) -> Response:
         try:
@@ -209,6 +233,16 @@ def _page(request: Request, view: shown.View) -> render.Page:
         fragment_url=address,
         json_url=f"{address}{'&' if '?' in address else '?'}format=json",
         section=_SECTIONS.get(type(view), "jobs"),
+    )
+
+
+def _no_text(request: Request, problem: Trouble) -> Response:
+    return _message(
+        request,
+        status=404,
+        what=problem.what,
+        evidence=f"{problem.evidence[0].upper()}{problem.evidence[1:]}.",
+        next_step=f"{problem.next_step}.",
     )
 
 

@@ -14,9 +14,13 @@ from importlib.resources import files
 import msgspec
 
 from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
+from picard_pilot.diagnosis.catalogue.lookup import PILOT
+from picard_pilot.diagnosis.catalogue.transfers import BY_KEY, next_step
 from picard_pilot.model.ending import Ending
+from picard_pilot.model.fault import Blame
 from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
+from picard_pilot.model.told_error import ToldError
 from picard_pilot.server.costs import CostFilter, CostSummary
 from picard_pilot.server.errors import ErrorFilter, ErrorSummary
 from picard_pilot.server.jobstates import HOLDING
@@ -25,6 +29,7 @@ from picard_pilot.server.pages.limits import Near, nearness
 from picard_pilot.server.store import Store
 from picard_pilot.server.views import FileRow, JobDetail, JobError, JobFilter, JobRow, StatusChange, Views
 from picard_pilot.wire.ending import ending_in
+from picard_pilot.wire.error_notes import error_in
 from picard_pilot.wire.jobspec import PLACEHOLDER
 from picard_pilot.wire.progress import pairs_in, progress_of
 from picard_pilot.wire.transfer_notes import notes_in
@@ -35,6 +40,8 @@ _HISTORY_SQL = files("picard_pilot.server.pages").joinpath("sql", "history.sql")
 
 #: The component whose number is an exit status and not one of the catalogue's.
 _EXIT_STATUS = "payload"
+
+_NOTHING_TOLD = ToldError()
 
 #: A longer number is none that a pilot counted.
 MOST_DIGITS = 18
@@ -84,6 +91,7 @@ class JobSource:
             pilot_log=detail.pilot_log,
             progress=_progress(detail),
             ending=ending_of(detail),
+            failures=failures_of(detail),
             events_processed=_integer(detail.usage.get("n_events")),
             cpu_time_s=_integer(detail.usage.get("cpu_consumption_time")),
             peak_memory_kb=_integer(detail.usage.get("max_pss") or detail.usage.get("max_rss")),
@@ -138,18 +146,37 @@ def _facts(row: JobRow, history: tuple[Change, ...]) -> JobFacts:
     )
 
 
-def failure_of(error: JobError) -> Failure:
-    """An error with what the catalogue knows about its number: its name, who can act, and what to do."""
-    row = BY_NUMBER.get(error.code) if error.component == "pilot" else None
+def failures_of(detail: JobDetail) -> tuple[Failure, ...]:
+    """The job's errors, the exit status apart, with what its pilot told besides."""
+    told = error_in(pairs_in(str(detail.usage.get("job_metrics", ""))))
+    return tuple(failure_of(error, told) for error in detail.row.errors if error.component != _EXIT_STATUS)
+
+
+def failure_of(error: JobError, told: ToldError = _NOTHING_TOLD) -> Failure:
+    """An error with what the catalogue knows about its number: its name, who can act, and what to do.
+
+    What the pilot told besides belongs to its own error; its word on who can act wins, since it saw the job.
+    """
+    row = BY_NUMBER.get(error.code) if error.component == PILOT else None
+    if row is None:
+        told = _NOTHING_TOLD
     return Failure(
         component=error.component,
         code=error.code,
         says=error.diag or (row.summary if row else f"error {error.code}, without a text"),
         name=row.name if row else None,
         meaning=row.summary if row else None,
-        blame=row.blame.value if row else None,
-        next_step=row.next_step if row else None,
+        blame=told.blame or (row.blame.value if row else None),
+        next_step=next_step(row, told.finer, _blame(told)) if row else None,
+        finer=told.finer,
+        endpoint=told.endpoint,
+        explained=told.finer in BY_KEY,
     )
+
+
+def _blame(told: ToldError) -> Blame | None:
+    """Who can act, as the pilot told it; a word of a newer pilot is nobody that we know."""
+    return next((blame for blame in Blame if blame == told.blame), None)
 
 
 def _change(change: StatusChange) -> Change:
