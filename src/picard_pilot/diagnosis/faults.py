@@ -36,7 +36,8 @@ def fault(
         next_step=next_step(row, finer),
         phase=phase,
         evidence=tuple(item if isinstance(item, Evidence) else Evidence(text=item) for item in evidence),
-        symptom_of=causes_of(name),
+        # Not those that nobody finds: each fault is written to the journal.
+        symptom_of=tuple(cause for cause in causes_of(name) if BY_NAME[cause].reserved is None),
         finer=finer,
         endpoint=endpoint,
     )
