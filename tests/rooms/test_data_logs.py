@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import os
 import tarfile
 import zlib
@@ -60,6 +61,24 @@ def archive(bundle: Bundle, name: str = "job.log.tgz", redactor: Redactor | None
             assert content is not None
             found[member.name.removeprefix(FOLDER + "/")] = content.read()
     return found
+
+
+def test_no_file_stays_open(bundle: Bundle) -> None:
+    """Also of those in which something had to be replaced, of which no more is read than their size says: a pilot makes
+    archives by the thousand, and on NFS a directory stays in which a file was removed while it was open."""
+    secret = os.urandom(12).hex()
+    for name in ("jobReport.json", "picard/journal.jsonl", "payload.stdout"):
+        Path(bundle.directory, name).write_text(f'{{"token": "{secret}"}}\n')
+    redactor = Redactor()
+    redactor.register(secret)
+    gc.disable()
+    try:
+        found = archive(bundle, redactor=redactor)
+        opened = {os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")}  # noqa: PTH208
+    finally:
+        gc.enable()
+    assert secret.encode() not in b"".join(found.values())
+    assert [path for path in opened if path.startswith(bundle.directory)] == []
 
 
 def test_what_is_in_it(bundle: Bundle) -> None:

@@ -1,5 +1,6 @@
 """The ledger of what a pilot makes: durable line by line, one living pilot each, readable after a crash."""
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -96,6 +97,20 @@ def test_where_no_file_can_be_made_it_is_in_memory(tmp_path: Path) -> None:
     made = noted(tmp_path)
     assert (made.path, made.things) == (None, THINGS)
     made.close(settled=True)
+
+
+def test_on_a_file_system_without_locks_it_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network file systems have none. No file is left, which no later pilot could take over."""
+
+    def refuse(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    made = noted(tmp_path)
+    assert (made.path, made.things) == (None, THINGS)
+    assert list((tmp_path / ledger.FOLDER).iterdir()) == []
 
 
 def test_two_pilots_of_one_name_do_not_share_one(tmp_path: Path) -> None:

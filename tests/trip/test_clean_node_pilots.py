@@ -264,6 +264,24 @@ def test_a_removal_that_was_interrupted_is_finished(grid: Grid, workdir: Path, m
     assert entries_of(receipt, "removed", job_id) == ["directory", "process tree"]
 
 
+def test_on_a_network_file_system_nothing_is_left(grid: Grid, workdir: Path, mark: str) -> None:
+    """There no directory goes in which a file was removed that anybody on the node had open: the pilot itself, its
+    transfer worker, the launcher, or what the payload left running. Two jobs, so that the pilot goes on meanwhile."""
+    leaves = (
+        "kept = open('held', 'w')\n"
+        "subprocess.Popen(SLEEPER, start_new_session=True, pass_fds=[kept.fileno()]); started({count})\n"
+    )
+    jobs = [payload(grid, mark, leaves.format(count=count)) for count in (1, 2)]
+    pilot = grid.pilot("--jobs", "2", workdir=workdir, program=("tests/trip/network_pilot.py",))
+    assert pilot.wait(120) == 0, grid.output()
+    assert [grid.wait_status(job_id, "finished", "failed") for job_id in jobs] == ["finished"] * 2
+    assert "not removed" not in grid.output()
+    assert_nothing_is_left(grid, workdir, mark)
+    (receipt,) = outside.receipts(workdir)
+    assert receipt["remains"] == receipt["kept"] == []
+    assert outside.ledgers(workdir) == []
+
+
 def test_what_a_hook_started_ends_with_the_pilot(grid: Grid, workdir: Path, mark: str) -> None:
     """It is a child of the pilot, which has waited for all that it started itself."""
     job_id = grid.submit("/bin/true")

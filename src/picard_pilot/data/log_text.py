@@ -5,7 +5,7 @@ Which files go there is `data.logs`; what a secret looks like is `system.redact`
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from picard_pilot.system.redact import Redactor
@@ -45,17 +45,23 @@ class Excerpt:
         self.cut_bytes = max(0, self._length - self._head_bytes - self._tail_bytes)
         whole = None if self.cut_bytes or self._length > WHOLE_BYTES else self._harmless()
         self.size_bytes = sum(len(piece) for piece in self._clean()) if whole is None else len(whole)
-        self._pieces = self._clean() if whole is None else iter(())
+        self._pieces = None if whole is not None else self._clean()
         self._rest = whole or b""
 
     def read(self, count: int) -> bytes:
         """The next bytes; if the file has shrunk meanwhile, blanks, since the size is promised."""
         while len(self._rest) < count:
-            piece = next(self._pieces, None)
+            piece = None if self._pieces is None else next(self._pieces, None)
             if piece is None:
                 return self._take(count).ljust(count, b" ")
             self._rest += piece
         return self._take(count)
+
+    def close(self) -> None:
+        """Let go of the file: whoever reads stops at its promised size. On NFS a directory stays in which a file was
+        removed while it was open."""
+        if self._pieces is not None:
+            self._pieces.close()
 
     def _take(self, count: int) -> bytes:
         taken, self._rest = self._rest[:count], self._rest[count:]
@@ -82,7 +88,7 @@ class Excerpt:
             content = file.read(self._length)
         return content if self._redactor.is_clean(content.decode("utf-8", "surrogateescape")) else None
 
-    def _clean(self) -> Iterator[bytes]:
+    def _clean(self) -> Generator[bytes, None, None]:
         inside_key = False
         for line in self._lines():
             self._tick()

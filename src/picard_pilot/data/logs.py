@@ -9,6 +9,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,7 +135,8 @@ class _Maker:
             for member in self._within_limit(self._members()):
                 excerpt = self._excerpt(member)
                 if excerpt is not None:
-                    self._add(archive, member.name, excerpt.size_bytes, excerpt.mtime, excerpt)
+                    with closing(excerpt):
+                        self._add(archive, member.name, excerpt.size_bytes, excerpt.mtime, excerpt)
             if self._notes:
                 # A payload's file may have a name that is no text.
                 text = "".join(f"{note}\n" for note in self._notes).encode("utf-8", "backslashreplace")

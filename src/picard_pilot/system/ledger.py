@@ -57,8 +57,12 @@ class Ledger:
         fd = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             os.close(fd)
+            if not isinstance(
+                error, BlockingIOError
+            ):  # a file system without locks: nobody could ever take it over
+                path.unlink(missing_ok=True)
             raise
         self._fd, self.path = fd, path
         self._write(self.opened)
