@@ -16,7 +16,7 @@ from picard_pilot.experiments.environment import is_secret
 from picard_pilot.model.orders import ServerTrouble
 from picard_pilot.model.trouble import Trouble
 from picard_pilot.model.version import VERSION
-from picard_pilot.pilot import recovery, wiring
+from picard_pilot.pilot import above, recovery, wiring
 from picard_pilot.pilot.costs import process_age_s
 from picard_pilot.pilot.exits import Exit, of_error
 from picard_pilot.pilot.parts import Parts
@@ -79,6 +79,8 @@ async def _run(settings: Settings, environ: Mapping[str, str], workdir: Path, pi
             VERSION, parts.owner.pilot, parts.site.queue.name, parts.experiment.name, workdir,
         )  # fmt: skip
         log.info("%s", describe(scratch, workdir, recover=settings.recover))
+        if unheard := above.warning(environ):
+            log.warning("%s", unheard)
         left = recovery.take_up(parts) if settings.recover else []
         await _tell_worker(parts, "started")
         supervisor = Supervisor(parts)

@@ -87,10 +87,25 @@ def send_signal(process: ProcessId, number: int) -> bool:
 
 def catches(pid: int, number: int) -> bool:
     """Whether a process has a handler of its own for a signal; False for one that is gone or ignores it."""
+    return _is_in(pid, number, b"SigCgt:")
+
+
+def survives(pid: int, number: int) -> bool:
+    """Whether a signal does not simply end a process: it has a handler, ignores it, or has it blocked."""
+    return _is_in(pid, number, b"SigCgt:", b"SigIgn:", b"SigBlk:")
+
+
+def _is_in(pid: int, number: int, *sets: bytes) -> bool:
     for line in tree.read_small(f"/proc/{pid}/status").splitlines():
-        if line.startswith(b"SigCgt:"):
-            return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+        if line.startswith(sets) and int(line.split()[1], 16) >> (number - 1) & 1:
+            return True
     return False
+
+
+def parent(pid: int) -> int:
+    """The parent of a process; 0 if there is none or the process is gone."""
+    fields = tree.stat_fields(pid)
+    return int(fields[1]) if fields else 0
 
 
 def descendants(pid: int) -> list[ProcessId]:
@@ -131,8 +146,7 @@ def ancestors(pid: int) -> set[int]:
     found = set()
     while pid > 0 and pid not in found:
         found.add(pid)
-        fields = tree.stat_fields(pid)
-        pid = int(fields[1]) if fields else 0
+        pid = parent(pid)
     return found
 
 
