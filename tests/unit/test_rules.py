@@ -11,7 +11,7 @@ from picard_pilot.diagnosis.rulecheck import flaws, unusable
 from picard_pilot.model.facts import LINE_CHARACTERS, Facts, at
 from picard_pilot.model.fault import Blame, Evidence
 from picard_pilot.model.rule import Hit, Rule, Specificity, Where
-from picard_pilot.model.samples import failed
+from picard_pilot.model.samples import ended, failed
 
 RULE = Rule(
     name="test.lost",
@@ -197,6 +197,31 @@ def test_a_rule_sees_the_beginning_of_a_long_line_only() -> None:
         facts.logs["payload.stderr"], lines=(facts.logs["payload.stderr"].lines[0]._replace(text=long),)
     )
     assert not one(RULE, msgspec.structs.replace(facts, logs={"payload.stderr": log})).found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "WARNING lost keys and hat",
+        "lost keys and hat, retrying",
+        "lost keys and hat, trying next",
+        "Warning: lost a and b",
+    ],
+)
+def test_a_line_that_warns_is_no_reason(line: str) -> None:
+    """The program went on: unless the rule wants such lines, what ended it came later, or nothing explains it."""
+    assert not one(RULE, failed(1, stderr=f"{line}\n")).found
+    assert one(RULE, failed(1, stderr=f"lost a and b\n{line}\n")).found
+    assert one(changed(in_warnings=True), failed(1, stderr=f"{line}\n")).found
+
+
+def test_the_beginning_of_a_large_log_counts_only_if_its_end_explains_nothing() -> None:
+    """So much was written after it."""
+    other = changed(name="other", when="bye", is_pattern=False, specificity=Specificity.HINT)
+    log = failed(1, stderr="lost keys and hat\n(gap)\nbye").logs["payload.stderr"]
+    large = Facts(exit=ended(1), logs={"payload.stderr": msgspec.structs.replace(log, gap_at=1)})
+    assert [found.rule for found in diagnose((RULE, other), large).found] == [other]
+    assert [found.rule for found in diagnose((RULE,), large).found] == [RULE]
 
 
 @pytest.mark.parametrize(("exit_code", "never"), [(2, "LSETUPTIMEDOUT"), (3, "REMOTEFILEOPENTIMEDOUT")])

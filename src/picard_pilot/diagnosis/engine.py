@@ -24,6 +24,12 @@ WORD_CHARACTERS = 120
 _STREAMS = (Where.STDERR.value, Where.STDOUT.value)
 
 
+_WARNS = re.compile(
+    r"\bWARN(?:ING)?\b|^[Ww]arning\b|\b[Rr]etrying\b|\bwill (?:be )?retr|\b[Tt]rying (?:again|next|another)"
+)
+"""A program that says so goes on: what ended it comes later."""
+
+
 class Found(NamedTuple):
     """A rule that hit, and what it found."""
 
@@ -77,12 +83,31 @@ def diagnose(rules: Iterable[Rule], facts: Facts, enough: Callable[[], bool] = l
     """Try all rules, the most specific first; of equal ones the order given counts.
 
     `enough` is asked before each rule: once it is true, no further rule is tried. A function that raises
-    is named in `broken` and decides nothing.
+    is named in `broken` and decides nothing. The beginning of a log of which the middle was not read is looked at only
+    where nothing else explains the failure: so much was written after it.
     """
+    rules = sorted(rules, key=lambda rule: -rule.specificity)
+    ends = _without_beginnings(facts)
+    told = _tried(rules, ends, enough)
+    return told if told.found or ends is facts else _tried(rules, facts, enough)
+
+
+def _without_beginnings(facts: Facts) -> Facts:
+    """The same facts without what stands before the gap in a log; the very same where all was read."""
+    if all(log.gap_at is None for log in facts.logs.values()):
+        return facts
+    logs = {
+        name: msgspec.structs.replace(log, lines=log.lines[log.gap_at or 0 :])
+        for name, log in facts.logs.items()
+    }
+    return msgspec.structs.replace(facts, logs=logs)
+
+
+def _tried(rules: Sequence[Rule], facts: Facts, enough: Callable[[], bool]) -> Diagnosis:
     found: list[Found] = []
     broken: list[str] = []
     whole = {name: _whole(log) for name, log in facts.logs.items()}
-    for rule in sorted(rules, key=lambda rule: -rule.specificity):
+    for rule in rules:
         if enough():
             return Diagnosis(tuple(found), tuple(broken), cut_short=True)
         if rule.exits and facts.exit.exit_code not in rule.exits:
@@ -116,7 +141,8 @@ def apply(rule: Rule, facts: Facts, whole: Mapping[str, str] | None = None) -> H
             continue
         search = search or re.compile(text if rule.is_pattern else re.escape(text)).search
         for line in reversed(facts.logs[name].lines):
-            if match := search(line.text[:LINE_CHARACTERS]):
+            seen = line.text[:LINE_CHARACTERS]
+            if (match := search(seen)) and (rule.in_warnings or not _WARNS.search(seen)):
                 words = {word: value for word, value in match.groupdict().items() if value is not None}
                 return Hit(evidence=(line.evidence(name),), words=words)
     return None

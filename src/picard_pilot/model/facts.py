@@ -34,6 +34,8 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
     """The file's name relative to the job's directory."""
     size_bytes: int
     lines: tuple[Line, ...]
+    gap_at: int | None = None
+    """Which of the lines is the first behind what was not read; None where all was read."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

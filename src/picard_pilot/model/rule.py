@@ -3,7 +3,6 @@
 Applying rules is `diagnosis.engine`; the core's own rules are `diagnosis.rules`. The facts are `model.facts`.
 """
 
-import re
 from collections.abc import Callable
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
@@ -100,6 +99,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """What the fault is said to be found by, as `memory.bad_alloc`; by default the text or pattern itself."""
     exits: tuple[int, ...] = ()
     """The rule counts only where the payload ended with one of these exit codes; empty: however it ended."""
+    in_warnings: bool = False
+    """Lines count too that say WARNING, or that it goes on or is tried again."""
     blame: Blame | None = None
     """Who has to act, where that is not what the catalogue says of the error."""
     retry: Retry | None = None
@@ -111,9 +112,3 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         if self.name:
             return self.name
         return f"rule {self.when}" if isinstance(self.when, str) else f"rule {self.when.__name__}"
-
-    def found_in(self, line: str) -> bool:
-        """Whether the rule's text or pattern is in this line; a function looks at no single line."""
-        if not isinstance(self.when, str):
-            return False
-        return re.search(self.when, line) is not None if self.is_pattern else self.when in line

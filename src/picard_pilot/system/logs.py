@@ -58,12 +58,14 @@ def read_log(path: str, name: str, redactor: Redactor, *, head_bytes: int = HEAD
     finally:
         os.close(descriptor)
     lines: list[Line] = []
+    gap_at = None
     for offset, data in parts:
+        gap_at = len(lines) if offset else None
         few = HEAD_LINES if len(parts) == 2 and not offset else TAIL_LINES
         found = _whole_lines(offset, data)
         raw = found[:few] if few == HEAD_LINES else found[-few:]
         lines += _shown_lines(raw, redactor)
-    return Log(name=name, size_bytes=size, lines=tuple(lines))
+    return Log(name=name, size_bytes=size, lines=tuple(lines), gap_at=gap_at)
 
 
 def last_lines(path: str, count: int, redactor: Redactor) -> list[str]:

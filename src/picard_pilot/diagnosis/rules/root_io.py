@@ -52,6 +52,7 @@ RULES: tuple[Rule, ...] = (
         when=r"<TFile::Init>: file (?P<file>\S+) (?:probably not closed|has no keys)|"
         r"<TFile::Recover>: \S+, (?:no keys recovered|recovered key)",
         is_pattern=True,
+        in_warnings=True,
         specificity=Specificity.HINT,
         blame=Blame.USER_INPUT,
         says="a ROOT file that the payload reads was not closed by whoever wrote it",
