@@ -4,6 +4,7 @@ import json
 
 import msgspec
 
+from picard_pilot.model.cost import Cost
 from picard_pilot.model.file_note import FileNote, StageNote
 from picard_pilot.model.files import Checksum, ChecksumKind, StoredFile
 from picard_pilot.model.progress import StageProgress
@@ -192,3 +193,16 @@ def test_the_last_look_travels_with_heartbeats_and_not_with_the_end() -> None:
     assert "nowWall=345600 nowCpu=22118400 nowRss=1000000000" in metrics
     final = msgspec.structs.replace(update, status=JobStatus.FINISHED, phase=Phase.FINISHED)
     assert "now" not in str(update_values(final)["job_metrics"])
+
+
+def test_metrics_that_are_too_many_are_left_out_as_whole_pairs() -> None:
+    """Half a number would be another one; what the monitor reads stands first, an experiment's own last."""
+    metrics = {f"experimentsOwn{number}": "1234567890" for number in range(30)}
+    spent = Cost(wall_s={Phase.RUNNING: 3600.0}, bytes_in=10**15)
+    update = Update(
+        job_id=1, attempt_nr=1, status=JobStatus.FAILED, phase=Phase.FAILED, metrics=metrics, cost=spent
+    )
+    text = str(update_values(update)["job_metrics"])
+    assert len(text) <= 500
+    assert text.startswith("costWall=0.00/0.00/0.00/3600.00/0.00/0.00 bytesIn=1000000000000000 ")
+    assert all(word.endswith("=1234567890") for word in text.split()[2:])

@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from picard_pilot.cli.moments import duration, size
 from picard_pilot.cli.screen import clean
+from picard_pilot.model.cost import Saving
+from picard_pilot.wire.cost import KEYS as COST_KEYS
+from picard_pilot.wire.cost import cost_in
 from picard_pilot.wire.ending import without_ending
+from picard_pilot.wire.error_notes import without_error
 from picard_pilot.wire.progress import pairs_in, without_progress
 from picard_pilot.wire.usage_now import without_now
 
@@ -88,9 +92,10 @@ def _times(left: dict[str, int | float | str]) -> Iterator[str]:
 
 
 def _metrics(left: dict[str, int | float | str]) -> Iterator[str]:
-    text = without_ending(str(left.pop("job_metrics", "")))
+    text = without_error(without_ending(str(left.pop("job_metrics", ""))))
     pairs = pairs_in(without_now(without_progress(text)))
     pairs.pop(_PHASE_SINCE, None)
+    yield from _cost(pairs)
     known: tuple[tuple[str, str, Callable[[int], str]], ...] = (
         ("stdoutBytes", "stdout", size),
         ("stderrBytes", "stderr", size),
@@ -101,7 +106,24 @@ def _metrics(left: dict[str, int | float | str]) -> Iterator[str]:
             del pairs[name]
             yield f"{words} {shown(int(value))}"
     for name, text in pairs.items():
-        yield clean(f"{name} {text}")
+        if name not in COST_KEYS:
+            yield clean(f"{name} {text}")
+
+
+def _cost(pairs: Mapping[str, str]) -> Iterator[str]:
+    spent = cost_in(pairs, 1, None)
+    if spent is None:
+        return
+    for words, count in (("copied in", spent.bytes_in), ("stored", spent.bytes_out)):
+        if count:
+            yield f"{words} {size(count)}"
+    if spent.saved_by:
+        yield f"saved by {' and '.join(_SAVED[one] for one in spent.saved_by)}"
+    if spent.spared:
+        yield f"{spent.spared} requests to sick storages not made"
+
+
+_SAVED = {Saving.RECOVERY: "a later pilot", Saving.ALTERNATIVE: "an alternative storage"}
 
 
 def _others(left: dict[str, int | float | str]) -> Iterator[str]:

@@ -207,23 +207,25 @@ def _phase(status: str, sub_status: str | None) -> Phase | None:
 
 def _cause(row: Mapping[str, Any]) -> tuple[str, int, str, str]:
     """Component, number, name and blame of what an attempt was lost to."""
-    if row["status"] in (CANCELLED, CLOSED):
+    if row["status"] in (CANCELLED, CLOSED) or row["component"] is None:
         return "user", 0, STOPPED, Blame.USER.value
-    if code := row["pilot_error_code"]:
-        known = BY_NUMBER.get(code)
-        return (
-            ("pilot", code, known.name, known.blame.value) if known else ("pilot", code, str(code), "unknown")
-        )
-    if code := row["dispatcher_error_code"]:
-        name, blame = DISPATCHER.get(code, (str(code), Blame.SERVER))
-        return "dispatcher", code, name, blame.value
-    if code := row["exe_error_code"]:
-        return "exe", code, f"payload's own {code}", Blame.PAYLOAD.value
-    if code := row["ddm_error_code"]:
-        return "ddm", code, f"registration {code}", Blame.SERVER.value
-    if row["kill_requested"]:
-        return "user", 0, STOPPED, Blame.USER.value
-    return "unknown", 0, "UNKNOWN", "unknown"
+    component, code, blame = row["component"], row["code"], row["blame"]
+    name, usual = _named(component, code)
+    return component, code, name, blame or usual
+
+
+def _named(component: str, code: int) -> tuple[str, str]:
+    """What people call an error, and who usually has to act."""
+    if component == "pilot" and (known := BY_NUMBER.get(code)) is not None:
+        return known.name, known.blame.value
+    if component == "dispatcher" and code in DISPATCHER:
+        name, blame = DISPATCHER[code]
+        return name, blame.value
+    if component in ("exe", "payload"):
+        return f"the payload's own {code}", Blame.PAYLOAD.value
+    if component == "ddm":
+        return f"registration {code}", Blame.SERVER.value
+    return (f"{component} {code}" if code else "NOREASON"), "unknown"
 
 
 def _part(row: Mapping[str, Any]) -> Part:

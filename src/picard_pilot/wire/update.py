@@ -16,6 +16,10 @@ from picard_pilot.wire import (
     transfer_notes,
     usage_now,
 )
+from picard_pilot.wire.fields import fields_of
+from picard_pilot.wire.v1 import UPDATE_JOB
+
+_MOST_METRICS = fields_of(UPDATE_JOB)["job_metrics"].max_length or 0
 
 _IO_NAMES = {"rchar": "rchar", "wchar": "wchar", "read_bytes": "rbytes", "write_bytes": "wbytes"}
 """The kernel's names of the counts, and the server's."""
@@ -106,5 +110,15 @@ def _metrics(update: Update) -> str | None:
     if update.error is not None:
         pairs = error_notes.pairs_of(update.error) | pairs
     if update.cost is not None:
-        pairs |= cost.pairs_of(update.cost)
-    return " ".join(f"{key}={value}" for key, value in pairs.items()) or None
+        pairs = cost.pairs_of(update.cost) | pairs
+    return _joined(pairs) or None
+
+
+def _joined(pairs: dict[str, str]) -> str:
+    """Only whole pairs, as many as the server keeps: half a number is another one. Ours stand first."""
+    text = ""
+    for key, value in pairs.items():
+        longer = f"{text} {key}={value}".lstrip()
+        if len(longer) <= _MOST_METRICS:
+            text = longer
+    return text
