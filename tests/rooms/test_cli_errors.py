@@ -105,6 +105,23 @@ def test_an_unknown_error_comes_with_a_rule(ppilot: Ppilot) -> None:
     assert "no job failed of something unknown" in ppilot("errors", "unknown", "--queue", "Q2")[2]
 
 
+def test_a_fingerprint_can_be_explained(ppilot: Ppilot) -> None:
+    """What the server knows of it, and where to go on; a job's description leads there."""
+    code, out, _ = ppilot("explain", ALIKE.fingerprint)
+    assert code == 0 and "3 jobs on 2 nodes" in out and "    cannot align the muon spectrometer" in out
+    assert "`ppilot explain 1305`" in out and f"`ppilot job list --fp {ALIKE.fingerprint}`" in out
+    data = json.loads(ppilot("explain", ALIKE.fingerprint, "--json")[1])
+    assert data["schema"] == "ppilot.unknown-error/1" and data["data"]["jobs"] == 3
+    code, _, err = ppilot("explain", "fp1:ffffffffffff")
+    assert code == 3 and "No job has failed with fp1:ffffffffffff" in err
+    listed = json.loads(ppilot("job", "list", "--fp", ALIKE.fingerprint, "--json", "--fields", "job_id")[1])[
+        "data"
+    ]
+    told = ppilot("job", "describe", str(listed[0]["job_id"]))[1]
+    assert "3 jobs failed of the same, on 2 nodes" in told and f"ppilot explain {ALIKE.fingerprint}" in told
+    assert "errorFingerprint" not in told
+
+
 def test_jobs_are_listed_by_fingerprint_and_node(ppilot: Ppilot) -> None:
     """As many as were counted; what is no fingerprint is refused."""
     rows = json.loads(ppilot("job", "list", "--fp", ALIKE.fingerprint, "--json")[1])["data"]

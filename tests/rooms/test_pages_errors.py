@@ -96,6 +96,7 @@ def test_failures_are_counted_by_error_fingerprint_and_storage(
     )
     assert "bad &lt;b&gt;event&lt;/b&gt; &lt;n&gt;\ngiving up" in html and "<b>event" not in html
     assert "<b>EOS &lt;A&gt;</b>" in html and "stage-in: contact" in html
+    assert 'href="/errors/stagein/contact"' in html
     assert 'href="/errors/1305"' in html and "who can act: payload" in html
     drawn = html[html.index('<svg class="plot errors"') :]
     assert drawn.count("<g>") == 8 and "Failed jobs over time, at most 1 in " in drawn
@@ -115,6 +116,22 @@ def test_every_count_leads_to_so_many_jobs(http: urllib3.PoolManager, site: Serv
             assert "chosen, newest first" in listed and "What they failed of" in listed
         for href in re.findall(r'href="(/errors\?[^"]+|/jobs/\d+)"', html):
             assert get(http, site, unescape(href)).status == 200, href
+
+
+def test_a_jobs_page_says_how_many_failed_of_the_same(http: urllib3.PoolManager, site: Served) -> None:
+    """With a link to all of them; for transfers those of the same class at the same storage."""
+    for job_id, says, query in (
+        (1, "4 jobs failed of the same, on 3 nodes", f"error=pilot%3A1305&fp={GROUP.replace(':', '%3A')}"),
+        (
+            5,
+            "2 jobs failed of the same, on 1 node",
+            "error=pilot%3A1099&finer=stagein%2Fcontact&endpoint=EOS+%3CA%3E",
+        ),
+        (7, "no other job failed of the same", "endpoint=DCACHE_B"),
+    ):
+        html = get(http, site, f"/jobs/{job_id}").data.decode()
+        assert f">{says}</a>" in html and query in unescape(html), job_id
+        assert (GROUP in html) is (job_id == 1)
 
 
 def test_the_address_is_the_choice(http: urllib3.PoolManager, site: Served) -> None:

@@ -51,6 +51,9 @@ def test_a_failing_job_explains_itself(tmp_path: Path) -> None:
         assert "no geometry for run 7" in peeked.stdout
         listed = json.loads(ppilot("job", "list", "--error", "1305", "--json", "--fields", "job_id").stdout)
         assert listed["data"] == [{"job_id": int(job_id)}]
+        (unknown,) = json.loads(ppilot("errors", "unknown", "--json").stdout)["data"]
+        assert (unknown["text"], unknown["jobs"]) == ("exit code 7\nno geometry for run <n>", 1)
+        assert unknown["fingerprint"] in told
         assert ppilot("job", "retry", job_id).returncode == 0
         assert ppilot("job", "retry", job_id).returncode == 1
         waiting = subprocess.Popen(

@@ -1,4 +1,6 @@
-"""`ppilot explain`: what an error means, where it comes from, and what to do about it. It needs no server.
+"""`ppilot explain`: what an error means, where it comes from, and what to do about it.
+
+It needs no server, but for a fingerprint: what that stands for is what jobs left.
 
 The texts are the catalogue's; how they are told is `tools.explain`.
 """
@@ -6,8 +8,9 @@ The texts are the catalogue's; how they are told is `tools.explain`.
 import argparse
 
 from picard_pilot.cli.exits import CommandTrouble, Exit, UsageTrouble
-from picard_pilot.cli.frame import Call, Verb
+from picard_pilot.cli.frame import Call, Verb, add_options
 from picard_pilot.cli.screen import Column
+from picard_pilot.settings.table import options_of
 
 _READERS = ("user", "shift", "site")
 
@@ -29,7 +32,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         "what",
         nargs="*",
         metavar="ERROR",
-        help="a number or name of an error, an exit code (`exit 64`), a signal, a class of transfers (stagein/contact)",
+        help="a number or name of an error, an exit code (`exit 64`), a signal, a class of transfers (stagein/contact),"
+        " the fingerprint of an error that no rule explains (fp1:...)",
     )
     parser.add_argument("--for", dest="reader", choices=_READERS, help="only the advice for this reader")
     parser.add_argument("--list", action="store_true", help="list all errors")
@@ -41,6 +45,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print {code: [name, message]} as JSON, for tools beside Harvester",
     )
+    add_options(parser, options_of("job"))
 
 
 def _explain(call: Call) -> int:
@@ -66,7 +71,12 @@ def _one(call: Call, words: str) -> int:
     from picard_pilot.diagnosis.catalogue.plain import SCHEMA, data
     from picard_pilot.diagnosis.catalogue.row import Reader
     from picard_pilot.tools.explain import told
+    from picard_pilot.wire.error_notes import is_fingerprint
 
+    if is_fingerprint(words):
+        from picard_pilot.cli.errors import explain_fingerprint
+
+        return explain_fingerprint(call, words)
     reader = Reader(call.args.reader) if call.args.reader else None
     try:
         found = look_up(words)
@@ -111,12 +121,13 @@ def _codes(call: Call) -> int:
 
 VERBS = {
     "explain": Verb(
-        help="explain an error by its number, name, exit code or signal",
+        help="explain an error by its number, name, exit code, signal or fingerprint",
         examples=(
             "ppilot explain 1099",
             "ppilot explain STAGEINFAILED --for site",
             "ppilot explain exit 64",
             "ppilot explain stagein/contact",
+            "ppilot explain fp1:0123456789ab",
             "ppilot explain --search memory",
         ),
         configure=_configure,

@@ -108,6 +108,10 @@ def _end(job: JobDetail) -> Iterator[str]:
     told = error_in(pairs_in(str(job.usage.get("job_metrics", ""))))
     for error in job.row.errors:
         yield from _error(error, told)
+    if job.same is not None and job.same.jobs > 1:
+        yield f"  {job.same.jobs} jobs failed of the same, on {job.same.nodes} node{'s' if job.same.nodes != 1 else ''}"
+    if told.fingerprint is not None:
+        yield f"  No rule explains it: ppilot explain {told.fingerprint}"
 
 
 def _error(error: JobError, told: ToldError) -> Iterator[str]:

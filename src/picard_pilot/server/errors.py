@@ -63,6 +63,18 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     """What the newest job said; of a group the lines of the first."""
 
 
+class Same(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job failed of, and how many did in all, this one among them."""
+
+    component: str
+    code: int
+    fingerprint: str | None
+    finer: str | None
+    endpoint: str | None
+    jobs: int
+    nodes: int
+
+
 class CodeCount(Counted, frozen=True, kw_only=True):
     """All failures with one number."""
 
@@ -112,7 +124,7 @@ class ErrorSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 _Kind = TypeVar("_Kind", bound=Counted)
 
-ready(CodeCount, GroupCount, TransferCount, ErrorSummary)
+ready(Same, CodeCount, GroupCount, TransferCount, ErrorSummary)
 
 
 def keep(transaction: Transaction, job_id: int) -> None:
@@ -147,6 +159,12 @@ def summary(connection: sqlite3.Connection, wanted: ErrorFilter, now_ms: int) ->
         step_s=step_s,
         slots=_slots(connection, chosen, values, step_s * 1000),
     )
+
+
+def same(connection: sqlite3.Connection, job_id: int) -> Same | None:
+    """How many jobs failed of the same as this one: error, fingerprint, class, storage; None if it has not failed."""
+    row = next(_rows(connection, "same", "", (job_id,)), None)
+    return None if row is None else msgspec.convert(row, Same)
 
 
 def conditions(wanted: ErrorFilter) -> tuple[str, dict[str, object]]:
@@ -211,7 +229,10 @@ def _moment(ms: int) -> datetime:
 
 
 def _rows(
-    connection: sqlite3.Connection, query: str, chosen: str, values: Mapping[str, object]
+    connection: sqlite3.Connection,
+    query: str,
+    chosen: str,
+    values: Mapping[str, object] | tuple[object, ...],
 ) -> Iterator[dict[str, Any]]:
     cursor = connection.execute(_SQL[query].format(chosen=chosen), values)
     names = [column[0] for column in cursor.description]

@@ -15,7 +15,7 @@ import msgspec
 from picard_pilot.model.usage import ToldLimit
 from picard_pilot.server import costs, errors, queries
 from picard_pilot.server.costs import CostFilter, CostSummary
-from picard_pilot.server.errors import ErrorFilter, ErrorSummary, GroupCount
+from picard_pilot.server.errors import ErrorFilter, ErrorSummary, Same
 from picard_pilot.server.feed import Change
 from picard_pilot.server.store import Store
 from picard_pilot.server.usage import UsagePoint, curve
@@ -145,6 +145,8 @@ class JobDetail(msgspec.Struct, frozen=True, kw_only=True):
     metadata: str | None
     debug_stdout: str | None
     pilot_log: str | None
+    same: Same | None = None
+    """Of a failed job: how many failed of the same."""
     limits: tuple[ToldLimit, ...] = ()
     """The payload's limits, as its pilot told them."""
     curve: tuple[UsagePoint, ...] = ()
@@ -222,11 +224,6 @@ class Views:
         now_ms = self._store.clock()
         return await self._store.read(lambda connection: errors.summary(connection, wanted, now_ms))
 
-    async def error_group(self, fingerprint: str) -> GroupCount | None:
-        """All failures with one fingerprint; None if there is none."""
-        found = (await self.errors(ErrorFilter(fingerprint=fingerprint))).groups
-        return found[0] if found else None
-
     def revision(self) -> int:
         """The event id of the newest change; grows with every change, also over restarts."""
         return self._store.feed.last_event_id
@@ -288,6 +285,7 @@ def _job(connection: sqlite3.Connection, job_id: int, event_id: int) -> JobDetai
         transfer_notes=tuple(
             str(text) for (text,) in connection.execute(_SQL["transfer_notes"], (job_id,)).fetchall()[::-1]
         ),
+        same=errors.same(connection, job_id),
         limits=limits_in(_text(connection, "limits", job_id) or ""),
         curve=curve(connection, job_id),
         event_id=event_id,

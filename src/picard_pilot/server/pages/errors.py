@@ -11,7 +11,8 @@ import msgspec
 from markupsafe import Markup
 
 from picard_pilot.diagnosis.catalogue.row import Category
-from picard_pilot.server.errors import CodeCount, Counted, ErrorSummary, GroupCount, TransferCount
+from picard_pilot.diagnosis.catalogue.transfers import BY_KEY
+from picard_pilot.server.errors import CodeCount, Counted, ErrorSummary, GroupCount, Same, TransferCount
 from picard_pilot.server.pages import choice, error_bars, words
 from picard_pilot.server.pages.choice import Choice
 from picard_pilot.server.pages.cost import EVERYTHING, SPANS
@@ -65,6 +66,22 @@ def chips(wanted: Choice, path: str, state: str | None = None) -> list[dict[str,
     return found
 
 
+def same(found: Same, root: str) -> dict[str, str]:
+    """How often jobs failed of the same as one did, and the address of them all."""
+    alike = Choice(
+        error=f"{found.component}:{found.code}",
+        fp=found.fingerprint,
+        finer=found.finer,
+        endpoint=found.endpoint,
+    )
+    says = f"{words.count(found.jobs, 'job')} failed of the same, on {words.count(found.nodes, 'node')}"
+    return {
+        "says": "no other job failed of the same" if found.jobs == 1 else says,
+        "href": _errors(root, alike),
+        "fingerprint": found.fingerprint or "",
+    }
+
+
 def data(found: ErrorSummary, wanted: Choice) -> dict[str, Any]:
     """The same for programs."""
     plain: dict[str, Any] = msgspec.to_builtins(found)
@@ -106,6 +123,7 @@ def _transfer(each: TransferCount, wanted: Choice, root: str) -> dict[str, Any]:
         "id": f"transfer-{each.last_job_id}",
         "kind": f"{ {'stagein': 'stage-in', 'stageout': 'stage-out'}.get(phase, phase) }: {kind or phase}",
         "endpoint": each.endpoint or "no storage named",
+        "explained": f"{root}/errors/{each.finer}" if each.finer in BY_KEY else None,
         "href": _errors(root, wanted, **chosen),
         "name": _name(each),
         "sample": words.shorten(" ".join(each.sample.split()), SAMPLE_CHARACTERS),

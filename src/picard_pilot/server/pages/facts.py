@@ -10,6 +10,7 @@ import msgspec
 
 from picard_pilot.model.ending import Ending
 from picard_pilot.model.progress import StageProgress
+from picard_pilot.server.errors import Same
 from picard_pilot.server.pages.limits import Near
 from picard_pilot.server.usage import UsagePoint
 
@@ -90,6 +91,8 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     changed_s: float | None = None
     heard_s: float | None = None
     payload_exit: int | None = None
+    same: Same | None = None
+    """Of a failed one: how many failed of the same."""
     ending: Ending | None = None
     """How the payload ended and who ended it, where its pilot told it; lists do not know it."""
     asked_to_stop: bool = False

@@ -175,6 +175,7 @@ def job(job: JobFacts, page: Page, *, whole: bool = True) -> str:
         "details": sentences.details(job, page.now_s),
         "moving": _moving(job),
         "failures": job.failures if job.status != "finished" else (),
+        "same": None if job.same is None else errors.same(job.same, page.root),
         "failures_title": "What went wrong" if job.status in words.FINAL else "Why it waits",
         "gantt": Markup(timeline.gantt(drawn, page.now_s, title=f"Timeline of job {job.job_id}")),
         "left_out": words.duration(left_out_s) if left_out_s is not None else None,

@@ -92,6 +92,7 @@ class JobSource:
             progress=_progress(detail),
             ending=ending_of(detail),
             failures=failures_of(detail),
+            same=detail.same,
             events_processed=_integer(detail.usage.get("n_events")),
             cpu_time_s=_integer(detail.usage.get("cpu_consumption_time")),
             peak_memory_kb=_integer(detail.usage.get("max_pss") or detail.usage.get("max_rss")),

@@ -57,6 +57,13 @@ FROM (SELECT finer, endpoint, component, code, count(*) AS jobs, count(DISTINCT 
 JOIN jobs j ON j.job_id = e.last_job_id
 ORDER BY e.jobs DESC, e.finer, e.endpoint LIMIT :limit
 
+-- name: same
+SELECT e.component, e.code, e.fingerprint, e.finer, e.endpoint, count(*) AS jobs, count(DISTINCT o.host) AS nodes
+FROM job_errors e JOIN job_errors o ON o.component = e.component AND o.code = e.code AND o.fingerprint IS e.fingerprint
+                                   AND o.finer IS e.finer AND o.endpoint IS e.endpoint
+WHERE e.job_id = ?
+GROUP BY e.job_id
+
 -- name: over_time
 SELECT at / :step AS slot, component, code, count(*) AS jobs
 FROM job_errors WHERE {chosen}
