@@ -15,6 +15,7 @@ from picard_pilot.lifecycle.recovery import (
     judge,
     may_wait,
     rests,
+    was_last_try,
 )
 from picard_pilot.lifecycle.table import step
 from picard_pilot.model import events as ev
@@ -26,6 +27,7 @@ from picard_pilot.model.policy import RecoveryPolicy
 from picard_pilot.model.states import FINAL, HAS_PAYLOAD, State
 from picard_pilot.model.stop import Stop, StopKind
 
+HOUR_S = 3600.0
 USER = Job(job_id=1, attempt_nr=1, label="user")
 PRODUCTION = Job(job_id=1, attempt_nr=1, label="managed")
 
@@ -209,6 +211,20 @@ def test_a_try_that_lies_in_the_future_was_noted_by_a_wrong_clock() -> None:
     """Nobody knows when it was: it keeps no pilot away."""
     assert rests(held_for(60.0, 0.0)[0], 1e6)
     assert not rests(held_for(86400.0, -86400.0)[0], 1e6)
+
+
+@pytest.mark.parametrize(
+    ("left_s", "rest_s"),
+    [(9 * HOUR_S, 1.5 * HOUR_S), (HOUR_S, HOUR_S - REST_S), (REST_S, REST_S), (60.0, REST_S)],
+)
+def test_no_rest_outlasts_the_window(left_s: float, rest_s: float) -> None:
+    """After three hours of waiting: the last try comes a quarter of an hour before the end, and says that it was it."""
+    case, now = held_for(3 * HOUR_S, 0.0)
+    assert case.held is not None
+    case = msgspec.structs.replace(case, held=msgspec.structs.replace(case.held, until=now + left_s))
+    assert rests(case, now + rest_s - 1)
+    assert not rests(case, now + rest_s)
+    assert was_last_try(now + rest_s, now + left_s) is (left_s <= HOUR_S)
 
 
 def test_what_does_not_wait_for_a_storage_never_rests() -> None:

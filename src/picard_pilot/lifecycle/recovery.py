@@ -72,7 +72,8 @@ class Judgement(NamedTuple):
 
 REST_S = 900.0
 """Outputs that were tried are left in peace for so long at least, or for half as long again as they have waited: a
-repair takes longer the longer it has taken. That makes 14 tries in the longest window of a server."""
+repair takes longer the longer it has taken. That makes 15 tries in the longest window of a server, of which the last is
+so long before its end: what fails then is declared lost, since nobody would try again in time."""
 
 
 def rests(case: Case, now: float) -> bool:
@@ -84,7 +85,15 @@ def rests(case: Case, now: float) -> bool:
         return False
     if now < case.since:
         return False  # written by a clock that was ahead: nobody knows when it was
-    return now < case.since + max(REST_S, (case.since - case.held_since) / 2)
+    rest_s = (case.since - case.held_since) / 2
+    if case.held is not None:
+        rest_s = min(rest_s, case.held.until - REST_S - case.since)
+    return now < case.since + max(REST_S, rest_s)
+
+
+def was_last_try(now: float, until: float) -> bool:
+    """Whether outputs that were just tried in vain will not be tried again before their window closes."""
+    return now + REST_S >= until
 
 
 OVER_AT_SERVER = frozenset({"finished", "failed", "cancelled", "closed", "transferring", "merging"})

@@ -68,11 +68,16 @@ class Jobs:
                 self._let_go(work)
                 self._stepper.wake()
 
-    def sweep(self) -> None:
-        """Let go of the jobs that are over, or that wait on disk for a later pilot."""
-        for work in [work for work in self._works if not work.tasks]:
-            if work.case.over or work.case.state is State.HOLDING:
-                self._let_go(work)
+    def sweep(self) -> list[JobWork]:
+        """Let go of the jobs that are over, or that wait on disk for a later pilot; these were they."""
+        gone = [
+            work
+            for work in self._works
+            if not work.tasks and (work.case.over or work.case.state is State.HOLDING)
+        ]
+        for work in gone:
+            self._let_go(work)
+        return gone
 
     def let_go_of_all(self) -> None:
         """The pilot leaves: payloads that still run go on under their launchers."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.lifecycle import holding
-from picard_pilot.lifecycle.recovery import Keeping, may_wait
+from picard_pilot.lifecycle.recovery import Keeping, may_wait, was_last_try
 from picard_pilot.model import events as ev
 from picard_pilot.model.fault import Fault
 from picard_pilot.model.policy import RecoveryPolicy
@@ -54,6 +54,9 @@ class Keeper:
             until=until,
             leaves_at=now + left_s - self._parts.settings.report_grace_s,
         )
+        if again_at is None and was_last_try(now, until):
+            log.info("job %s: nobody would try again before %s", work.job_id, holding.moment(until))
+            return None
         if again_at is None and self._parts.left_is_lost is not None:
             log.info("job %s: nobody can come back to it: %s", work.job_id, self._parts.left_is_lost)
             return None

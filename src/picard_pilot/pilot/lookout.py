@@ -23,7 +23,8 @@ TakeUp = Callable[[JobWork, Judgement], Awaitable[None]]
 
 
 class Lookout:
-    """Finds left jobs for one pilot: `max_recoveries` of them in all, and none that it had in its hands before."""
+    """Finds left jobs for one pilot: `max_recoveries` of others' in all, and of those that it had in its hands before
+    only the ones whose outputs wait for a storage."""
 
     def __init__(self, parts: Parts, take_up: TakeUp, wake: Callable[[], None]) -> None:
         """`take_up` does with each found job as it was judged; `wake` is called when all of a look are done with."""
@@ -31,6 +32,7 @@ class Lookout:
         self._take_up = take_up
         self._wake = wake
         self._had: set[Path] = set()
+        self._put_down: set[Path] = set()
         self._passed_over: recovery.Reasons = {}
         self._room = parts.settings.max_recoveries
         self._next = parts.clock.monotonic() + LOOK_AGAIN_S
@@ -49,6 +51,11 @@ class Lookout:
         """This job is or was the pilot's own: what it lets go of is for others."""
         self._had.add(Path(directory))
 
+    def put_down(self, directory: str) -> None:
+        """No storage took what this job of the pilot made, and it earns no break: the pilot looks after it as after
+        what others left, since nobody else may come in time."""
+        self._put_down.add(Path(directory))
+
     async def take(self, works: list[JobWork]) -> None:
         """Ask the server about these jobs, whose leases are ours, and do with each as it was judged."""
         left = list(works)
@@ -56,9 +63,7 @@ class Lookout:
             for work, judgement in await recovery.judged(self._parts, works):
                 self.judgements[work.job_id] = judgement
                 if judgement.claim is not Claim.LEAVE:
-                    self._room -= 1
-                    self.taken += not work.case.over
-                    self.had(work.bundle.directory)
+                    self._count(work)
                 left.remove(work)
                 await self._take_up(work, judgement)
         finally:
@@ -73,7 +78,7 @@ class Lookout:
         try:
             works = recovery.take_up(
                 self._parts,
-                [path for path in recovery.left_in(self._parts) if path not in self._had],
+                [path for path in recovery.left_in(self._parts) if path not in self._had - self._put_down],
                 limit=self._room,
                 passed_over=self._passed_over,
                 resting=True,
@@ -84,6 +89,14 @@ class Lookout:
         if works:
             self._task = group.create_task(self._take_found(works), name="take up what others left")
         return self.looking
+
+    def _count(self, work: JobWork) -> None:
+        path = Path(work.bundle.directory)
+        if path not in self._had:
+            self._room -= 1
+            self.taken += not work.case.over
+            self._had.add(path)
+        self._put_down.discard(path)
 
     def abandon(self) -> None:
         """The pilot leaves: what was found stays where it is."""

@@ -6,6 +6,7 @@ What follows from a job's event is `pilot.stepping`; when to ask and when to lea
 import asyncio
 import logging
 import signal
+from typing import TYPE_CHECKING
 
 from picard_pilot.lifecycle.pilot import Ask, Leave, Leaving, Situation, WaitUntil, decide
 from picard_pilot.lifecycle.recovery import Claim, Judgement
@@ -28,6 +29,9 @@ from picard_pilot.pilot.teller import Tellers
 from picard_pilot.pilot.waiting import first_of
 from picard_pilot.pilot.ways import NodeWays
 from picard_pilot.pilot.work import JobWork
+
+if TYPE_CHECKING:
+    from picard_pilot.pilot.costs import SlotCosts
 
 log = logging.getLogger("picard.pilot")
 
@@ -52,13 +56,17 @@ class Supervisor:
         self._ends = Ends(parts.settings, parts.clock)
         self._tellers = Tellers(parts, self._obey)
         self._stepper = Stepper(parts, self._tellers, self._ends.drain, self._ends.until)
-        self.costs = self._stepper.costs
         self._jobs = Jobs(parts, self._tellers, self._stepper)
         self._acquirer = Acquirer(parts, self._stepper.wake)
         self._slot = Slot(parts, self._ends, self._jobs.unfinished, self._stepper.show, self._stepper.wake)
         self.lookout = Lookout(parts, self._take_up, self._stepper.wake)
         self._jobs_taken = 0
         self._ways: asyncio.Task[NodeWays] | None = None
+
+    @property
+    def costs(self) -> "SlotCosts":
+        """What the slot was spent on."""
+        return self._stepper.costs
 
     async def run(self, left: list[JobWork], *, only_left: bool = False) -> int:
         """Take up the jobs that were `left`, then ask, run and report until there is a reason to leave.
@@ -101,7 +109,9 @@ class Supervisor:
             self._stepper.take_posted()
             for job in self._acquirer.arrived():
                 self._receive(job)
-            self._jobs.sweep()
+            for work in self._jobs.sweep():
+                if work.case.waiting:
+                    self.lookout.put_down(work.bundle.directory)
             self._check_ends(now)
             move = decide(self._situation(now))
             match move:
