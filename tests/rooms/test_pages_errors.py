@@ -118,6 +118,22 @@ def test_every_count_leads_to_so_many_jobs(http: urllib3.PoolManager, site: Serv
             assert get(http, site, unescape(href)).status == 200, href
 
 
+def test_a_jobs_page_says_how_many_failed_of_the_same(http: urllib3.PoolManager, site: Served) -> None:
+    """With a link to all of them; for transfers those of the same class at the same storage."""
+    for job_id, says, query in (
+        (1, "4 jobs failed of the same, on 3 nodes", f"error=pilot%3A1305&fp={GROUP.replace(':', '%3A')}"),
+        (
+            5,
+            "2 jobs failed of the same, on 1 node",
+            "error=pilot%3A1099&finer=stagein%2Fcontact&endpoint=EOS+%3CA%3E",
+        ),
+        (7, "no other job failed of the same", "endpoint=DCACHE_B"),
+    ):
+        html = get(http, site, f"/jobs/{job_id}").data.decode()
+        assert f">{says}</a>" in html and query in unescape(html), job_id
+        assert (GROUP in html) is (job_id == 1)
+
+
 def test_the_address_is_the_choice(http: urllib3.PoolManager, site: Served) -> None:
     """Each part can be taken away again; a span of time leaves out what was before."""
     html = get(http, site, f"/errors?error=pilot:1305&fp={GROUP}&node=node1&span=7d").data.decode()

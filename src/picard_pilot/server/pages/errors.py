@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from picard_pilot.diagnosis.catalogue.row import Category
 from picard_pilot.diagnosis.catalogue.transfers import BY_KEY
-from picard_pilot.server.errors import CodeCount, Counted, ErrorSummary, GroupCount, TransferCount
+from picard_pilot.server.errors import CodeCount, Counted, ErrorSummary, GroupCount, Same, TransferCount
 from picard_pilot.server.pages import choice, error_bars, words
 from picard_pilot.server.pages.choice import Choice
 from picard_pilot.server.pages.cost import EVERYTHING, SPANS
@@ -64,6 +64,22 @@ def chips(wanted: Choice, path: str, state: str | None = None) -> list[dict[str,
         query = "&".join(filter(None, (front, wanted.query(span=EVERYTHING))))
         found.append({"says": says, "href": choice.address(path, query)})
     return found
+
+
+def same(found: Same, root: str) -> dict[str, str]:
+    """How often jobs failed of the same as one did, and the address of them all."""
+    alike = Choice(
+        error=f"{found.component}:{found.code}",
+        fp=found.fingerprint,
+        finer=found.finer,
+        endpoint=found.endpoint,
+    )
+    says = f"{words.count(found.jobs, 'job')} failed of the same, on {words.count(found.nodes, 'node')}"
+    return {
+        "says": "no other job failed of the same" if found.jobs == 1 else says,
+        "href": _errors(root, alike),
+        "fingerprint": found.fingerprint or "",
+    }
 
 
 def data(found: ErrorSummary, wanted: Choice) -> dict[str, Any]:
