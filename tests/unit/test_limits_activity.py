@@ -72,6 +72,18 @@ def test_cpu_is_measured_against_the_job_s_cores(cores: int) -> None:
     assert first(merging, QUIET, cores=cores) is None
 
 
+@pytest.mark.parametrize(
+    ("cores", "bytes_s", "alive"),
+    [(1, 5_000, False), (1, 20_000, True), (8, 50_000, False), (8, 90_000, True), (128, 110_000, True)],
+)
+def test_io_is_measured_against_the_job_s_cores(cores: int, bytes_s: int, alive: bool) -> None:
+    """As CPU time is; the evidence says how much there was."""
+    found = first(story(3, lambda at: still(at, tree=tree(io=int(at * bytes_s)))), QUIET, cores=cores)
+    assert (found is None) is alive
+    if found is not None:
+        assert f" {bytes_s * 300 // 1000} kB read and written" in found.evidence[0]
+
+
 def test_bursts_of_polling_are_no_work() -> None:
     """A stuck program that wakes each minute for 0.2 s: the window is longer than its pause."""
     assert first(story(3, lambda at: still(at, tree=tree((at // 60) * 0.2)), every_s=5.0), QUIET) is not None

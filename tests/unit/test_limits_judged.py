@@ -75,6 +75,8 @@ def test_the_control_group_speaks_where_pss_cannot_be_read() -> None:
     found = first(unread, MEMORY)
     assert found is not None
     assert "control group" in found.evidence[0]
+    peak = [sample(0, tree=tree(), cgroup=CgroupSample(memory_bytes=1 * GB)), *unread[1:]]
+    assert first(peak, MEMORY) is None
     readable = [sample(at, tree=tree(), cgroup=group, pss=pss(at, 1 * GB)) for at in (0, 5)]
     assert first(readable, MEMORY) is None
     partly = [sample(at, tree=tree(), cgroup=group, pss=pss(at, 1 * GB, unread=1)) for at in (0, 5)]
