@@ -158,7 +158,7 @@ RULES: tuple[Rule, ...] = (
     *told(
         name="athena.no_component",
         error="UNKNOWNTRFFAILURE",
-        pattern=r"(?:PluginService|DLLClassManager|ServiceManager|AlgorithmManager|ToolSvc).*(?:ERROR|FATAL)?.*"
+        pattern=r"\b(?:PluginService|DLLClassManager|ServiceManager|AlgorithmManager|ToolSvc)\b.{0,120}"
         r"(?:[Cc]annot load|could not be loaded|No factory|[Uu]nable to create|Cannot create)",
         specificity=Specificity.FAILURE + 4,
         blame=Blame.EXPERIMENT,
@@ -210,7 +210,7 @@ RULES: tuple[Rule, ...] = (
     *told(
         name="athena.input_damaged",
         error="UNKNOWNTRFFAILURE",
-        pattern=r"(?:PoolSvc|RootSvc|APR|StorageSvc|RootCollection)\S* +(?:ERROR|FATAL) .*"
+        pattern=r"\b(?:PoolSvc|RootSvc|APR|StorageSvc|RootCollection)\S{0,40} +(?:ERROR|FATAL) .*"
         r"(?:corrupt|truncated|[Cc]annot read|could not read|not a ROOT file)",
         specificity=Specificity.FAILURE + 7,
         blame=Blame.STORAGE,

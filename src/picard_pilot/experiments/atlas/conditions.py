@@ -64,8 +64,8 @@ RULES: tuple[Rule, ...] = (
     *told(
         name="conditions.sqlite_missing",
         error="DBRELEASEFAILURE",
-        pattern=r"(?:sqlite|SQLite).*(?:unable to open database file|no such table)|"
-        r"(?:PoolFileCatalog|DBRelease)\S*.*(?:not found|does not exist)",
+        pattern=r"\b(?:sqlite|SQLite)\b.{0,120}(?:unable to open database file|no such table)|"
+        r"\b(?:PoolFileCatalog|DBRelease)[\w./-]{0,60} .{0,60}(?:not found|does not exist)",
         specificity=Specificity.CAUSE + 6,
         blame=Blame.EXPERIMENT,
         retry=Retry.ELSEWHERE,

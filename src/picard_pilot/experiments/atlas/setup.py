@@ -11,7 +11,8 @@ RULES: tuple[Rule, ...] = (
         name="atlas.no_setup_script",
         error="MISSINGINSTALLATION",
         where=Where.OUTPUT,
-        when=r"(?P<script>\S*(?:asetup|atlasLocalSetup|AtlasSetup/\S+|setup)\.sh)['\"’]?: No such file or directory",
+        when=r"(?:^|[\s'\"‘])(?P<script>[^\s:'\"‘’]{0,300}setup\.sh|[^\s:'\"‘’]{0,300}atlasLocalSetup\.sh)['\"’]?: "
+        r"No such file or directory",
         is_pattern=True,
         specificity=Specificity.CAUSE + 3,
         blame=Blame.NODE,
@@ -88,9 +89,9 @@ RULES: tuple[Rule, ...] = (
         name="atlas.no_transform",
         error="TRANSFORMNOTFOUND",
         where=Where.OUTPUT,
-        when=r"(?P<transform>\w+_(?:tf|trf)\.py): (?:command )?not found|"
-        r"can't open file '?\S*?(?P<file>\w+_(?:tf|trf)\.py)'?: \[Errno 2\]|"
-        r"(?P<path>\w+_(?:tf|trf)\.py)'?: No such file or directory",
+        when=r"\b(?P<transform>\w{1,60}_(?:tf|trf)\.py): (?:command )?not found|"
+        r"can't open file '?\S{0,300}?(?P<file>\w{1,60}_(?:tf|trf)\.py)'?: \[Errno 2\]|"
+        r"\b(?P<path>\w{1,60}_(?:tf|trf)\.py)'?: No such file or directory",
         is_pattern=True,
         specificity=Specificity.CAUSE + 3,
         says="the transform that the job names is not in the release",
