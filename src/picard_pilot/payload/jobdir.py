@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import stat
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -218,3 +219,18 @@ def _try(act: Callable[[], object], path: Path, problems: list[str]) -> bool:
         problems.append(f"{path}: {error.strerror}")
         return False
     return True
+
+
+def last_sign(private: Path, now: float) -> float | None:
+    """When the pilot before was last at work on the job whose private directory this is, by the files that it keeps:
+    the journal, the status, the lease that it renews each minute. Seconds since 1970, UTC, by the clock that says
+    `now`: the files' ages count, whatever the time of day is here."""
+    times = []
+    try:
+        with os.scandir(private) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    times.append(entry.stat(follow_symlinks=False).st_mtime)
+    except OSError:
+        return None
+    return now - max(0.0, time.time() - max(times)) if times else None

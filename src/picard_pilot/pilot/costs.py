@@ -4,9 +4,6 @@ The sums are `lifecycle.account`; what each job has cost over all pilots that ha
 """
 
 import logging
-import os
-import time
-from pathlib import Path
 
 import msgspec
 
@@ -21,9 +18,6 @@ from picard_pilot.pilot.work import JobWork
 log = logging.getLogger("picard.cost")
 
 FILE = "pilot_cost.json"
-
-LONGEST_START_S = 600.0
-"""No pilot takes longer to start; a larger age comes from a clock that is not to be believed."""
 
 
 class JobCost(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -57,13 +51,9 @@ class SlotCosts:
         """The slot's cores are the queue's; where it does not say, one job's at a time."""
         self._parts = parts
         self._cores = parts.site.queue.limits.corecount
-        self._began_at = parts.clock.monotonic()
+        self._began_at = parts.began_at if parts.began_at is not None else parts.clock.monotonic()
         self._account: Account | None = None
         self._known: dict[int, tuple[JobWork, Cost, str]] = {}
-
-    def began(self, age_s: float) -> None:
-        """The process is older than this account by so many seconds."""
-        self._began_at -= age_s
 
     def moved(self, work: JobWork) -> None:
         """The job came, or has entered another phase."""
@@ -139,24 +129,3 @@ def says(told: SlotCost) -> str:
 
 def _share(core_s: float, total: float) -> str:
     return f"{100 * core_s / total:.1f} %" if total > 0 else f"{core_s:.1f} s"
-
-
-def last_sign(private: Path, now: float) -> float | None:
-    """When the pilot before was last at work on the job whose private directory this is, by the files that it keeps:
-    the journal, the status, the lease that it renews each minute. Seconds since 1970, UTC, by the clock that says
-    `now`: the files' ages count, whatever the time of day is here."""
-    times = []
-    try:
-        with os.scandir(private) as entries:
-            for entry in entries:
-                if entry.is_file(follow_symlinks=False):
-                    times.append(entry.stat(follow_symlinks=False).st_mtime)
-    except OSError:
-        return None
-    return now - max(0.0, time.time() - max(times)) if times else None
-
-
-def process_age_s(start_ticks: int) -> float:
-    """How long ago the process with this start time (clock ticks since boot) began; 0 where that cannot be told."""
-    age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - start_ticks / os.sysconf("SC_CLK_TCK")
-    return age_s if 0 <= age_s <= LONGEST_START_S else 0.0

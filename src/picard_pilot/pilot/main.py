@@ -17,7 +17,6 @@ from picard_pilot.model.orders import ServerTrouble
 from picard_pilot.model.trouble import Trouble
 from picard_pilot.model.version import VERSION
 from picard_pilot.pilot import above, recovery, wiring
-from picard_pilot.pilot.costs import process_age_s
 from picard_pilot.pilot.exits import Exit, of_error
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.scratch import describe, look_at
@@ -84,7 +83,6 @@ async def _run(settings: Settings, environ: Mapping[str, str], workdir: Path, pi
         left = recovery.take_up(parts) if settings.recover else []
         await _tell_worker(parts, "started")
         supervisor = Supervisor(parts)
-        supervisor.costs.began(process_age_s(parts.owner.start_ticks))
         code = await supervisor.run(left)
         await _tell_worker(parts, "finished")
     from picard_pilot.pilot.receipt import settle  # 5 ms that no start should wait for

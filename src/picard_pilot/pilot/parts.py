@@ -56,6 +56,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     experiment: Experiment
     dispatcher: Dispatcher
     worker: TransferWorker
+    began_at: float | None = None
+    """When the pilot's process began, on its monotonic clock; None: with whoever asks."""
     rates: Rates = msgspec.field(default_factory=Rates)
     expiries: Callable[[float], Found] = nothing_expires
     """The ends of the credentials, at a time in UTC seconds."""

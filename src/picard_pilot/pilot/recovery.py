@@ -21,7 +21,6 @@ from picard_pilot.model import events as ev
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.orders import ServerTrouble, Standing
 from picard_pilot.payload import jobdir
-from picard_pilot.pilot.costs import last_sign
 from picard_pilot.pilot.faults import disowned
 from picard_pilot.pilot.parts import Parts
 from picard_pilot.pilot.work import JobWork
@@ -182,7 +181,7 @@ def _take_one(parts: Parts, directory: Path, resting: bool) -> JobWork:
             raise NotTaken("it holds no journal", logging.DEBUG)
         if resting and (held := lease.holder(private, parts.owner, now, parts.is_alive)) is not None:
             raise lease.LeaseHeld(held)  # seen without writing, which on shared scratch is what costs
-        last_sign_at = last_sign(private, now)
+        last_sign_at = jobdir.last_sign(private, now)
         lease.take(private, parts.owner, now, parts.is_alive)
     except lease.LeaseHeld as held:
         raise NotTaken(str(held)) from held

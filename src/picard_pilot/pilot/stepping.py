@@ -19,7 +19,6 @@ from picard_pilot.model import events as ev
 from picard_pilot.model import instructions as do
 from picard_pilot.model.states import State
 from picard_pilot.model.stop import Stop, StopKind
-from picard_pilot.pilot.costs import SlotCosts
 from picard_pilot.pilot.ends import Until
 from picard_pilot.pilot.faults import disk_full_fault
 from picard_pilot.pilot.parts import Parts
@@ -29,6 +28,7 @@ from picard_pilot.pilot.work import JobWork
 from picard_pilot.system.log import about, lines_about
 
 if TYPE_CHECKING:
+    from picard_pilot.pilot.costs import SlotCosts
     from picard_pilot.pilot.perform import Performer
 
 log = logging.getLogger("picard.pilot")
@@ -54,8 +54,6 @@ class Stepper:
         self._tellers = tellers
         self._drain = drain
         self._until = until
-        self.costs = SlotCosts(parts)
-        """What the slot is spent on."""
         self._inbox: deque[tuple[JobWork, int, ev.Event]] = deque()
         self.arrival = asyncio.Event()
         """Set when something has changed that the pilot's loop should look at."""
@@ -68,6 +66,13 @@ class Stepper:
         # A plug-in that misbehaved once is given no further job.
         hands = (self.post, self._take, lambda: self._drain(Leaving.PLUGIN))
         return Performer(self._parts, self._tellers, *hands, self._until)
+
+    @cached_property
+    def costs(self) -> "SlotCosts":
+        """What the slot is spent on; made with the first job, or at the end."""
+        from picard_pilot.pilot.costs import SlotCosts
+
+        return SlotCosts(self._parts)
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """From here on, what follows from an event can be begun."""

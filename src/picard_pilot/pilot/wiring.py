@@ -125,6 +125,7 @@ async def build(
     return Parts(
         settings=settings,
         environ=environ,
+        began_at=clock.monotonic() - proc.age_s(owner.start_ticks),
         workdir=workdir,
         owner=owner,
         node=node,

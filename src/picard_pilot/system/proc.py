@@ -5,6 +5,7 @@ Killing is elsewhere: `system.shim.tree`, `system.leftovers`. A pid never travel
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import msgspec
@@ -156,3 +157,13 @@ def started_at(process: ProcessId) -> float:
         if line.startswith("btime "):
             return float(line.split()[1]) + process.start_ticks / _TICKS_PER_S
     raise OSError("/proc/stat tells no btime")
+
+
+LONGEST_START_S = 600.0
+"""No pilot takes longer to start; a larger age comes from a clock that is not to be believed."""
+
+
+def age_s(start_ticks: int) -> float:
+    """How long ago the process with this start time (clock ticks since boot) began; 0 where that cannot be told."""
+    passed_s = time.clock_gettime(time.CLOCK_BOOTTIME) - start_ticks / _TICKS_PER_S
+    return passed_s if 0 <= passed_s <= LONGEST_START_S else 0.0

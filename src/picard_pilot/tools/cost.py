@@ -14,7 +14,6 @@ from picard_pilot.lifecycle.moves import count
 from picard_pilot.lifecycle.table import NoSuchTransition
 from picard_pilot.model.cost import Cost
 from picard_pilot.payload import jobdir
-from picard_pilot.pilot.costs import last_sign
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +39,7 @@ def read(directory: Path, now: float) -> Told:
         return msgspec.structs.replace(nothing, obstacle=f"its journal cannot be read: {error}")
     if case is None:
         return msgspec.structs.replace(nothing, obstacle="there was no job in it yet")
-    if not case.over and (seen_at := last_sign(private, now)) is not None:
+    if not case.over and (seen_at := jobdir.last_sign(private, now)) is not None:
         case = count(case, seen_at)
     return Told(
         directory=str(directory),
