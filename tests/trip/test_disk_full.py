@@ -79,7 +79,7 @@ def test_a_payload_that_fills_the_disk(grid: Grid, disk: SmallDisk) -> None:
     first = grid.submit_python(FILL + "raise SystemExit(3)\n")
     second = grid.submit("/bin/true")
     assert grid.pilot().wait(60) == 0, grid.output()[-3000:]
-    assert "the node's disk was full when the payload ended" in check_failed(grid, first)
+    assert "exit code 3" in check_failed(grid, first)
     assert (grid.store / f"log.{first}.tgz").stat().st_size
     assert grid.wait_status(second, "finished", "failed") == "finished"
 

@@ -43,7 +43,10 @@ def _killed_for_memory(facts: Facts) -> Hit | None:
 
 
 def _full(facts: Facts) -> Hit | None:
-    return _hit(facts.disk_full, directory=facts.disk_full) if facts.disk_full else None
+    if facts.disk_full is None:
+        return None
+    how = f"exit code {facts.exit.exit_code}" if facts.signal is None else signal_name(facts.signal)
+    return _hit(f"no room left in {facts.disk_full}", how=how)
 
 
 def _died_of(*numbers: int) -> "_Signal":
@@ -110,7 +113,7 @@ RULES: tuple[Rule, ...] = (
         where=Where.DISK,
         when=_full,
         specificity=Specificity.WITNESS,
-        says="the node's disk was full when the payload ended: {directory}",
+        says="the node's disk was full when the payload ended with {how}",
         advice="Free disk space on the node, or raise the job's disk request so that it goes to a larger "
         "one.",
         sample=failed(1, disk_full="/scratch"),
