@@ -4,7 +4,9 @@ from itertools import product
 
 import msgspec
 
+from picard_pilot.data.passing import can_pass
 from picard_pilot.data.verdicts import stagein_verdict, stageout_verdict
+from picard_pilot.diagnosis.catalogue.codes import BY_NAME
 from picard_pilot.diagnosis.catalogue.transfers import ROWS
 from picard_pilot.model.files import ChecksumKind
 from picard_pilot.model.transfer import FailureClass, Remedy, Side, TransferFailure
@@ -114,3 +116,16 @@ def test_the_catalogue_knows_under_which_errors_each_class_is_told() -> None:
     assert {key: names - general for key, names in told.items()} == {
         row.key: {*row.told_as} - general for row in ROWS
     }
+
+
+def test_the_catalogue_knows_which_errors_of_outputs_can_be_waited_out() -> None:
+    """Recoverable is what a later pilot may store after all: the rule by which outputs wait, told by name."""
+    waits: dict[str, bool] = {}
+    for kind, side, remedy, sum_kind in product(FailureClass, Side, (None, Remedy.RENEW), ChecksumKind):
+        if remedy is not None and kind is not FailureClass.AUTH:
+            continue  # credentials are renewed, nothing else
+        failure = TransferFailure(kind=kind, says="x", side=side, remedy=remedy)
+        name = stageout_verdict([failure], sum_kind).name
+        waits[name] = waits.get(name, False) or can_pass([failure])
+    assert {name: BY_NAME[name].recoverable for name in waits} == waits
+    assert len(waits) > 8

@@ -59,7 +59,6 @@ ROWS: tuple[Code, ...] = (
         causes=("bytes were changed on the way", "the payload still wrote while the file was stored"),
         user="If it happens at several sites, check that the program leaves no child that writes on.",
         site="Check the storage and the node's memory: bytes were changed on the way.",
-        recoverable=True,
     ),
     Code(
         1152,
@@ -105,7 +104,6 @@ ROWS: tuple[Code, ...] = (
         causes=("bytes were changed on the way", "the payload still wrote while the file was stored"),
         user="If it happens at several sites, check that the program leaves no child that writes on.",
         site="Check the storage and the node's memory: bytes were changed on the way.",
-        recoverable=True,
     ),
     Code(
         1181,
@@ -250,6 +248,5 @@ ROWS: tuple[Code, ...] = (
         shift="One endpoint: its site. All endpoints: the credential with which pilots are sent.",
         site="Check the credential's expiry and its rights on the path; look at the storage's mapping of users.",
         symptom_of=groups.CREDENTIALS,
-        recoverable=True,
     ),
 )
