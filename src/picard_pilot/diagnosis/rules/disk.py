@@ -25,7 +25,7 @@ RULES: tuple[Rule, ...] = (
         name="disk.tmp_full",
         error="NOLOCALSPACE",
         where=Where.LOGS,
-        when=r"(?P<path>/(?:var/)?tmp\b[^ :'\"]*).*No space left on device|No space left on "
+        when=r"(?P<path>(?>/(?:var/)?tmp\b[^ :'\"]*)).*No space left on device|No space left on "
         r"device.*(?P<file>/(?:var/)?tmp/)"
         r"|cannot create temp file for here-document",
         is_pattern=True,

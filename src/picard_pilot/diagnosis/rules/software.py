@@ -176,7 +176,7 @@ RULES: tuple[Rule, ...] = (
         name="software.cvmfs_dead",
         error="CVMFSISNOTALIVE",
         where=Where.LOGS,
-        when=r"/cvmfs/\S*.*(?:Transport endpoint is not connected|Input/output error|Too many levels of "
+        when=r"/cvmfs/.*(?:Transport endpoint is not connected|Input/output error|Too many levels of "
         r"symbolic links|"
         r"Stale file handle|Software caused connection abort)|CernVM-FS: .*(?:failed|offline)",
         is_pattern=True,
