@@ -11,8 +11,14 @@ from picard_pilot.data.policy import RetryLimits
 from picard_pilot.data.walk import Pace
 from picard_pilot.data.worker import TransferWorker, WorkerLimits
 from picard_pilot.diagnosis.catalogue.transfers import BY_KEY
+from picard_pilot.lifecycle.case import Case
 from picard_pilot.model.fault import Fault
+from picard_pilot.model.job import Job
 from picard_pilot.model.site import Endpoint, PathRule, Protocol, Queue, Site
+from picard_pilot.model.states import State
+from picard_pilot.payload.jobdir import bundle_of
+from picard_pilot.pilot.extract import log_extract
+from picard_pilot.system.redact import Redactor
 from picard_pilot.testing.faulty_storage import FOLDER, PREFIX, FaultyStorage
 
 DATA = b"an event" * 1000
@@ -123,3 +129,13 @@ def test_twelve_injected_faults_are_twelve_classes(ground: Ground, storage: Faul
     for key, fault in told.items():
         assert fault.endpoint == ("NOBODY" if key == "stagein/resolve" else "FAULTY")
         assert fault.name in BY_KEY[key].told_as
+    assert "1099 STAGEINFAILED (storage; stagein/contact at FAULTY): " in extract(
+        ground, told["stagein/contact"]
+    )
+
+
+def extract(ground: Ground, fault: Fault) -> str:
+    """What the server gets of the logs of a job with this fault."""
+    job = Job(job_id=1, attempt_nr=1)
+    case = Case(job=job, queue="Q", state=State.CLOSING, since=0.0, received_at=0.0, faults=(fault,))
+    return log_extract(case, bundle_of(ground.directory), Redactor()) or ""

@@ -8,6 +8,7 @@ from picard_pilot.cli.job_measured import measured
 from picard_pilot.cli.job_text import description, error_text
 from picard_pilot.cli.screen import Screen
 from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
+from picard_pilot.diagnosis.catalogue.transfers import BY_KEY
 from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.model.usage import ToldLimit
@@ -227,6 +228,19 @@ def test_an_error_says_who_can_act_and_what_to_do() -> None:
         f"    what to do:  {BY_NUMBER[1331].next_step}",
         "    more:        ppilot explain 1331",
         "  payload 7",
+    ]
+
+
+def test_a_failed_transfer_says_its_class_and_storage() -> None:
+    """With the advice of the class; who can act is as its pilot saw it, and nothing of it steers a terminal."""
+    errors = (JobError(component="pilot", code=1099, diag="input x cannot be had"),)
+    metrics = "errorFiner=stagein/contact errorEndpoint=DISK%1B[31m errorBlame=network"
+    lines = told("failed", "failed", metrics, errors=errors).splitlines()
+    assert lines[2:6] == [
+        "    class:       stagein/contact at DISK\\x1b[31m",
+        "    who can act: network",
+        f"    what to do:  {BY_KEY['stagein/contact'].site}",
+        "    more:        ppilot explain 1099",
     ]
 
 
