@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from picard_pilot.lifecycle.case import Case
+from picard_pilot.lifecycle.report import Sender, final_report
 from picard_pilot.model.fault import Evidence, Fault
 from picard_pilot.model.job import Job
 from picard_pilot.model.samples import ended
@@ -13,14 +14,17 @@ from picard_pilot.payload.jobdir import bundle_of
 from picard_pilot.pilot.diagnosing import Left, explain
 from picard_pilot.pilot.extract import LIMIT_CHARACTERS, log_extract
 from picard_pilot.system.redact import Redactor
-from picard_pilot.wire.error_notes import group_in
+from picard_pilot.wire.error_notes import NOTE_CHARACTERS, group_in
+from picard_pilot.wire.update import update_values
 
 
-def extract(directory: Path, faults: tuple[Fault, ...]) -> str | None:
-    """Of a job with these faults, in this directory."""
+def told(directory: Path, faults: tuple[Fault, ...]) -> str | None:
+    """The text that the server gets of a job with these faults, in this directory."""
     job = Job(job_id=1, attempt_nr=1, transformation="sh", parameters="")
     case = Case(job=job, queue="Q", state=State.CLOSING, since=0.0, received_at=0.0, faults=faults)
-    return log_extract(case, bundle_of(directory), Redactor())
+    text = log_extract(case, bundle_of(directory), Redactor())
+    values = update_values(final_report(case, Sender(site_name="Q", node="n"), text))
+    return None if values["pilot_log"] is None else str(values["pilot_log"])
 
 
 def failed(directory: Path, stderr: str) -> tuple[Fault, ...]:
@@ -32,17 +36,17 @@ def failed(directory: Path, stderr: str) -> tuple[Fault, ...]:
 def test_an_unknown_error_travels_with_what_it_shares_with_others(tmp_path: Path) -> None:
     """The text of its fingerprint and its own lines can be read back; a known error has none."""
     (fault,) = failed(tmp_path, "step 3\nthe frobnicator failed on enterprise: 17 of 20\nbye\n")
-    text = extract(tmp_path, (fault,))
+    text = told(tmp_path, (fault,))
     assert text is not None and "- last lines of payload.stderr -\nstep 3\n" in text
     note = group_in(text)
     assert note is not None and note.fingerprint == fault.fingerprint
     assert note.text == fault.likeness == "the frobnicator failed on <host>: <n> of <n>"
     assert (note.sample, note.file) == ("the frobnicator failed on enterprise: 17 of 20", "payload.stderr")
-    known = extract(
+    known = told(
         tmp_path, failed(tmp_path, "terminate called after throwing an instance of 'std::bad_alloc'\n")
     )
     assert known is not None and group_in(known) is None
-    assert extract(tmp_path, ()) is None
+    assert told(tmp_path, ()) is None
 
 
 def test_whatever_was_written_the_extract_fits_and_keeps_verdict_and_group(tmp_path: Path) -> None:
@@ -60,8 +64,8 @@ def test_whatever_was_written_the_extract_fits_and_keeps_verdict_and_group(tmp_p
         for _ in range(9)
     )  # fmt: skip
     for faults in ((fault,), (fault, *many)):
-        text = extract(tmp_path, faults)
-        assert text is not None and len(text) <= LIMIT_CHARACTERS
-        assert text.startswith("1305 PAYLOADEXECUTIONFAILURE (payload): the payload ended with exit code 9")
+        text = told(tmp_path, faults)
+        assert text is not None and len(text) <= LIMIT_CHARACTERS + NOTE_CHARACTERS + 1 < 4000
+        assert "1305 PAYLOADEXECUTIONFAILURE (payload): the payload ended with exit code 9" in text
         note = group_in(text)
         assert note is not None and note.text == fault.likeness

@@ -119,7 +119,12 @@ def _with_ending(case: Case, pilot_log: str | None) -> str | None:
 
 def _told(cause: Fault) -> ToldError:
     return ToldError(
-        blame=cause.blame.value, finer=cause.finer, endpoint=cause.endpoint, fingerprint=cause.fingerprint
+        blame=cause.blame.value,
+        finer=cause.finer,
+        endpoint=cause.endpoint,
+        fingerprint=cause.fingerprint,
+        likeness=cause.likeness,
+        evidence=cause.evidence if cause.likeness else (),
     )
 
 

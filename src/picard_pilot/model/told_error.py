@@ -5,6 +5,8 @@ How it travels is `wire.error_notes`; the fault it is taken from is `model.fault
 
 import msgspec
 
+from picard_pilot.model.fault import Evidence
+
 
 class ToldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The error of a failed job. What does not apply is None."""
@@ -15,3 +17,7 @@ class ToldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     endpoint: str | None = None
     fingerprint: str | None = None
     """Of an error that no rule explains."""
+    likeness: str | None = None
+    """What the fingerprint stands for: what all failures share that have it."""
+    evidence: tuple[Evidence, ...] = ()
+    """Of such a failure: its own lines."""

@@ -8,13 +8,13 @@ from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.fault import Fault
 from picard_pilot.system.logs import last_lines
 from picard_pilot.system.redact import Redactor
-from picard_pilot.wire import error_notes
 
 LINES = (10, 5, 2)
 """Of each of the payload's streams: so many, or fewer where the whole would be longer than what the server keeps."""
 
-LIMIT_CHARACTERS = 3800
-"""Of the 4,000 that the server keeps, whose end it keeps; how the payload ended stands before it."""
+LIMIT_CHARACTERS = 2400
+"""Of the 4,000 that the server keeps, whose end it keeps: how the payload ended stands before it, and behind it what an
+unknown error shares with others like it, which takes up to 1,500."""
 
 EVIDENCE = 4
 EVIDENCE_CHARACTERS = 200
@@ -24,21 +24,15 @@ LINE_CHARACTERS = 200
 
 
 def log_extract(case: Case, bundle: Bundle, redactor: Redactor) -> str | None:
-    """The faults, the last lines of the payload's stderr and stdout, and what the failure shares with others like it;
-    None for a job without fault."""
+    """The faults, then the last lines of the payload's stderr and stdout; None for a job without fault."""
     if not case.faults:
         return None
-    cause = case.faults[0]
-    alike = ""
-    if cause.fingerprint and cause.likeness:
-        alike = error_notes.compose(cause.fingerprint, cause.likeness, cause.evidence)
-    told = "\n".join(_shown(fault) for fault in case.faults)[: LIMIT_CHARACTERS - len(alike) - 1]
+    told = "\n".join(map(_shown, case.faults))[:LIMIT_CHARACTERS]
     for most in LINES:
-        ends = _last_lines(bundle, redactor, most)
-        text = "\n".join(filter(None, (told, ends, alike)))
+        text = "\n".join(filter(None, (told, _last_lines(bundle, redactor, most))))
         if len(text) <= LIMIT_CHARACTERS:
             return text
-    return "\n".join(filter(None, (told, alike)))
+    return told
 
 
 def _last_lines(bundle: Bundle, redactor: Redactor, most: int) -> str:

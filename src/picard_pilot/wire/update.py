@@ -81,7 +81,11 @@ def _time(seconds: float | None) -> str | None:
 def _pilot_log(update: Update) -> str | None:
     """The extract of the log that a failed job's report has, else the note of a stage and the limits."""
     if update.pilot_log is not None:
-        return update.pilot_log
+        told = update.error
+        if told is None or told.fingerprint is None or told.likeness is None:
+            return update.pilot_log
+        # Of a text that is too long the end is kept, so the note that is read back stands there.
+        return f"{update.pilot_log}\n{error_notes.compose(told.fingerprint, told.likeness, told.evidence)}"
     limits = limit_notes.compose(update.limits) if update.limits else None
     if update.note is None:
         return limits
