@@ -77,6 +77,14 @@ NOTHING = Defaults(
         ),
         (Measure.DIRECTORY, job(disk_mb=700), queue(), 1400 * MIB, From.JOB, "maxDiskCount 700 MB x 2"),
         (
+            Measure.DIRECTORY,
+            job(disk_mb=700),
+            queue({"pilot_maxwdir_grace": 50}),
+            1050 * MIB,
+            From.JOB,
+            "maxDiskCount 700 MB x 1.5",
+        ),
+        (
             Measure.CPU_TIME,
             job(cpu_time_s=1000),
             queue({"pilot_walltime_grace": 50}),
