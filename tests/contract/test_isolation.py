@@ -14,7 +14,7 @@ from confining import (
     restrained,
 )
 from picard_pilot.isolation.base import Isolation
-from picard_pilot.isolation.bubblewrap import Bubblewrap
+from picard_pilot.isolation.bubblewrap import RUN_KEPT, Bubblewrap
 from picard_pilot.isolation.none import NoIsolation
 from picard_pilot.model.isolation import ConfineRequest, Probed, Wrapped
 from picard_pilot.testing.isolation_check import examine
@@ -90,6 +90,18 @@ def test_what_is_impossible_anyway_succeeds_where_something_leaks(tmp_path: Path
     area = WorkArea(tmp_path)
     told = area.escape(Leaky(area), tuple(IMPOSSIBLE_ANYWAY), None)
     assert [name for name in IMPOSSIBLE_ANYWAY if told["found"][name] is None] == [], told
+
+
+@needs_bubblewrap
+def test_next_to_nothing_of_run_is_seen(tmp_path: Path) -> None:
+    """Behind the rest are doors of services, some of which start programs for whoever asks."""
+    area = WorkArea(tmp_path)
+    ended = area.run(Bubblewrap(os.environ), area.request("/bin/sh", "-c", "find /run -maxdepth 2"))
+    kept = {"/run", "/run/systemd", *RUN_KEPT}
+    seen = {
+        line for line in ended.stdout.split() if not line.startswith(tuple(f"{path}/" for path in RUN_KEPT))
+    }
+    assert (ended.exit_code, seen - kept) == (0, set()), ended
 
 
 @needs_bubblewrap

@@ -1,6 +1,9 @@
 """The directory of a job: made whole or not at all, and removed whatever a payload did in it."""
 
 import os
+import shutil
+import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,26 @@ def test_whatever_a_payload_leaves_is_removed(tmp_path: Path) -> None:
     assert not directory.exists()
     assert (outside / "kept").exists()
     assert jobdir.remove(bundle) == []
+
+
+def test_a_socket_fits_into_the_temporary_folder_or_there_is_none(tmp_path: Path) -> None:
+    """Its name may have 107 bytes, and programs put 35 of their own behind TMPDIR."""
+    short = Path(tempfile.mkdtemp(prefix="w", dir="/tmp"))
+    try:
+        fits = jobdir.TEMPORARY_BYTES - len(f"{short}//PanDA_Pilot-7/{jobdir.TEMPORARY}")
+        for fill in (1, fits, fits + 1):
+            workdir = short / ("d" * fill)
+            workdir.mkdir(exist_ok=True)
+            bundle = jobdir.make(workdir, 7, 1)
+            told = jobdir.temporary(bundle)
+            path = Path(bundle.directory, jobdir.TEMPORARY)
+            if told:
+                assert set(told) == {"TMPDIR", "TMP", "TEMP"} and set(told.values()) == {str(path)}
+                with socket.socket(socket.AF_UNIX) as made:
+                    made.bind(f"{path}/{'s' * 34}")
+            assert path.exists() is bool(told) is (fill <= fits)
+    finally:
+        shutil.rmtree(short)
 
 
 def test_a_link_in_the_place_of_the_pilots_own_folder_is_not_followed(tmp_path: Path) -> None:
