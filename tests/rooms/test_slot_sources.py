@@ -152,7 +152,9 @@ def test_who_says_how_long_it_waits_after_a_signal(tmp_path: Path) -> None:
     assert graces('KillSig = "SIGINT"\nJobMaxVacateTime = 60\n', "MachineMaxVacateTime = 600\n") == [
         ("SIGINT", 60)
     ]
-    assert graces("JobMaxVacateTime = 900\n", "MachineMaxVacateTime = 10 * 60\n") == []
+    # As HTCondor 23 writes its own default into the advertisement.
+    assert graces("JobMaxVacateTime = 900\n", "MachineMaxVacateTime = 10 * 60\n") == [("SIGTERM", 600)]
+    assert graces("", "MachineMaxVacateTime = ifThenElse(Cpus > 1, 600, 60)\n") == []
     assert slurm.look({"SLURM_JOB_ID": "7"}).graces == ()
 
 

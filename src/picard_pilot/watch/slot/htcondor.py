@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from picard_pilot.model.slot import Found, SignalGrace, SlotEnd
-from picard_pilot.watch.slot.words import LONGEST_S, moment, number, text_of
+from picard_pilot.watch.slot.words import LONGEST_S, moment, product, text_of
 
 JOB_LIMITS: tuple[tuple[str, float, str], ...] = (
     ("AllowedExecuteDuration", 1.0, "JobCurrentStartExecutingDate"),
@@ -39,7 +39,9 @@ def look(environ: Mapping[str, str], began_at: float) -> Found:
 
 def _graces(job: Mapping[str, str], machine: Mapping[str, str]) -> tuple[SignalGrace, ...]:
     """The machine says how long it waits after a SIGTERM; a job may want less, and may want another signal."""
-    offered, wanted = (number(ad.get(name, "")) for ad, name in ((machine, _MOST_VACATE), (job, _JOB_VACATE)))
+    offered, wanted = (
+        product(ad.get(name, "")) for ad, name in ((machine, _MOST_VACATE), (job, _JOB_VACATE))
+    )
     if offered is None:
         return ()
     signal = job.get("killsig", "SIGTERM")
@@ -56,7 +58,7 @@ def _job(ad: Mapping[str, str], began_at: float, found: Found) -> Found:
         text = ad.get(name.lower())
         if text is None or text.lower() == "undefined":
             continue
-        value = number(text)
+        value = product(text)
         if value is None:
             doubts.append(f"{name} in the job's advertisement is {text[:40]!r}, which is no number")
             continue

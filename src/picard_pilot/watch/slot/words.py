@@ -31,6 +31,17 @@ def number(text: str) -> float | None:
     return float(text)
 
 
+def product(text: str) -> float | None:
+    """A plain number or several with stars between them: HTCondor's own default of a time is `10 * 60`."""
+    found = 1.0
+    for factor in text.split("*"):
+        value = number(factor)
+        if value is None:
+            return None
+        found *= value
+    return found
+
+
 def moment(text: str) -> float | None:
     """Seconds since 1970; None for what cannot be one."""
     value = number(text)
