@@ -29,7 +29,7 @@ STALL_S = 6.0
 ONCE = RetryLimits(longest_pause_s=0.0, patience_s=60.0, tries=1)
 
 
-class Case(NamedTuple):
+class Injected(NamedTuple):
     """What is injected, and the class and error that must be told. Nobody gave the pilot a credential."""
 
     finer: str
@@ -39,21 +39,21 @@ class Case(NamedTuple):
 
 
 STAGEIN = (
-    Case("stagein/resolve", "STAGEINFAILED"),
-    Case("stagein/contact", "STAGEINFAILED", {"status": 503}),
-    Case("stagein/auth", "CERTIFICATEHASEXPIRED", {"status": 403}),
-    Case("stagein/specification", "STAGEINFAILED", {"status": 418}),
-    Case("stagein/missing", "MISSINGINPUTFILE", {"status": 404}),
-    Case("stagein/transfer", "STAGEINFAILED", {"status": 500}),
-    Case("stagein/checksum", "GETADMISMATCH", {"spoil": True}),
-    Case("stagein/timeout", "STAGEINTIMEOUT", {"hang_at": 4000}),
+    Injected("stagein/resolve", "STAGEINFAILED"),
+    Injected("stagein/contact", "STAGEINFAILED", {"status": 503}),
+    Injected("stagein/auth", "CERTIFICATEHASEXPIRED", {"status": 403}),
+    Injected("stagein/specification", "STAGEINFAILED", {"status": 418}),
+    Injected("stagein/missing", "MISSINGINPUTFILE", {"status": 404}),
+    Injected("stagein/transfer", "STAGEINFAILED", {"status": 500}),
+    Injected("stagein/checksum", "GETADMISMATCH", {"spoil": True}),
+    Injected("stagein/timeout", "STAGEINTIMEOUT", {"hang_at": 4000}),
 )
 
 STAGEOUT = (
-    Case("stageout/contact", "STAGEOUTFAILED", {"status": 503}),
-    Case("stageout/auth", "CERTIFICATEHASEXPIRED", {"status": 403}),
-    Case("stageout/space", "NOREMOTESPACE", {"status": 507}),
-    Case("stageout/checksum", "PUTADMISMATCH", {"spoil": True}),
+    Injected("stageout/contact", "STAGEOUTFAILED", {"status": 503}),
+    Injected("stageout/auth", "CERTIFICATEHASEXPIRED", {"status": 403}),
+    Injected("stageout/space", "NOREMOTESPACE", {"status": 507}),
+    Injected("stageout/checksum", "PUTADMISMATCH", {"spoil": True}),
 )
 
 NOBODY = "http://no-such-host.invalid/"
@@ -80,7 +80,7 @@ def use(ground: Ground, endpoint: str) -> None:
     ground.site = Site(queue=queue, endpoints=ground.site.endpoints)
 
 
-async def stage_in(ground: Ground, worker: TransferWorker, storage: FaultyStorage, case: Case) -> Fault:
+async def stage_in(ground: Ground, worker: TransferWorker, storage: FaultyStorage, case: Injected) -> Fault:
     """The fault of an input with which this goes wrong."""
     use(ground, "NOBODY" if case.fault is None else "FAULTY")
     lfn = case.finer.partition("/")[2]
@@ -92,7 +92,7 @@ async def stage_in(ground: Ground, worker: TransferWorker, storage: FaultyStorag
     return fault
 
 
-async def stage_out(ground: Ground, worker: TransferWorker, storage: FaultyStorage, case: Case) -> Fault:
+async def stage_out(ground: Ground, worker: TransferWorker, storage: FaultyStorage, case: Injected) -> Fault:
     """The fault of an output with which this goes wrong."""
     use(ground, "FAULTY")
     lfn = f"out-{case.finer.partition('/')[2]}"
