@@ -159,11 +159,11 @@ def test_who_says_how_long_it_waits_after_a_signal(tmp_path: Path) -> None:
 
 
 def test_advertisements_of_htcondor(tmp_path: Path) -> None:
-    """Limits of the job count from where they say; a glidein's end counts as well; expressions are no numbers."""
+    """Limits of the job count from where they say; a glidein's end counts as well; names are no numbers."""
     job, machine = tmp_path / "job.ad", tmp_path / "machine.ad"
     job.write_text(
         f"JobCurrentStartDate = {NOW - 100:.0f}\nMaxRuntime = 7200\nBatchRuntime = undefined\n"
-        "maxWallTime = 2880 * 2\nAllowedJobDuration = 0\n"
+        "maxWallTime = 2880 * NumJobStarts\nAllowedJobDuration = 0\n"
     )
     machine.write_text(f"GLIDEIN_ToRetire = {NOW + 50:.0f}\nGLIDEIN_ToDie = {NOW + 500:.0f}\n")
     found = htcondor.look({"_CONDOR_JOB_AD": str(job), "_CONDOR_MACHINE_AD": str(machine)}, NOW)
