@@ -50,7 +50,7 @@ def _shown(fault: Fault) -> str:
     which = f"; {fault.finer}{at}" if fault.finer else ""
     lines = [f"{fault.code} {fault.name} ({fault.blame}{which}): {fault.says}"]
     for found in fault.evidence[:EVIDENCE]:
-        offset = "" if found.offset is None else f"+{found.offset}"
-        place = "" if found.file is None else f"{found.file}{offset}: "
+        where = f" line {found.line}" if found.line else "" if found.offset is None else f"+{found.offset}"
+        place = "" if found.file is None else f"{found.file}{where}: "
         lines.append(f"  {place}{found.text[:EVIDENCE_CHARACTERS]}")
     return "\n".join((*lines, f"  next: {fault.next_step}"))
