@@ -189,6 +189,29 @@ def test_no_further_rule_is_tried_once_it_is_enough() -> None:
     assert (len(told.found), told.cut_short) == (1, True)
 
 
+def test_in_a_long_log_it_is_asked_too() -> None:
+    """Lines made for it can keep a pattern busy."""
+    asked: list[None] = []
+    facts = failed(1, stderr="lost\n" * 1000 + "lost keys and hat\n" + "lost\n" * 1000)
+    told = diagnose((RULE,), facts, lambda: len(asked) > 3 or asked.append(None) or False)
+    assert (told.found, told.cut_short) == ((), True)
+    assert len(asked) == 4
+    assert diagnose((RULE,), facts).found
+
+
+def test_how_a_payload_ended_that_was_stopped_is_not_its_own_doing() -> None:
+    """A program that is signalled may print a stack trace; what it could not do before stays."""
+    text = "Segmentation fault\ncurl: (6) Could not resolve host: x\n"
+    assert [one.error for one in _rules(failed(139, stderr=text))] == ["UNREACHABLENETWORK", "PAYLOADSIGSEGV"]
+    assert [one.error for one in _rules(failed(139, stderr=text, stopped_by="limit"))] == [
+        "UNREACHABLENETWORK"
+    ]
+
+
+def _rules(facts: Facts) -> list[Rule]:
+    return [found.rule for found in diagnose(CORE_RULES, facts).found]
+
+
 def test_a_rule_sees_the_beginning_of_a_long_line_only() -> None:
     """So that no pattern is busy for long."""
     long = "x" * LINE_CHARACTERS + str(RULE.sample)

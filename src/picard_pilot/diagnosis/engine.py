@@ -14,10 +14,12 @@ from picard_pilot.diagnosis.faults import fault
 from picard_pilot.diagnosis.needles import needles_of
 from picard_pilot.model.facts import LINE_CHARACTERS, Facts, Log
 from picard_pilot.model.fault import Evidence, Fault
-from picard_pilot.model.rule import Hit, Rule, Where
+from picard_pilot.model.rule import Hit, Rule, Specificity, Where
 
 CHAIN = 4
 """How many findings become faults: the verdict and what else was wrong; more is noise."""
+ASK_LINES = 64
+"""How many lines are looked at before it is asked whether it is enough: a hostile one can take milliseconds."""
 WORD_CHARACTERS = 120
 """Of a word that a rule puts into its sentence; the server keeps 500 characters of the whole."""
 
@@ -79,12 +81,16 @@ class Diagnosis(NamedTuple):
         return tuple(one for one in rivals if one.verdict != first.verdict)
 
 
-def diagnose(rules: Iterable[Rule], facts: Facts, enough: Callable[[], bool] = lambda: False) -> Diagnosis:
+def _never() -> bool:
+    return False
+
+
+def diagnose(rules: Iterable[Rule], facts: Facts, enough: Callable[[], bool] = _never) -> Diagnosis:
     """Try all rules, the most specific first; of equal ones the order given counts.
 
-    `enough` is asked before each rule: once it is true, no further rule is tried. A function that raises
-    is named in `broken` and decides nothing. The beginning of a log of which the middle was not read is looked at only
-    where nothing else explains the failure: so much was written after it.
+    `enough` is asked before each rule, and now and then in a log: once it is true, no further rule is tried. A function
+    that raises is named in `broken` and decides nothing. The beginning of a log of which the middle was not read is
+    looked at only where nothing else explains the failure: so much was written after it.
     """
     rules = sorted(rules, key=lambda rule: -rule.specificity)
     ends = _without_beginnings(facts)
@@ -110,22 +116,32 @@ def _tried(rules: Sequence[Rule], facts: Facts, enough: Callable[[], bool]) -> D
     for rule in rules:
         if enough():
             return Diagnosis(tuple(found), tuple(broken), cut_short=True)
-        if rule.exits and facts.exit.exit_code not in rule.exits:
+        if not _applies(rule, facts):
             continue
         try:
-            hit = apply(rule, facts, whole)
+            hit = apply(rule, facts, whole, enough)
         except Exception as error:  # noqa: BLE001 - the plug-in border: a rule's function is anybody's
             broken.append(f"{rule.id}: {type(error).__name__}: {error}")
             continue
         if hit is not None:
             found.append(Found(rule, hit))
-    return Diagnosis(tuple(found), tuple(broken))
+    return Diagnosis(tuple(found), tuple(broken), cut_short=enough())
 
 
-def apply(rule: Rule, facts: Facts, whole: Mapping[str, str] | None = None) -> Hit | None:
+def _applies(rule: Rule, facts: Facts) -> bool:
+    """Whether the rule counts at this end at all: how a payload ended that somebody stopped is not its own doing."""
+    if facts.exit.stopped_by is not None and Specificity.HINT < rule.specificity < Specificity.FAILURE:
+        return False
+    return not rule.exits or facts.exit.exit_code in rule.exits
+
+
+def apply(
+    rule: Rule, facts: Facts, whole: Mapping[str, str] | None = None, enough: Callable[[], bool] = _never
+) -> Hit | None:
     """What one rule finds, its exit codes apart. Of several lines the last counts. Raises what its function raises.
 
     With `whole`, all that rules can see of each log, logs that cannot hold what the rule looks for are passed over.
+    Once it is `enough`, no further line is looked at.
     """
     if not isinstance(rule.when, str):
         answer = rule.when(facts)
@@ -140,7 +156,9 @@ def apply(rule: Rule, facts: Facts, whole: Mapping[str, str] | None = None) -> H
         if needles is not None and whole is not None and not any(needle in whole[name] for needle in needles):
             continue
         search = search or re.compile(text if rule.is_pattern else re.escape(text)).search
-        for line in reversed(facts.logs[name].lines):
+        for number, line in enumerate(reversed(facts.logs[name].lines), 1):
+            if number % ASK_LINES == 0 and enough():
+                return None
             seen = line.text[:LINE_CHARACTERS]
             if (match := search(seen)) and (rule.in_warnings or not _WARNS.search(seen)):
                 words = {word: value for word, value in match.groupdict().items() if value is not None}
