@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -17,7 +18,10 @@ from test_pages_http import Reader, get
 
 from browser_kit import Watch, needs_browser
 from picard_pilot.model.fault import Evidence
-from picard_pilot.server.store import Transaction
+from picard_pilot.server.pages import live, render, shown
+from picard_pilot.server.pages.choice import Choice
+from picard_pilot.server.pages.source import JobSource
+from picard_pilot.server.store import Transaction, open_store
 from picard_pilot.wire.error_notes import compose
 
 GROUP = "fp1:0123456789ab"
@@ -168,6 +172,27 @@ def test_without_failures_the_page_says_so(http: urllib3.PoolManager, tmp_path: 
     with served(tmp_path) as site:
         html = get(http, site, "/errors").data.decode()
     assert "No job failed." in html and "ppilot explain" in html
+
+
+def test_a_page_that_is_seldom_drawn_says_that_it_is_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two drawings the stream beats; a job that changes does not cause one."""
+    monkeypatch.setattr(live, "BEAT_S", 0.01)
+    monkeypatch.setattr(shown, "ERRORS_TICK_S", 0.05)
+
+    async def listen() -> list[str]:
+        store = open_store(tmp_path / "server.sqlite", durable=False)
+        view = shown.Errors(Choice())
+        told = live.messages(view, JobSource(store), store.feed, lambda: render.Page(now_s=0.0))
+        kinds = [str((await anext(told)).event) for _ in range(6)]
+        assert not view.concerns(17) and view.concerns(None)
+        await told.aclose()
+        store.close()
+        return kinds
+
+    kinds = asyncio.run(asyncio.wait_for(listen(), 60))
+    assert kinds == ["None", "beat", "beat", "beat", "beat", "None"]
 
 
 async def many(story: Story, number: int) -> None:
