@@ -125,7 +125,11 @@ def case_of(
 
 def told(record: PayloadExit, outcome: Outcome, directory: Path) -> Update:
     """The final report about a payload that ended so."""
-    faults = explain(Left(record, bundle_of(directory), outcome), (), Redactor())
+    code = record.exit_code
+    # As where a way to confine payloads shows a signal as 128 + n: an explanation, and no other record.
+    died_of = code - 128 if code is not None and code > 128 else None
+    left = Left(record, bundle_of(directory), outcome, died_of=died_of)
+    faults = explain(left, (), Redactor())
     case = case_of(record, faults, outcome)
     assert case.exit == record
     return final_report(case, SENDER, pilot_log="the last lines" if case.failed else None)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from picard_pilot.experiments.atlas.job_report import Message, messages
+from picard_pilot.experiments.atlas.job_report import messages
 from picard_pilot.model.facts import LINE_CHARACTERS, Facts, Line
 from picard_pilot.model.fault import Blame, Evidence, Retry
 from picard_pilot.model.rule import Hit, Rule, Where
@@ -117,6 +117,3 @@ def hit(*evidence: Evidence, **words: str) -> Hit:
 
 def _words(found: re.Match[str]) -> dict[str, str]:
     return {word: value for word, value in found.groupdict().items() if value is not None}
-
-
-__all__ = ["Message", "Reported", "evidence_of", "find", "hit", "is_wrapped", "report_with", "told"]
