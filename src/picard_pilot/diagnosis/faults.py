@@ -3,7 +3,12 @@
 Which row fits is decided where the evidence is found, or by a rule.
 """
 
+from typing import TYPE_CHECKING
+
 from picard_pilot.model.fault import Evidence, Fault
+
+if TYPE_CHECKING:
+    from picard_pilot.diagnosis.catalogue.row import Code
 
 
 def fault(
@@ -21,9 +26,8 @@ def fault(
     `rule` names the code or rule that came to this verdict. `finer` is phase and class of a failed transfer (a key of
     `catalogue.transfers`), `endpoint` the storage that failed. Raises KeyError for a name that is not in the catalogue.
     """
-    # The catalogue is loaded when something has failed: most pilots never need it.
+    # Pilots load the catalogue with their first job: those that find none start the faster.
     from picard_pilot.diagnosis.catalogue.codes import BY_NAME, causes_of
-    from picard_pilot.diagnosis.catalogue.transfers import next_step
 
     row = BY_NAME[name]
     return Fault(
@@ -33,7 +37,7 @@ def fault(
         rule=rule,
         blame=row.blame,
         retry=row.retry,
-        next_step=next_step(row, finer),
+        next_step=row.next_step if finer is None else _exact(row, finer),
         phase=phase,
         evidence=tuple(item if isinstance(item, Evidence) else Evidence(text=item) for item in evidence),
         # Not those that nobody finds: each fault is written to the journal.
@@ -41,3 +45,10 @@ def fault(
         finer=finer,
         endpoint=endpoint,
     )
+
+
+def _exact(row: "Code", finer: str) -> str:
+    """The next step of a failed transfer."""
+    from picard_pilot.diagnosis.catalogue.transfers import next_step
+
+    return next_step(row, finer)

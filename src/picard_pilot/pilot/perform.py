@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+# With a job, and not with its failure: that may be that the file system is gone on which this program lies.
+from picard_pilot.diagnosis.catalogue import codes  # noqa: F401
 from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.journal import file as journal_file
 from picard_pilot.journal import lease
