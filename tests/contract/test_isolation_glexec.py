@@ -62,6 +62,13 @@ def user() -> Iterator[str]:
 
 
 @pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Where the user can come. Not pytest's own: each run of pytest closes the folder above those of all runs anew."""
+    with open_folder() as made:
+        yield made
+
+
+@pytest.fixture
 def place(user: str, tmp_path: Path) -> Place:
     """A stand-in of one's own."""
     return Place(tmp_path, user)
@@ -82,10 +89,9 @@ class TestGlexec(IsolationSuite):
     isolation_name = "glexec"
 
     @pytest.fixture
-    def area(self) -> Iterator[WorkArea]:
-        """Where the user can come, and where nobody else changes the folders above."""
-        with open_folder() as made:
-            yield WorkArea(made / "area")
+    def area(self, tmp_path: Path) -> WorkArea:
+        """A fresh work area."""
+        return WorkArea(tmp_path / "area")
 
     @pytest.fixture
     def isolation(self, switch: Glexec) -> Isolation:

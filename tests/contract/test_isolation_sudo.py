@@ -34,6 +34,13 @@ def user() -> Iterator[str]:
 
 
 @pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Where the user can come. Not pytest's own: each run of pytest closes the folder above those of all runs anew."""
+    with open_folder() as made:
+        yield made
+
+
+@pytest.fixture
 def switch(user: str) -> Sudo:
     """The switch to it."""
     made: Sudo = load("isolation", f"sudo:{user}")(os.environ)
@@ -46,10 +53,9 @@ class TestSudo(IsolationSuite):
     isolation_name = "sudo"
 
     @pytest.fixture
-    def area(self) -> Iterator[WorkArea]:
-        """Where the user can come, and where nobody else changes the folders above."""
-        with open_folder() as made:
-            yield WorkArea(made / "area")
+    def area(self, tmp_path: Path) -> WorkArea:
+        """A fresh work area."""
+        return WorkArea(tmp_path / "area")
 
     @pytest.fixture
     def isolation(self, switch: Sudo) -> Isolation:
