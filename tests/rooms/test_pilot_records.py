@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,31 @@ def test_a_work_directory_whose_name_is_no_text_is_refused(tmp_path: Path) -> No
     with pytest.raises(CannotStart, match="no work directory"):
         find_workdir(settings_for(workdir=named), {})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_work_directory_without_locks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """As Lustre's without `flock`: no payload could be started there, and each job would fail."""
+
+    def no_locks(fd: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    assert find_workdir(settings_for(workdir=str(tmp_path)), {}) == tmp_path
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(CannotStart, match=r"has no file locks \(.*-o flock"):
+        find_workdir(settings_for(workdir=str(tmp_path)), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_does_not_speak_against_its_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have jobs that wait for a pilot."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "open", full)
+    assert find_workdir(settings_for(workdir=str(tmp_path)), {}) == tmp_path

@@ -76,6 +76,10 @@ def find_workdir(settings: Settings, environ: Mapping[str, str]) -> Path:
     except (OSError, UnicodeEncodeError) as error:
         found = fault("MKDIR", f"there is no work directory: {error}", rule="pilot.wiring")
         raise CannotStart(found) from error
+    if (why := disk.why_no_locks(workdir)) is not None:
+        says = f"{workdir} has no file locks ({why}), by which a payload's launcher is known to live"
+        advice = "mount it with them (Lustre: -o flock), or name another directory with --workdir"
+        raise CannotStart(fault("MKDIR", f"{says}: {advice}", rule="pilot.wiring"))
     return workdir
 
 

@@ -1,6 +1,7 @@
 """Room on the file systems under the pilot's directories. Limits on it are for those who set them."""
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -29,3 +30,25 @@ def is_full(path: Path) -> bool:
 def is_full_error(error: OSError) -> bool:
     """Whether a write failed since the disk is full, or the user's quota of it."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK})
+"""What file systems without locks answer: Lustre that is mounted without `flock`, NFS whose lock service is away."""
+
+
+def why_no_locks(directory: Path) -> str | None:
+    """What the file system of `directory` answers to a lock, if it has none; None if it has, or if that cannot be tried
+    (a full disk has no room for the file)."""
+    path = directory / f".picard-lock.{os.urandom(8).hex()}"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.strerror if error.errno in NO_LOCKS else None
+    finally:
+        os.close(fd)
+        path.unlink(missing_ok=True)
+    return None
