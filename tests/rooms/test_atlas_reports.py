@@ -3,6 +3,8 @@
 import json
 import os
 import secrets
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from picard_pilot.diagnosis.engine import Found, apply
+from picard_pilot.diagnosis.rulecheck import sample_facts
 from picard_pilot.experiments.atlas.experiment import Atlas
 from picard_pilot.experiments.atlas.job_report import STEPS
 from picard_pilot.experiments.atlas.seen import report_with
@@ -102,6 +106,32 @@ def test_secrets_in_a_report_are_hidden_in_the_verdict(tmp_path: Path) -> None:
     assert not any(secret in text for text in texts)
 
 
+@pytest.mark.parametrize(
+    ("log", "says"),
+    [
+        ("Current algorithm: MyAlg\nEvent ID: [284500,7]", "in MyAlg at event [284500,7]"),
+        ("Current algorithm: MyAlg", "in MyAlg"),
+        ("Event ID: [284500,7]", "at event [284500,7]"),
+        ("nothing more", "in a place that it does not name"),
+    ],
+)
+def test_a_crash_of_athena_is_placed(tmp_path: Path, log: str, says: str) -> None:
+    """Algorithm and event, as far as its core dump service knew them."""
+    crash = "CoreDumpSvc 0 0 FATAL Caught signal 11(Segmentation fault). Details:"
+    (tmp_path / "log.EVNTtoHITS").write_text(f"{crash}\n{log}\n")
+    assert verdicts(tmp_path, 139)[0].says == f"Athena crashed {says} with signal 11 (Segmentation fault)"
+
+
+def test_no_sentence_of_a_rule_has_an_empty_brace() -> None:
+    """Each rule's own sample fills all words of its sentence and advice."""
+    rules = Atlas().rules()
+    for rule in rules:
+        hit = apply(rule, sample_facts(rule, rule.sample))
+        assert hit is not None, rule.id
+        made = Found(rule, hit).fault(None)
+        assert "{" not in made.says + made.next_step, (rule.id, made.says)
+
+
 def _deep(path: Path) -> None:
     path.write_text('{"exitCode": 65, "executor": ' + "[" * 10_000 + "]" * 10_000 + "}")
 
@@ -168,3 +198,13 @@ def test_any_report_leaves_a_verdict(tmp_path: Path, make: Callable[[Path], obje
     assert not work.is_alive()
     assert found[0].name == "FRONTIER"
     assert found[-1].says == "the payload ended with exit code 65"
+
+
+def test_a_pilot_starts_without_the_rules() -> None:
+    """They cost 15 ms, which only a failed payload pays."""
+    code = (
+        "import sys; from picard_pilot.experiments.atlas.experiment import Atlas; Atlas(); "
+        "print([name for name in sys.modules if name.endswith(('.athena', '.wrappers', '.catalogue.codes'))])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "[]\n"

@@ -31,20 +31,20 @@ class Crash:
         if found is None or (found[1]["number"] in _SEGFAULTS) is not self._wrong_address:
             return None
         evidence, match = found
-        words = {"number": match["number"], "word": match["word"], "place": ""}
         more = find(
             facts, (evidence.file or "",), r"(?:Current|Last) algorithm *[:=] *(?P<algorithm>[^\s\x00]+)"
         )
         event = find(facts, (evidence.file or "",), r"Event ID *: *(?P<event>\[.{1,80}\])")
-        if more:
-            words["place"] += f" in {more[1]['algorithm']}"
-        if event:
-            words["place"] += f" at event {event[1]['event']}"
+        places = (
+            *((f"in {more[1]['algorithm']}",) if more else ()),
+            *((f"at event {event[1]['event']}",) if event else ()),
+        )
+        words = {
+            "number": match["number"],
+            "word": match["word"],
+            "place": " ".join(places) or "in a place that it does not name",
+        }
         return hit(evidence, *(one[0] for one in (more, event) if one), **words)
-
-
-def _left_with(*, wrapped: bool) -> "LeftWith":
-    return LeftWith(wrapped)
 
 
 class LeftWith:
@@ -80,7 +80,7 @@ def _crash_rule(wrong_address: bool, wrapped: bool) -> Rule:
         when=Crash(wrong_address, wrapped),
         specificity=Specificity.FAILURE + 8,
         blame=Blame.PAYLOAD if wrapped else Blame.EXPERIMENT,
-        says="Athena crashed{place} with signal {number} ({word})",
+        says="Athena crashed {place} with signal {number} ({word})",
         advice=_USERS if wrapped else _EXPERTS,
         sample=failed(65, stdout=stdout + sample),
         counter_sample=failed(65, stdout=stdout + other),

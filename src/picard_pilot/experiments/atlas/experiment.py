@@ -3,7 +3,6 @@
 All other hooks are the interface's defaults.
 """
 
-from picard_pilot.experiments.atlas import athena, conditions, setup, transforms, wrappers
 from picard_pilot.experiments.atlas.job_report import TransformReport, as_data, events_processed, telling
 from picard_pilot.experiments.base import Experiment
 from picard_pilot.experiments.report_files import outcome_of, read, words_of
@@ -29,4 +28,7 @@ class Atlas(Experiment):
 
     def rules(self) -> tuple[Rule, ...]:
         """Set-up, transforms, Athena, its conditions, and the wrappers of pathena and prun."""
+        # Only failures need them: a pilot starts, and good jobs end, without.
+        from picard_pilot.experiments.atlas import athena, conditions, setup, transforms, wrappers
+
         return (*setup.RULES, *transforms.RULES, *athena.RULES, *conditions.RULES, *wrappers.RULES)
