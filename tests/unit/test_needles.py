@@ -32,6 +32,7 @@ PATTERNS = [rule for rule in CORE_RULES if rule.is_pattern]
         ("a(?:(?:bcd|efgh)x|ijk)", {"bcd", "efgh", "ijk"}),
         ("foo(?!barbar)", {"foo"}),
         ("(?=long text)abc", {"abc"}),
+        ("(?>abc|abd)e?", {"abc", "abd"}),
         ("(?i)abc", None),
         (r"\bERR\b[abc]{3,}\d+", {"ERR"}),
         (r"\x41bcd", {"bcd"}),

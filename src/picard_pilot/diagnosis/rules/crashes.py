@@ -126,7 +126,8 @@ RULES: tuple[Rule, ...] = (
         name="crash.killed_told",
         error="PAYLOADEXECUTIONFAILURE",
         where=Where.LOGS,
-        when=r": +\d+ Killed\b|^Killed$|exited on signal 9 \(Killed\)|died with <Signals\.SIGKILL: 9>",
+        when=r": +\d+ Killed\b|^Killed$|exited on signal 9 \(Killed\)|fatal error: Killed signal "
+        r"terminated program|died with <Signals\.SIGKILL: 9>",
         is_pattern=True,
         specificity=Specificity.ENDING - 2,
         says="a process of the payload was killed (SIGKILL), mostly for lack of memory",
@@ -148,5 +149,18 @@ RULES: tuple[Rule, ...] = (
         advice="Look for the first rank's own error above this message.",
         sample="MPI_ABORT was invoked on rank 3 in communicator MPI_COMM_WORLD with errorcode 1.",
         counter_sample="mpirun: 8 ranks on 1 node",
+    ),
+    Rule(
+        name="crash.geant4",
+        error="PAYLOADEXECUTIONFAILURE",
+        where=Where.LOGS,
+        when=r"\*\*\* Fatal Exception \*\*\*",
+        is_pattern=True,
+        specificity=Specificity.FAILURE,
+        blame=Blame.PAYLOAD,
+        says="Geant4 ended the program by a fatal exception",
+        advice="Look at the lines above it between EEEE: they name the class, the code and the reason.",
+        sample="*** G4Exception : GeomNav0003\n*** Fatal Exception *** core dump ***",
+        counter_sample="*** This is just a warning message. ***",
     ),
 )

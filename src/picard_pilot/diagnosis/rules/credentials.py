@@ -37,7 +37,8 @@ RULES: tuple[Rule, ...] = (
         name="credentials.no_proxy",
         error="NOPROXY",
         where=Where.LOGS,
-        when=r"[Pp]roxy (?:file )?(?:\S+ )?(?:was )?not found|Couldn't find (?:a )?valid proxy|No valid "
+        when=r"[Pp]roxy (?:file |certificate )?(?:/\S+ )?(?:was )?not found|Couldn't find (?:a )?valid "
+        r"proxy|No valid "
         r"(?:grid )?proxy|"
         r"cannot find (?:user )?(?:proxy|credential)|X509_USER_PROXY.*(?:not set|does not exist|No such "
         r"file)|"

@@ -166,4 +166,20 @@ RULES: tuple[Rule, ...] = (
         sample="SyntaxError: Missing parentheses in call to 'print'. Did you mean print(...)?",
         counter_sample="SyntaxWarning: invalid escape sequence",
     ),
+    Rule(
+        name="python.not_installed",
+        error="PAYLOADEXECUTIONFAILURE",
+        where=Where.LOGS,
+        when=r"ERROR: (?:No matching distribution found for|Could not find a version that satisfies the "
+        r"requirement) "
+        r"(?P<module>\S+)|PackagesNotFoundError|ResolvePackageNotFound",
+        is_pattern=True,
+        specificity=Specificity.FAILURE + 3,
+        blame=Blame.PAYLOAD,
+        says="the payload could not install a package that it wants",
+        advice="Install it before the job is sent, into the archive or a container: many nodes reach no "
+        "index of packages.",
+        sample="ERROR: No matching distribution found for mytools==1.2",
+        counter_sample="Successfully installed mytools-1.2",
+    ),
 )

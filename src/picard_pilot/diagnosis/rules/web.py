@@ -195,4 +195,16 @@ RULES: tuple[Rule, ...] = (
         '"https://s3.example.org"',
         counter_sample="endpoint https://s3.example.org",
     ),
+    Rule(
+        name="http.full",
+        error="NOREMOTESPACE",
+        where=Where.LOGS,
+        when=r"curl: \(22\).* 507\b|HTTP(?:/[\d.]+)? 507|507 (?:Server Error: )?Insufficient Storage",
+        is_pattern=True,
+        specificity=Specificity.CAUSE + 3,
+        says="a storage that the payload writes to is full",
+        advice="Free space there, or let the pilot store outputs: it has other destinations.",
+        sample="curl: (22) The requested URL returned error: 507 Insufficient Storage",
+        counter_sample="507 MB uploaded",
+    ),
 )
