@@ -86,10 +86,12 @@ class IsolationSuite:
         return WorkArea(area_folder / f"area{len(list(area_folder.iterdir()))}")
 
     @pytest.fixture
-    def told(self, isolation: Isolation, area: WorkArea, image: str | None) -> dict[str, Any]:
+    def told(self, request: pytest.FixtureRequest) -> dict[str, Any]:
         """What one payload brought that tried everything; it runs once for all tests of the class."""
         told = type(self)._told.get(type(self).__name__)
         if told is None:
+            # Only now: a probe and a work area for each test would take longer than all attempts.
+            isolation, area, image = map(request.getfixturevalue, ("isolation", "area", "image"))
             names = tuple(dict.fromkeys(name for g, name in ALL if g in isolation.claims))
             told = type(self)._told[type(self).__name__] = area.escape(isolation, names, image)
         return told
