@@ -21,6 +21,7 @@ from picard_pilot.diagnosis.fingerprint import (
     traceback_of,
 )  # fmt: skip
 from picard_pilot.diagnosis.normal import LINE_CHARACTERS, NORMAL_CHARACTERS, normal
+from picard_pilot.model.bundle import Outcome
 from picard_pilot.model.facts import Line
 from picard_pilot.model.samples import failed
 
@@ -125,6 +126,22 @@ DIFFERENT = (
     "error: cannot convert float64",
     "[ERROR] Server responded with an error: [3011] x",
     "[ERROR] Server responded with an error: [3010] x",
+    "curl: (22) The requested URL returned error: 404",
+    "curl: (22) The requested URL returned error: 503",
+    "curl: (28) Operation failed",
+    "curl: (6) Operation failed",
+    "requests.exceptions.HTTPError: 403 Client Error: Forbidden",
+    "requests.exceptions.HTTPError: 401 Client Error: Forbidden",
+    "gfal-copy error: 2 (No such file or directory)",
+    "gfal-copy error: 13 (No such file or directory)",
+    "ORA-12541: error",
+    "ORA-12170: error",
+    "ABORT : Retval = 255",
+    "ABORT : Retval = 1",
+    "cannot access '/cvmfs/atlas.cern.ch/repo'",
+    "cannot access '/cvmfs/sft.cern.ch/repo'",
+    "cp: error reading '/eos/lab/a.root'",
+    "cp: error reading '/scratch/lab/a.root'",
     "child failed with signal 11",
     "child failed with signal 9",
 )
@@ -149,6 +166,15 @@ def test_what_tells_errors_apart_counts() -> None:
         ("/b/a.cc:12:34: error: 'x'", "a.cc:<n>:<n>: error: 'x'"),
         ("shapes (3,4) (5,6) differ after 12 s", "shapes (<n>) (<n>) differ after <length>"),
         ("/DC=ch/DC=cern/CN=Jane Doe is not a member", "<user> is not a member"),
+        (
+            "ls: '/cvmfs/sw.example.org/a/b' and /cvmfs/x.example.org/c.sh",
+            "ls: '/cvmfs/sw.example.org/<path>' and /cvmfs/x.example.org/c.sh",
+        ),
+        (
+            "too many of user namespaces, header 1f8b08, 3D of 17",
+            "too many of user namespaces, header <n>, 3D of <n>",
+        ),
+        ("error: 17 events, error 5 of 6", "error: <n> events, error 5 of <n>"),
         ("user.jdoe.test is gone", "user.<user>.test is gone"),
     ],
 )
@@ -216,7 +242,14 @@ def test_a_traceback_that_was_cut_off_is_none() -> None:
 def test_the_last_lines_that_speak_of_an_error_are_chosen() -> None:
     """A repeated one counts once; harmless ones do not; stderr comes before stdout."""
     noise = [f"event {number} failed to converge" for number in range(50)]
-    lines = ["FATAL no magnet", *noise, "cannot close the ring", "0 errors, 3 warnings", "bye"]
+    lines = [
+        "FATAL no magnet",
+        *noise,
+        "cannot close the ring",
+        "0 errors, 3 warnings",
+        "WARNING: it may fail",
+        "bye",
+    ]
     found = alike({"payload.stderr": lines, "payload.stdout": ["error of stdout"]}, "exit code 3")
     assert found.text == "FATAL no magnet\nevent <n> failed to converge\ncannot close the ring"
     quiet = alike({"payload.stderr": ["hello"], "payload.stdout": ["error of stdout"]}, "exit code 3")
@@ -307,6 +340,8 @@ def test_a_report_tells_before_the_logs() -> None:
     ):  # fmt: skip
         found = likeness(telling_logs(failed(1, stdout="last line", report=report)), "exit code 1")
         assert found.text == expected
+    own = failed(1, stderr="bye", outcome=Outcome(exe_error_diag="no good events in 17"))
+    assert likeness(telling_logs(own), "exit code 1").text == "exit code 1\nno good events in <n>"
     told = likeness(
         telling_logs(failed(1, stderr="error of stderr", error_report={"diag": "error of the report"})), ""
     )

@@ -26,7 +26,7 @@ WORD_CHARACTERS = 120
 _STREAMS = (Where.STDERR.value, Where.STDOUT.value)
 
 
-_WARNS = re.compile(
+WARNS = re.compile(
     r"\bWARN(?:ING)?\b|^[Ww]arning\b|\b[Rr]etrying\b|\bwill (?:be )?retr|\b[Tt]rying (?:again|next|another)"
 )
 """A program that says so goes on: what ended it comes later."""
@@ -160,7 +160,7 @@ def apply(
             if number % ASK_LINES == 0 and enough():
                 return None
             seen = line.text[:LINE_CHARACTERS]
-            if (match := search(seen)) and (rule.in_warnings or not _WARNS.search(seen)):
+            if (match := search(seen)) and (rule.in_warnings or not WARNS.search(seen)):
                 words = {word: value for word, value in match.groupdict().items() if value is not None}
                 return Hit(evidence=(line.evidence(name),), words=words)
     return None

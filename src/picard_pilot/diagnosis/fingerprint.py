@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
+from picard_pilot.diagnosis.engine import WARNS
 from picard_pilot.diagnosis.normal import LINE_CHARACTERS, normal
 from picard_pilot.model.facts import Facts, Line
 from picard_pilot.model.fault import Evidence
@@ -95,6 +96,8 @@ def telling_logs(facts: Facts) -> dict[str, Sequence[Line]]:
     """What a failed payload left, in the order in which it tells: sentences of reports, stderr, stdout, other logs."""
     reports = {Where.REPORT: facts.report, Where.ERROR_REPORT: facts.error_report}
     told: dict[str, Sequence[Line]] = {str(name): _sentences(report) for name, report in reports.items()}
+    if facts.outcome.exe_error_diag and not any(told.values()):
+        told[Where.REPORT] = [Line(NO_OFFSET, facts.outcome.exe_error_diag)]
     first = [name for name in (Where.STDERR, Where.STDOUT) if name in facts.logs]
     for name in (*first, *(name for name in facts.logs if name not in first)):
         told[str(name)] = facts.logs[name].lines
@@ -165,9 +168,9 @@ def _speaking(lines: Sequence[Line], known: Mapping[str, str] | None) -> list[Li
 
 
 def speaks(line: str) -> bool:
-    """Whether a line speaks of an error."""
+    """Whether a line speaks of an error that ended something; rules pass over warnings too."""
     shown = line[:LINE_CHARACTERS]
-    return _ERROR_WORD.search(shown) is not None and _NO_ERROR.search(shown) is None
+    return _ERROR_WORD.search(shown) is not None and not (_NO_ERROR.search(shown) or WARNS.search(shown))
 
 
 def _made(

@@ -7,7 +7,8 @@ Decisions. Line numbers go: they move with each version, and function and messag
 directories; of its last part a source file or library keeps its name, any other file only its ending, since data files
 are named after jobs. A text in quotes stays (a missing key is another error than another missing key) unless it is one
 of the things above. A number goes unless it is the number of an error: `errno 28`, `HTTP 503`, `exit code 3`. Of
-CVMFS the repository stays.
+CVMFS the repository stays, and of EOS, AFS and dCache that it is one of them: what all nodes share fails otherwise than
+a node's own disk.
 """
 
 import re
@@ -50,12 +51,13 @@ _COMMON_NAMES = frozenset(
 
 _ENDING = re.compile(r"\.([A-Za-z]\w{0,9})(?:\.\d+)*$")
 _SOURCE_NAME = re.compile(rf"(?P<name>[\w+.-]{{1,100}}?\.(?:{_SOURCES}))(?:\.\d+)*")
-_REPOSITORY = re.compile(r"/cvmfs/([a-z][a-z0-9.-]*)")
+_SHARED = re.compile(r"/(cvmfs/[a-z][a-z0-9.-]*|eos|afs|pnfs)(?=/|$)")
 _NODE_WORD = re.compile(
     r"(?i)(?:node|wn|host|worker|slot|server|batch|farm|grid|cpu|gpu|job|task|run|evt|event|thread|rank|proc|pid|user|"
     r"file|chunk|part|tmp|pilot|lx)[a-z]{0,6}\d"
 )
 _DIGITS = re.compile(r"\d+")
+_BYTES = re.compile(r"\d[0-9a-f]{2,7}")
 
 
 def normal(line: str, known: Mapping[str, str] | None = None) -> str:
@@ -96,9 +98,10 @@ def _url(match: re.Match[str]) -> str:
 
 
 def _path(match: re.Match[str]) -> str:
-    """A path without its trailing full stop."""
-    path = match["path"].rstrip(".")
-    return (_place(path) if path.strip("/") else path) + match["path"][len(path) :]
+    """A path without its trailing full stop; one that stood in quotes comes here once more."""
+    whole = match["path"].replace(_KEEP, "")
+    path = whole.rstrip(".")
+    return (_place(path) if path.strip("/") else path) + whole[len(path) :]
 
 
 def _quoted_path(match: re.Match[str]) -> str:
@@ -116,9 +119,9 @@ def _relative(match: re.Match[str]) -> str:
 
 
 def _place(path: str) -> str:
-    """What stays of a path: the repository of one in CVMFS, and what its last part tells."""
-    repository = _REPOSITORY.match(path)
-    return f"/cvmfs/{_kept(repository[1])}/{_last(path)}" if repository else _last(path)
+    """What stays of a path: the storage that all nodes share, where it is in one, and what its last part tells."""
+    shared = _SHARED.match(path)
+    return f"/{_kept(shared[1])}/{_last(path)}" if shared else _last(path)
 
 
 def _last(path: str) -> str:
@@ -136,6 +139,8 @@ def _word(match: re.Match[str]) -> str:
     word = match[0]
     if word.isdigit():
         return word
+    if _BYTES.fullmatch(word):
+        return "<n>"
     groups = _DIGITS.findall(word)
     if len(word) >= 12 and len(groups) >= 3 and "_" not in word:
         return "<n>"
@@ -177,10 +182,13 @@ _STEPS: tuple[tuple[re.Pattern[str], Put], ...] = tuple(
             r"\b((?:user(?:name)?|owner|uid|login|account|logname)(?:\s?=\s?|\s+(?=['\"`]))['\"`]?)[\w.@-]{1,64}",
             r"\1<user>",
         ),
-        (r"\b((?:for|by|as|of) user )[\w.@-]{1,64}", r"\1<user>"),
+        (r"\b((?:for|by|as) user )(?!name)[\w.@-]{1,64}", r"\1<user>"),
         (r"\buser\.[A-Za-z][\w-]{0,40}", "user.<user>"),
         (r"\b((?:host(?:name)?|node)(?:\s?=\s?|\s+(?=['\"`]))['\"`]?)[\w.-]{1,200}", r"\1<host>"),
-        (r"(?<![\w<>/.~-])(?P<path>(?:~[\w-]{0,64}|\.{1,2})?/[^\s:;,'\"`<>()\[\]{}|=*?&]{1,800})", _path),
+        (
+            r"(?<![\w<>/.~-])(?P<path>(?:~[\w-]{0,64}|\.{1,2})?/[^\s:;,'\"`<>()\[\]{}|=*?&]{1,800}(?:<(?:path|file)>[\w.]*)?)",
+            _path,
+        ),
         (r"(?<![\w<>/.~@:-])(?P<path>[\w.+@-]{1,200}(?:/[\w.+@-]{1,200}){1,20})(?![\w/])", _relative),
         (
             rf"(?<![\w.@-])(?:(?:{_LABEL}){{1,6}}(?:{_GENERIC})|(?:{_LABEL}){{2,6}}(?:{_COUNTRY}))(?![\w-]|\.\w)",
@@ -208,8 +216,9 @@ _STEPS: tuple[tuple[re.Pattern[str], Put], ...] = tuple(
         (r"\b0[xX][0-9a-fA-F]+", "<n>"),
         (r"(?<![\w])(?=[0-9a-fA-F]{0,63}\d)[0-9a-fA-F]{8,64}(?![\w])", "<n>"),
         (
-            r"(?i)\b(?:(?:errno|codes?|status|signal|sig|rc|http(?:/\d(?:\.\d)?)?|exit(?:ed)?(?: with)?|returned)"
-            r"\W{1,3}|err(?:or|no)?(?: |#|=| ?\(|: \[))\d{1,4}\b(?![.:/]?\d)|\bfailed ?[:=] ?\d{1,4}$",
+            r"(?i)\b(?:(?:errno|codes?|status|signal|sig|rc|retval|(?:error|exit)_?code|http(?:/\d(?:\.\d)?)?|"
+            r"exit(?:ed)?(?: with)?|returned)\W{1,3}|err(?:or|no)?(?: |#|=| ?\(|: \[))\d{1,4}\b(?![.:/]?\d)|"
+            r"\bfailed ?[:=] ?\d{1,4}$|error: \d{1,4}(?=$| \(| client| server)|\w: \(\d{1,3}\) |\bORA-\d{4,6}\b",
             _keep,
         ),
         (r"(?<!\w)[^\W\d]*+\d\w*+", _word),

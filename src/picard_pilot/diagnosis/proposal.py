@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from picard_pilot.diagnosis.engine import WARNS
 from picard_pilot.diagnosis.rulecheck import flaws
 from picard_pilot.model.rule import STRUCTURED, Rule, Where
 
@@ -74,7 +75,8 @@ def _most_telling(shared: list[str], sample: list[str]) -> tuple[str, str] | Non
     best: tuple[int, str, str] | None = None
     for part in (part for line in shared for part in _PLACEHOLDER.split(line)):
         literal = _short(part.strip(" \t'\"`([{<:,;=-"))
-        line = next((line for line in reversed(sample) if literal and literal in line), None)
+        lines = (line for line in reversed(sample) if literal and literal in line and not WARNS.search(line))
+        line = next(lines, None)
         letters = sum(map(len, _WORD.findall(literal)))
         if line is not None and letters >= FEWEST_LETTERS and (best is None or letters >= best[0]):
             best = letters, literal, line
