@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import string
 from datetime import datetime
@@ -323,6 +324,39 @@ def test_no_two_cases_of_the_corpus_with_different_verdicts_share_a_fingerprint(
         verdicts.setdefault(key, set()).add((case.error, case.blame))
         names.setdefault(key, []).append(case.name)
     assert [names[key] for key, told in verdicts.items() if len(told) > 1] == []
+
+
+def elsewhere(text: str, chance: random.Random) -> str:
+    """A line of the corpus as another job on another node would have written it at another time."""
+    number = chance.randint
+    for pattern, put in (
+        (r"(?<!\d)\d{4}-\d\d-\d\d", lambda: f"{number(2000, 2040)}-{number(1, 12):02}-{number(1, 28):02}"),
+        (r"(?<![\d:])\d\d:\d\d:\d\d", lambda: f"{number(0, 23):02}:{number(0, 59):02}:{number(0, 59):02}"),
+        (r"(?<![\w.:-])(?<!error: \[)\d{4,}(?![\w.:-])", lambda: str(number(1000, 10**9))),
+        (
+            r"(?<!cvmfs/)\b[a-z0-9-]+\.example\.org",
+            lambda: chance.choice(("wn-7.site.ch", f"x{number(1, 99)}.lab.edu")),
+        ),
+        (
+            r"/(?:srv|scratch|home|data|tmp|work|pilot)/",
+            lambda: chance.choice(("/q/w/", "/batch/12_3/x/", "/l/")),
+        ),
+        (r"\bline \d+", lambda: f"line {number(1, 5000)}"),
+    ):
+        text = re.sub(pattern, lambda _, put=put: put(), text)  # type: ignore[misc]
+    return text
+
+
+def test_every_case_of_the_corpus_has_one_fingerprint_wherever_it_happens() -> None:
+    """With other times, numbers, hosts, directories and lines."""
+    for case in cases():
+        chance = random.Random(case.name)
+        logs, ended = telling_logs(case.facts), how_it_ended(case.facts)
+        moved = {
+            name: [Line(line.offset, elsewhere(line.text, chance)) for line in lines]
+            for name, lines in logs.items()
+        }
+        assert likeness(moved, ended).text == likeness(logs, ended).text, case.name
 
 
 def test_a_report_tells_before_the_logs() -> None:
