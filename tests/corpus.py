@@ -5,6 +5,10 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec import convert
+
+from picard_pilot.experiments.report_files import Read, Report, outcome_of
+from picard_pilot.model.bundle import Outcome
 from picard_pilot.model.facts import Facts
 from picard_pilot.model.samples import ended, log_of
 
@@ -77,6 +81,7 @@ def _case(name: str, text: str) -> Case:
         died_of=_number(keys.get("died_of")),
         report=_decoded(files.get("jobReport.json")),
         error_report=_decoded(files.get("payload_error_report.json")),
+        outcome=_outcome(files),
         kernel=kernel,
         disk_full=keys.get("disk_full"),
         logs={file: log_of(file, data) for file, data in files.items() if not file.endswith(".json")},
@@ -113,6 +118,13 @@ def _parts(text: str) -> tuple[list[tuple[str, str]], dict[str, bytes]]:
 
 def _number(text: str | None) -> int | None:
     return None if text is None else int(text)
+
+
+def _outcome(files: dict[str, bytes]) -> Outcome:
+    """What an experiment that changes nothing reads in the reports."""
+    report, said = _decoded(files.get("jobReport.json")), _decoded(files.get("payload_error_report.json"))
+    known = report if isinstance(report, dict) else {}
+    return outcome_of(Read(convert(known, Report), None, said if isinstance(said, dict) else {}))
 
 
 def _decoded(data: bytes | None) -> object:

@@ -12,7 +12,7 @@ import msgspec
 
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.diagnosis.needles import needles_of
-from picard_pilot.model.facts import LINE_CHARACTERS, Facts, Log
+from picard_pilot.model.facts import LINE_CHARACTERS, Facts, Line, Log
 from picard_pilot.model.fault import Evidence, Fault
 from picard_pilot.model.rule import Hit, Rule, Specificity, Where
 
@@ -93,9 +93,19 @@ def diagnose(rules: Iterable[Rule], facts: Facts, enough: Callable[[], bool] = _
     looked at only where nothing else explains the failure: so much was written after it.
     """
     rules = sorted(rules, key=lambda rule: -rule.specificity)
+    facts = _with_own_words(facts)
     ends = _without_beginnings(facts)
     told = _tried(rules, ends, enough)
     return told if told.found or ends is facts else _tried(rules, facts, enough)
+
+
+def _with_own_words(facts: Facts) -> Facts:
+    """The same facts, in which what the payload's report says of its failure can be read as a log of one line."""
+    said = facts.outcome.exe_error_diag
+    if not said:
+        return facts
+    own = Log(name=Where.REPORT, size_bytes=len(said), lines=(Line(None, said),))
+    return msgspec.structs.replace(facts, logs={**facts.logs, own.name: own})
 
 
 def _without_beginnings(facts: Facts) -> Facts:

@@ -107,7 +107,8 @@ class Experiment:
         return read_reports(bundle)
 
     def rules(self) -> tuple[Rule, ...]:
-        """The experiment's own error rules; they are asked before those of the core. Called when a payload failed."""
+        """The experiment's own error rules, tried together with the core's: the most specific wins, the experiment's of
+        equal ones. Called when a payload failed (`docs/write-a-rule.md`)."""
         return ()
 
     def metrics(self, job: Job, bundle: Bundle, usage: UsageSummary) -> dict[str, str]:

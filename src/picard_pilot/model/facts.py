@@ -17,9 +17,10 @@ LINE_CHARACTERS = 1000
 
 
 class Line(NamedTuple):
-    """One line of a log: the offset of its first byte in the file, and its text without secrets, cut to a bound."""
+    """One line of a log: the offset of its first byte in the file (None for a text that is in no log), and its text
+    without secrets, cut to a bound."""
 
-    offset: int
+    offset: int | None
     text: str
 
     def evidence(self, log: str) -> Evidence:
