@@ -3,8 +3,9 @@
 What the hooks are is `experiments.base`; how one is called safely is `experiments.hooks`.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
 import msgspec
@@ -44,6 +45,19 @@ class Hooks:
             self._plugin_failed()
             raise
         return answer
+
+    async def within(self, hook: str, work: Awaitable[T]) -> T:
+        """The result of work that runs what this hook returned, within the hooks' time limit. Raises HookFailed."""
+        try:
+            async with asyncio.timeout(self._limit_s):
+                return await work
+        except TimeoutError:
+            failed = HookFailed(
+                self.experiment.name, hook, f"what it returned was not done after {self._limit_s:g} s"
+            )
+        log.error("%s", failed)
+        self._plugin_failed()
+        raise failed
 
     def local_patterns(self) -> tuple[LocalFiles, ...]:
         """The experiment's patterns of files that lie on the node. Raises HookFailed where they are none."""

@@ -225,13 +225,11 @@ class Payloads:
             return ()
         redactor = self._parts.log.redactor
         if unconfined := self.confining.faults(work, ended):
-            told = {found.name for found in unconfined}
-            return (
-                *unconfined,
-                *(one for one in await explained(left, (), redactor) if one.name not in told),
-            )
+            more = await explained(left, (), redactor)
+            return (*unconfined, *(one for one in more if one.name not in {one.name for one in unconfined}))
         rules = await self._hooks.call(self._hooks.experiment.rules)
-        return await explained(left, rules, redactor)
+        told = explained(left, rules, redactor)
+        return await (self._hooks.within("rules", told) if rules else told)
 
 
 def _known(parts: Parts) -> dict[str, str]:
