@@ -115,17 +115,26 @@ def test_the_script_alone_tells_too(grid: Grid, tmp_path: Path, capsys: pytest.C
 
 
 def test_secrets_are_not_in_it(grid: Grid, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Neither the pilot's token nor what its environment calls a secret, in no file of the directory."""
+    """Neither the pilot's token nor what its environment calls a secret, in no file of the directory.
+
+    A variable that is no UTF-8, secret or not, does no harm.
+    """
     secret = os.urandom(12).hex()
     job_id = grid.submit("/bin/false")
-    assert grid.pilot("--no-cleanup", SITE_PASSWORD=secret, HARMLESS="yes").wait(60) == 0
+    latin = {
+        "CITY": os.fsdecode(b"Orl\xe9ans"),
+        "CITY_PASSWORD": os.fsdecode(b"Orl\xe9ans" + secret.encode()),
+    }
+    assert grid.pilot("--no-cleanup", SITE_PASSWORD=secret, HARMLESS="yes", **latin).wait(60) == 0
     target = tmp_path / "again"
     assert replayed(capsys, str(grid.job_dir(job_id)), "--dir", str(target))[0] == 0
     token = grid.token_file.read_text().strip()
     text = b"".join(path.read_bytes() for path in target.rglob("*") if path.is_file())
     assert secret.encode() not in text
     assert token.encode() not in text
-    assert b"HARMLESS=yes" in (target / "environment.txt").read_bytes()
+    told = (target / "environment.txt").read_text()
+    assert "HARMLESS=yes" in told
+    assert "CITY" in told.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", ["../out", "/tmp/w-out-of-archive", "a/../../out"])

@@ -46,10 +46,12 @@ def made(
     """The recipe as a value."""
     job, redactor = work.case.job, parts.log.redactor
     withheld = {name for name, value in spec.env.items() if name in secrets or is_secret(name, value)}
+    # What is no text cannot be told either: a node's variables may be in another encoding than UTF-8.
+    withheld |= {name for name, value in spec.env.items() if not _is_text(name + value)}
     told = {name: value for name, value in spec.env.items() if name not in withheld}
 
     def placed(text: str) -> str:
-        return redactor.text(text.replace(spec.cwd, JOB_DIRECTORY))
+        return redactor.text(_as_text(text.replace(spec.cwd, JOB_DIRECTORY)))
 
     return Recipe(
         job_id=job.job_id,
@@ -61,14 +63,23 @@ def made(
         argv=tuple(map(placed, spec.argv)),
         environment={name: placed(value) for name, value in told.items()},
         changed=tuple(sorted(name for name in told if parts.environ.get(name) != told[name])),
-        withheld=tuple(sorted(withheld)),
+        withheld=tuple(sorted(map(_as_text, withheld))),
         container=None if container is None else container.image,
         output_limit_bytes=spec.output_limit_bytes,
         inputs=tuple(_inputs(job, work)),
         outputs=tuple(file.lfn for file in job.outputs),
-        settings=_settings(parts, redactor.text),
+        settings=_settings(parts, lambda text: redactor.text(_as_text(text))),
         node=_node(parts.node.cores),
     )
+
+
+def _is_text(text: str) -> bool:
+    """Whether JSON can hold it."""
+    return text == _as_text(text)
+
+
+def _as_text(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _inputs(job: Job, work: JobWork) -> list[RecipeInput]:

@@ -55,7 +55,9 @@ class Redactor:
             text = line.strip()
             if len(text) >= SHORTEST_SECRET:
                 self._secrets.extend(
-                    form for form in {text, quote(text, safe="")} if form not in self._secrets
+                    form
+                    for form in {text, quote(text, safe="", errors="surrogateescape")}
+                    if form not in self._secrets
                 )
         self._secrets.sort(key=len, reverse=True)
 

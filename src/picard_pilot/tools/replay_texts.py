@@ -38,7 +38,7 @@ def environment(recipe: Recipe) -> str:
             *changed,
             "# From the node, as the pilot had it:",
             *(f"{name}={recipe.environment[name]}" for name in inherited),
-            "# Not told, since they are secret: " + (", ".join(recipe.withheld) or "none"),
+            "# Not told, since they are secret or no text: " + (", ".join(recipe.withheld) or "none"),
         ]
     )
 
