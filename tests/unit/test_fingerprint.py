@@ -176,6 +176,7 @@ def test_what_tells_errors_apart_counts() -> None:
             "too many of user namespaces, header <n>, 3D of <n>",
         ),
         ("error: 17 events, error 5 of 6", "error: <n> events, error 5 of <n>"),
+        ("error in /data/2026/11/23/a.root at 2026/11/23 05:18", "error in <file>.root at <time>"),
         ("user.jdoe.test is gone", "user.<user>.test is gone"),
     ],
 )
