@@ -4,18 +4,33 @@ from collections import Counter
 from functools import cache
 
 import pytest
+from msgspec.structs import replace
 
 from corpus import FOLDER, Case, cases
 from picard_pilot.diagnosis.engine import Diagnosis, diagnose
 from picard_pilot.diagnosis.rulebook import CORE_RULES
 from picard_pilot.experiments.base import Experiment
 from picard_pilot.lifecycle.causes import causes_first
+from picard_pilot.model.facts import Line
 from picard_pilot.model.rule import Rule
 from picard_pilot.pilot.faults import end_fault
 from picard_pilot.plugins.loader import load
 
 UNEXPLAINED = ("PAYLOADEXECUTIONFAILURE", "payload")
 """What a failure is called that no rule explains."""
+
+HARMLESS = """\
+INFO reading 1000 events, 0 errors
+DEBUG timeout is 300 s, 3 retries, abort on failure
+Warning in <TClass::Init>: no dictionary for class Track is available
+WARNING server squid1.example.org did not answer in time, trying next
+[1.2GB/1.2GB][100%][==================================================][30MB/s]
+memory 1812 MB of 4000 MB, disk 2 GB of 20 GB, 12 open files
+proxy valid for 71:12:03, token valid for 3600 s
+INFO:    Cleaning up image...
+I segment images, throw dice and permit myself no errors
+Traceback is switched off
+""".splitlines()
 
 CASES = cases()
 
@@ -61,6 +76,22 @@ def test_the_verdict_is_what_the_server_is_told(case: Case) -> None:
     assert (ordered[0].name, ordered[0].blame) == (case.error, case.blame)
     assert ordered[-1] == ended
     assert (ended.fingerprint is None) == bool(found)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_harmless_lines_change_no_verdict(before: bool) -> None:
+    """What programs write all day, before the failure or after it, in each log."""
+    changed = []
+    for case in CASES:
+        noise = tuple(Line(None, text) for text in HARMLESS)
+        logs = {
+            name: replace(log, lines=(*noise, *log.lines) if before else (*log.lines, *noise))
+            for name, log in case.facts.logs.items()
+        }
+        told = diagnose(rules_for(case.experiment), replace(case.facts, logs=logs))
+        if (told.found[0].verdict if told.found else UNEXPLAINED) != (case.error, case.blame):
+            changed.append((case.name, [f"{one.rule.specificity} {one.rule.id}" for one in told.found]))
+    assert changed == []
 
 
 def test_the_confusion_matrix_is_a_diagonal(capsys: pytest.CaptureFixture[str]) -> None:
