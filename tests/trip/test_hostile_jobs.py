@@ -132,7 +132,7 @@ def test_each_hostile_description_is_refused_by_name_and_the_pilot_goes_on(grid:
         told[name] = (status, code, HOSTILE[name][2] if HOSTILE[name][2] in diag else diag)
     assert told == {name: ("failed", code, field) for name, (_, code, field) in HOSTILE.items()}
     assert "Traceback" not in grid.output()
-    # Nothing but the pilot's logs, account and receipt is left in the work directory, nothing but log archives in the storage.
+    # Nothing but the pilot's logs, account and receipt is left there, nothing but log archives in the storage.
     assert sorted(path.name for path in grid.workdir.iterdir()) == [
         "pandaIDs.out", "picard-ledger", "pilot_cost.json", "pilot_heartbeat.json", "pilotlog.txt",
         "transferlog.txt",
