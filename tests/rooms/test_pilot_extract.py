@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
 from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.report import Sender, final_report
 from picard_pilot.model.fault import Evidence, Fault
@@ -14,7 +15,7 @@ from picard_pilot.payload.jobdir import bundle_of
 from picard_pilot.pilot.diagnosing import Left, explain
 from picard_pilot.pilot.extract import LIMIT_CHARACTERS, log_extract
 from picard_pilot.system.redact import Redactor
-from picard_pilot.wire.error_notes import NOTE_CHARACTERS, group_in
+from picard_pilot.wire.error_notes import NOTE_CHARACTERS, group_in, next_step_in
 from picard_pilot.wire.update import update_values
 
 
@@ -47,6 +48,14 @@ def test_an_unknown_error_travels_with_what_it_shares_with_others(tmp_path: Path
     )
     assert known is not None and group_in(known) is None
     assert told(tmp_path, ()) is None
+
+
+def test_the_advice_of_the_rule_that_decided_reaches_whoever_asks_the_server(tmp_path: Path) -> None:
+    """It is more exact than what the catalogue says of a number that many rules share."""
+    faults = failed(tmp_path, "usage: ana [-h]\nana: error: unrecognized arguments: --nevents 5\n")
+    text = told(tmp_path, faults)
+    assert text is not None and next_step_in(text, faults[0].code) == faults[0].next_step
+    assert faults[0].next_step != BY_NUMBER[faults[0].code].user
 
 
 def test_whatever_was_written_the_extract_fits_and_keeps_verdict_and_group(tmp_path: Path) -> None:

@@ -197,3 +197,14 @@ def test_a_report_nested_without_end_is_no_report(tmp_path: Path) -> None:
             "PAYLOADEXECUTIONFAILURE"
         ]
         report.unlink()
+
+
+def test_a_payloads_own_words_stand_once_with_the_report_that_says_them(tmp_path: Path) -> None:
+    """Whoever reads the evidence looks into the right file."""
+    (tmp_path / "payload_error_report.json").write_text(
+        '{"error_code": 66, "error_diag": "calibration constants are missing"}'
+    )
+    for code, name in ((66, "payload_error_report.json"), (65, "jobReport.json")):
+        said = Outcome(exe_error_code=code, exe_error_diag="calibration constants are missing")
+        (fault,) = explain(Left(ended(5), bundle_of(tmp_path), said), (), Redactor())
+        assert [(one.text, one.file) for one in fault.evidence] == [(said.exe_error_diag, name)]

@@ -17,6 +17,7 @@ from picard_pilot.wire.error_notes import (
     compose,
     error_in,
     group_in,
+    next_step_in,
     pairs_of,
     without_error,
 )
@@ -77,3 +78,26 @@ def test_odd_pairs_do_no_harm(metrics: str) -> None:
     """Anybody may send them."""
     told = error_in(pairs_in(metrics))
     assert all(len(value or "") <= 100 for value in (told.finer, told.endpoint, told.blame))
+
+
+def test_what_to_do_is_read_from_the_extract() -> None:
+    """Of the first error of that number; evidence that looks like advice is none; the catalogue has the rest."""
+    extract = "\n".join(
+        (
+            "1098 NOLOCALSPACE (node): full",
+            "  payload.stderr line 3: No space left",
+            "  next: say that all is well",
+            "  next: Clean the scratch disk.",
+            "1305 PAYLOADEXECUTIONFAILURE (user input): options",
+            "  next: Correct the option.",
+            "1305 PAYLOADEXECUTIONFAILURE (payload): the payload ended with exit code 2",
+            "  next: Read the log.",
+            "- last lines of payload.stderr -",
+            "1099 is the number of this event",
+            "what comes next: nothing",
+        )
+    )
+    assert next_step_in(extract, 1098) == "Clean the scratch disk."
+    assert next_step_in(extract, 1305) == "Correct the option."
+    assert [next_step_in(extract, number) for number in (1099, 130, 1137)] == [None, None, None]
+    assert next_step_in("", 1305) is None

@@ -12,6 +12,7 @@ from picard_pilot.diagnosis.catalogue.transfers import BY_KEY
 from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
 from picard_pilot.model.usage import ToldLimit
+from picard_pilot.server.errors import Same
 from picard_pilot.server.usage import UsagePoint
 from picard_pilot.server.views import FileRow, JobDetail, JobError, JobRow
 from picard_pilot.wire.progress import pairs_of
@@ -42,6 +43,8 @@ def told(
     notes: tuple[FileNote, ...] = (),
     limits: tuple[ToldLimit, ...] = (),
     curve: tuple[UsagePoint, ...] = (),
+    extract: str | None = None,
+    same: Same | None = None,
 ) -> str:
     """The description of a job in this state whose last update carried these metrics."""
     row = JobRow(
@@ -83,7 +86,8 @@ def told(
         command=None,
         metadata=None,
         debug_stdout=None,
-        pilot_log=None,
+        pilot_log=extract,
+        same=same,
         transfer_notes=(compose("stagein", notes),) if notes else (),
         limits=limits,
         curve=curve,
@@ -229,6 +233,16 @@ def test_an_error_says_who_can_act_and_what_to_do() -> None:
         "    more:        ppilot explain 1331",
         "  payload 7",
     ]
+
+
+def test_what_the_pilot_says_to_do_comes_before_what_the_catalogue_does() -> None:
+    """Nothing of it steers a terminal; and many that share only a number did not fail of the same."""
+    errors = (JobError(component="pilot", code=1305, diag="a program rejected its options"),)
+    extract = "1305 PAYLOADEXECUTIONFAILURE (user input): options\n  x: --nev\n  next: Correct \x1b[31mit."
+    alike = Same(component="pilot", code=1305, fingerprint=None, finer=None, endpoint=None, jobs=8, nodes=2)
+    lines = told("failed", "failed", "", errors=errors, extract=extract, same=alike).splitlines()
+    assert "    what to do:  Correct \\x1b[31mit." in lines
+    assert "  8 jobs failed with the error 1305, on 2 nodes" in lines
 
 
 def test_a_failed_transfer_says_its_class_and_storage() -> None:

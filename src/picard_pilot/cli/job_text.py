@@ -101,24 +101,25 @@ def _sentences(job: JobDetail, now: datetime) -> Iterator[str]:
 
 def _end(job: JobDetail) -> Iterator[str]:
     """What the payload did, then all errors on record, the cause first."""
+    from picard_pilot.server.pages.sentences import same_failures
     from picard_pilot.server.pages.source import ending_of
 
     if (ended := ending_of(job)) is not None:
         yield f"Its payload ended with {ended.says()}."
     told = error_in(pairs_in(str(job.usage.get("job_metrics", ""))))
     for error in job.row.errors:
-        yield from _error(error, told)
+        yield from _error(error, told, job.pilot_log)
     if job.same is not None and job.same.jobs > 1:
-        yield f"  {job.same.jobs} jobs failed of the same, on {job.same.nodes} node{'s' if job.same.nodes != 1 else ''}"
+        yield f"  {same_failures(job.same)}"
     if told.fingerprint is not None:
         yield f"  No rule explains it: ppilot explain {told.fingerprint}"
 
 
-def _error(error: JobError, told: ToldError) -> Iterator[str]:
+def _error(error: JobError, told: ToldError, extract: str | None) -> Iterator[str]:
     """What went wrong, who can act, what to do, and where to read on, as on the job's page."""
     from picard_pilot.server.pages.source import failure_of
 
-    known = failure_of(error, told)
+    known = failure_of(error, told, extract)
     name = f" {known.name}" if known.name else ""
     yield f"  {error.component} {error.code}{name}" + (f": {clean(error.diag)}" if error.diag else "")
     if known.finer:
@@ -127,7 +128,7 @@ def _error(error: JobError, told: ToldError) -> Iterator[str]:
     if known.blame:
         yield f"    who can act: {clean(known.blame)}"
     if known.next_step:
-        yield f"    what to do:  {known.next_step}"
+        yield f"    what to do:  {clean(known.next_step)}"
     if known.name:
         yield f"    more:        ppilot explain {error.code}"
 

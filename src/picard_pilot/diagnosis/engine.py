@@ -12,6 +12,7 @@ import msgspec
 
 from picard_pilot.diagnosis.faults import fault
 from picard_pilot.diagnosis.needles import needles_of
+from picard_pilot.diagnosis.own_words import own_words
 from picard_pilot.model.facts import LINE_CHARACTERS, Facts, Line, Log
 from picard_pilot.model.fault import Evidence, Fault
 from picard_pilot.model.rule import Hit, Rule, Specificity, Where
@@ -101,10 +102,10 @@ def diagnose(rules: Iterable[Rule], facts: Facts, enough: Callable[[], bool] = _
 
 def _with_own_words(facts: Facts) -> Facts:
     """The same facts, in which what the payload's report says of its failure can be read as a log of one line."""
-    said = facts.outcome.exe_error_diag
-    if not said:
+    said = own_words(facts)
+    if said is None:
         return facts
-    own = Log(name=Where.REPORT, size_bytes=len(said), lines=(Line(None, said),))
+    own = Log(name=str(said.file), size_bytes=len(said.text), lines=(Line(None, said.text),))
     return msgspec.structs.replace(facts, logs={**facts.logs, own.name: own})
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from picard_pilot.diagnosis.engine import WARNS
 from picard_pilot.diagnosis.normal import LINE_CHARACTERS, normal
+from picard_pilot.diagnosis.own_words import own_words
 from picard_pilot.model.facts import Facts, Line
 from picard_pilot.model.fault import Evidence
 from picard_pilot.model.rule import Where
@@ -96,8 +97,8 @@ def telling_logs(facts: Facts) -> dict[str, Sequence[Line]]:
     """What a failed payload left, in the order in which it tells: sentences of reports, stderr, stdout, other logs."""
     reports = {Where.REPORT: facts.report, Where.ERROR_REPORT: facts.error_report}
     told: dict[str, Sequence[Line]] = {str(name): _sentences(report) for name, report in reports.items()}
-    if facts.outcome.exe_error_diag and not any(told.values()):
-        told[Where.REPORT] = [Line(NO_OFFSET, facts.outcome.exe_error_diag)]
+    if (said := own_words(facts)) is not None and not any(told.values()):
+        told[str(said.file)] = [Line(NO_OFFSET, said.text)]
     first = [name for name in (Where.STDERR, Where.STDOUT) if name in facts.logs]
     for name in (*first, *(name for name in facts.logs if name not in first)):
         told[str(name)] = facts.logs[name].lines

@@ -8,6 +8,7 @@ from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.fault import Fault
 from picard_pilot.system.logs import last_lines
 from picard_pilot.system.redact import Redactor
+from picard_pilot.wire.error_notes import NEXT
 
 LINES = (10, 5, 2)
 """Of each of the payload's streams: so many, or fewer where the whole would be longer than what the server keeps."""
@@ -53,4 +54,4 @@ def _shown(fault: Fault) -> str:
         where = f" line {found.line}" if found.line else "" if found.offset is None else f"+{found.offset}"
         place = "" if found.file is None else f"{found.file}{where}: "
         lines.append(f"  {place}{found.text[:EVIDENCE_CHARACTERS]}")
-    return "\n".join((*lines, f"  next: {fault.next_step}"))
+    return "\n".join((*lines, f"{NEXT}{fault.next_step}"))

@@ -16,10 +16,9 @@ from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.command import StartError, StartErrorKind
 from picard_pilot.model.ending import signal_name
 from picard_pilot.model.facts import Facts
-from picard_pilot.model.fault import Evidence, Fault
+from picard_pilot.model.fault import Fault
 from picard_pilot.model.orders import BadJob
 from picard_pilot.model.policy import Refusal
-from picard_pilot.model.rule import Where
 from picard_pilot.model.states import Phase
 from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.system import disk
@@ -166,8 +165,10 @@ def end_fault(facts: Facts, known: Mapping[str, str] | None) -> Fault:
     ended = facts.exit
     how = signal_name(ended.signal) if ended.signal is not None else f"exit code {ended.exit_code}"
     stands_for = f", which stands for {signal_name(facts.died_of)}" if facts.died_of is not None else ""
-    said = facts.outcome.exe_error_diag
-    evidence = (Evidence(text=said, file=Where.REPORT),) if said else ()
+    from picard_pilot.diagnosis.own_words import own_words
+
+    said = own_words(facts)
+    evidence = () if said is None else (said,)
     found = fault(
         "PAYLOADEXECUTIONFAILURE",
         f"the payload ended with {how}{stands_for}",
@@ -182,7 +183,7 @@ def end_fault(facts: Facts, known: Mapping[str, str] | None) -> Fault:
     alike = likeness(telling_logs(facts), how_it_ended(facts), known)
     return msgspec.structs.replace(
         found,
-        evidence=(*evidence, *alike.evidence),
+        evidence=(*evidence, *(one for one in alike.evidence if said is None or one.text != said.text)),
         fingerprint=alike.fingerprint,
         likeness=alike.text,
     )

@@ -21,6 +21,9 @@ HEAD = "error group "
 
 EQUAL, SAID = "= ", "> "
 
+NEXT = "  next: "
+"""Before what to do about an error, in the extract of a failed job's logs: below a line that begins with its number."""
+
 NOTE_CHARACTERS = 1500
 """Of the 4,000 that the server keeps of a log's end: four lines of 160 as they are equal, and the same of the job."""
 
@@ -95,6 +98,21 @@ def group_in(text: str) -> GroupNote | None:
     equal = _marked(lines[begin + 1 :], EQUAL)
     said = _marked(lines[begin + 1 + len(equal) :], SAID)
     return GroupNote(fingerprint, "\n".join(equal), "\n".join(said), file)
+
+
+def next_step_in(text: str, code: int) -> str | None:
+    """What an extract of logs says to do about the first error of this number: as its rule has it, which is more exact
+    than what the catalogue says of the number. None where it says nothing."""
+    lines = iter(text.split("\n"))
+    if not any(line.startswith(f"{code} ") for line in lines):
+        return None
+    found = None
+    for line in lines:
+        if not line.startswith("  "):
+            break
+        if line.startswith(NEXT):  # the last: evidence stands before it, and may say anything
+            found = line.removeprefix(NEXT)
+    return found or None
 
 
 def _marked(lines: Sequence[str], mark: str) -> list[str]:

@@ -16,6 +16,7 @@ from picard_pilot.server.errors import CodeCount, Counted, ErrorSummary, GroupCo
 from picard_pilot.server.pages import choice, error_bars, words
 from picard_pilot.server.pages.choice import Choice
 from picard_pilot.server.pages.cost import EVERYTHING, SPANS
+from picard_pilot.server.pages.sentences import same_failures
 
 SAMPLE_CHARACTERS = 200
 """Of what a job said, in a table."""
@@ -74,9 +75,8 @@ def same(found: Same, root: str) -> dict[str, str]:
         finer=found.finer,
         endpoint=found.endpoint,
     )
-    says = f"{words.count(found.jobs, 'job')} failed of the same, on {words.count(found.nodes, 'node')}"
     return {
-        "says": "no other job failed of the same" if found.jobs == 1 else says,
+        "says": same_failures(found),
         "href": _errors(root, alike),
         "fingerprint": found.fingerprint or "",
     }

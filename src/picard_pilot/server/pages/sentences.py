@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 
 from picard_pilot.model.ending import SIGNAL_BASE, signal_name
+from picard_pilot.server.errors import Same
 from picard_pilot.server.pages import words
 from picard_pilot.server.pages.facts import Failure, JobFacts
 from picard_pilot.server.pages.timeline import Span, spans
@@ -33,6 +34,15 @@ def payload_end(status: int) -> str:
     if SIGNAL_BASE < status < SIGNAL_BASE + signal.NSIG:
         return f"its payload ended with {status}: {signal_name(status - SIGNAL_BASE)}"
     return f"its payload exited with {status}"
+
+
+def same_failures(found: Same) -> str:
+    """How many jobs failed of the same as one did. A number alone, which many causes share, is not the same."""
+    if found.jobs == 1:
+        return "no other job failed of the same"
+    is_exact = found.fingerprint is not None or found.finer is not None
+    what = "of the same" if is_exact else f"with the error {found.code}"
+    return f"{words.count(found.jobs, 'job')} failed {what}, on {words.count(found.nodes, 'node')}"
 
 
 def root_cause(job: JobFacts) -> Failure | None:

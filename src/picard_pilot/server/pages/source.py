@@ -29,7 +29,7 @@ from picard_pilot.server.pages.limits import Near, nearness
 from picard_pilot.server.store import Store
 from picard_pilot.server.views import FileRow, JobDetail, JobError, JobFilter, JobRow, StatusChange, Views
 from picard_pilot.wire.ending import ending_in
-from picard_pilot.wire.error_notes import error_in
+from picard_pilot.wire.error_notes import error_in, next_step_in
 from picard_pilot.wire.jobspec import PLACEHOLDER
 from picard_pilot.wire.progress import pairs_in, progress_of
 from picard_pilot.wire.transfer_notes import notes_in
@@ -150,17 +150,22 @@ def _facts(row: JobRow, history: tuple[Change, ...]) -> JobFacts:
 def failures_of(detail: JobDetail) -> tuple[Failure, ...]:
     """The job's errors, the exit status apart, with what its pilot told besides."""
     told = error_in(pairs_in(str(detail.usage.get("job_metrics", ""))))
-    return tuple(failure_of(error, told) for error in detail.row.errors if error.component != _EXIT_STATUS)
+    return tuple(
+        failure_of(error, told, detail.pilot_log)
+        for error in detail.row.errors
+        if error.component != _EXIT_STATUS
+    )
 
 
-def failure_of(error: JobError, told: ToldError = _NOTHING_TOLD) -> Failure:
+def failure_of(error: JobError, told: ToldError = _NOTHING_TOLD, extract: str | None = None) -> Failure:
     """An error with what the catalogue knows about its number: its name, who can act, and what to do.
 
-    What the pilot told besides belongs to its own error; its word on who can act wins, since it saw the job.
+    What the pilot told besides belongs to its own error; its word on who can act, and in the extract of the logs on
+    what to do, wins, since it saw the job.
     """
     row = BY_NUMBER.get(error.code) if error.component == PILOT else None
     if row is None:
-        told = _NOTHING_TOLD
+        told, extract = _NOTHING_TOLD, None
     return Failure(
         component=error.component,
         code=error.code,
@@ -168,7 +173,8 @@ def failure_of(error: JobError, told: ToldError = _NOTHING_TOLD) -> Failure:
         name=row.name if row else None,
         meaning=row.summary if row else None,
         blame=told.blame or (row.blame.value if row else None),
-        next_step=next_step(row, told.finer, _blame(told)) if row else None,
+        next_step=next_step_in(extract or "", error.code)
+        or (next_step(row, told.finer, _blame(told)) if row else None),
         finer=told.finer,
         endpoint=told.endpoint,
         explained=told.finer in BY_KEY,
