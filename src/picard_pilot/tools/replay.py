@@ -4,10 +4,12 @@ Running it and comparing the ends is `tools.replay_run`; what was written down a
 """
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from picard_pilot.data.log_text import Excerpt
 from picard_pilot.journal import file as journal_file
 from picard_pilot.lifecycle.case import Case
 from picard_pilot.lifecycle.fold import fold
@@ -16,6 +18,7 @@ from picard_pilot.model.recipe import RECIPE_NAME, Recipe, RecipeInput
 from picard_pilot.model.trouble import Trouble
 from picard_pilot.payload import jobdir
 from picard_pilot.system.files import read_regular
+from picard_pilot.system.redact import Redactor
 from picard_pilot.tools import replay_texts
 from picard_pilot.tools.sums import Wrong, check
 
@@ -26,8 +29,11 @@ JOB = "job.json"
 
 KEPT = ("payload.stdout", "payload.stderr", "pilotlog.txt", "transferlog.txt", "jobReport.json")
 """What is copied beside the recipe, to be looked at."""
-KEPT_BYTES = 50_000_000
-"""Of each of these files at most, from its end."""
+_CHUNK_BYTES = 1 << 20
+_NAME_BYTES = 255
+"""Of a file's name at most, on any file system."""
+_TAKEN = frozenset({jobdir.PRIVATE, jobdir.TEMPORARY, "payload.stdout", "payload.stderr"})
+"""What is made in the directory of a run; no input has such a name."""
 
 
 class NoReplay(Trouble):
@@ -67,7 +73,6 @@ def make(folder: Path, target: Path, more_inputs: tuple[Path, ...] = ()) -> Made
     with its size and checksum. Raises NoReplay.
     """
     recipe, case = recipe_of(folder), _case(folder)
-    expected = expected_of(case)
     try:
         target.mkdir(parents=True)
     except FileExistsError:
@@ -76,25 +81,42 @@ def make(folder: Path, target: Path, more_inputs: tuple[Path, ...] = ()) -> Made
         ) from None
     except OSError as error:
         raise NoReplay(f"{target} cannot be made", str(error.strerror), "Name another directory") from None
+    try:
+        missing = _fill(target, folder, more_inputs, recipe, case)
+    except (OSError, KeyboardInterrupt) as error:
+        shutil.rmtree(target, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
+        raise NoReplay(
+            f"{target} cannot be written", str(error.strerror), "Name another directory, or make room"
+        ) from None
+    return Made(
+        directory=str(target),
+        job_id=recipe.job_id,
+        attempt_nr=recipe.attempt_nr,
+        expected=expected_of(case),
+        missing=missing,
+    )
+
+
+def _fill(
+    target: Path, folder: Path, more_inputs: tuple[Path, ...], recipe: Recipe, case: Case
+) -> tuple[RecipeInput, ...]:
+    """Write all of a replay directory; the inputs that are not in it. Raises OSError."""
+    expected = expected_of(case)
     (target / INPUTS).mkdir()
     missing = tuple(one for one in recipe.inputs if not _bring(one, target / INPUTS, (folder, *more_inputs)))
     _keep(folder, target / ORIGINAL)
-    _write(target / RECIPE_NAME, msgspec.json.format(msgspec.json.encode(recipe), indent=2))
-    _write(target / EXPECTED, msgspec.json.format(msgspec.json.encode(expected), indent=2))
-    _write(target / JOB, msgspec.json.format(msgspec.json.encode(case.job), indent=2))
+    for name, value in ((RECIPE_NAME, recipe), (EXPECTED, expected), (JOB, case.job)):
+        told = Redactor().data(msgspec.json.decode(msgspec.json.encode(value)))
+        _write(target / name, msgspec.json.format(msgspec.json.encode(told), indent=2))
     _write(target / "inputs.txt", replay_texts.inputs(recipe, missing).encode())
     _write(target / "environment.txt", replay_texts.environment(recipe).encode())
     _write(target / "settings.txt", replay_texts.settings(recipe).encode())
     _write(target / "README.txt", replay_texts.readme(recipe, expected, missing, case).encode())
     _write(target / "run.sh", replay_texts.script(recipe, expected).encode())
     (target / "run.sh").chmod(0o755)
-    return Made(
-        directory=str(target),
-        job_id=recipe.job_id,
-        attempt_nr=recipe.attempt_nr,
-        expected=expected,
-        missing=missing,
-    )
+    return missing
 
 
 def recipe_of(folder: Path) -> Recipe:
@@ -108,11 +130,29 @@ def recipe_of(folder: Path) -> Recipe:
             "`ppilot diagnose` tells what is known of it",
         )
     try:
-        return msgspec.json.decode(read_regular(found), type=Recipe)
+        recipe = msgspec.json.decode(read_regular(found), type=Recipe)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NoReplay(
             f"{found} cannot be read", str(error), "Take another copy of the log archive"
         ) from None
+    if (wrong := next(_wrong(recipe), None)) is not None:
+        raise NoReplay(
+            f"{found} is no recipe that a pilot wrote", wrong, "Take another copy of the log archive"
+        )
+    return recipe
+
+
+def _wrong(recipe: Recipe) -> Iterator[str]:
+    """Why nothing is made of this recipe: its names and words become files and processes here."""
+    for one in recipe.inputs:
+        plain = one.lfn not in ("", ".", "..") and "/" not in one.lfn and "\0" not in one.lfn
+        if not plain or len(one.lfn.encode()) > _NAME_BYTES or one.lfn in _TAKEN:
+            yield f"{one.lfn!r} is no name of an input"
+    if not recipe.argv or not recipe.argv[0] or any("\0" in word for word in recipe.argv):
+        yield "its command is none"
+    for name, value in recipe.environment.items():
+        if not name or "=" in name or "\0" in name + value:
+            yield f"{name!r} is no variable"
 
 
 def _case(folder: Path) -> Case:
@@ -153,6 +193,7 @@ def _bring(one: RecipeInput, folder: Path, places: tuple[Path, ...]) -> bool:
         try:
             if not candidate.is_file():
                 continue
+            check(candidate, one.size_bytes, None)
             shutil.copyfile(candidate, target)
             check(target, one.size_bytes, one.checksum)
         except (OSError, Wrong):
@@ -163,15 +204,19 @@ def _bring(one: RecipeInput, folder: Path, places: tuple[Path, ...]) -> bool:
 
 
 def _keep(folder: Path, target: Path) -> None:
-    """The original logs, to compare with; what cannot be read is left out."""
+    """The original logs without secrets, to compare with; what cannot be read is left out. Raises OSError."""
     target.mkdir()
+    redactor = Redactor()
     for name in KEPT:
         try:
-            with (folder / name).open("rb") as source, (target / name).open("xb") as copy:
-                source.seek(max(0, (folder / name).stat().st_size - KEPT_BYTES))
-                shutil.copyfileobj(source, copy)
+            excerpt = Excerpt(folder / name, redactor, lambda: None)
         except OSError:
-            (target / name).unlink(missing_ok=True)
+            continue
+        left = excerpt.size_bytes
+        with (target / name).open("xb") as copy:
+            while left > 0:
+                left -= copy.write(excerpt.read(min(_CHUNK_BYTES, left)))
+        excerpt.close()
 
 
 def _write(path: Path, data: bytes) -> None:

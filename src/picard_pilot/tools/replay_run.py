@@ -61,7 +61,12 @@ async def replay(folder: Path, *, time_limit_s: float | None = None) -> Replayed
     """
     recipe = recipe_of(folder)
     expected = _read(folder / EXPECTED, Expected)
-    bundle = _prepare(recipe, folder)
+    try:
+        bundle = _prepare(recipe, folder)
+    except OSError as error:
+        raise NoReplay(
+            f"It cannot be run in {folder}", str(error), "Copy the directory to a place with room"
+        ) from None
     environment = {name: _placed(value, bundle) for name, value in recipe.environment.items()}
     began = time.time()
     result = await run(

@@ -6,7 +6,7 @@ Which facts they tell is decided in `tools.replay`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from picard_pilot.model.ending import SIGNAL_BASE
@@ -24,14 +24,14 @@ def inputs(recipe: Recipe, missing: Sequence[RecipeInput]) -> str:
         here = "no" if one in missing else "yes"
         size = "unknown" if one.size_bytes is None else str(one.size_bytes)
         lines.append(f"{one.lfn}  {size}  {one.checksum or 'unknown'}  {one.surl or 'unknown'}  {here}")
-    return "\n".join(lines)
+    return _text(lines)
 
 
 def environment(recipe: Recipe) -> str:
     """The difference: what was added to the pilot's own environment or changed in it, then what was inherited."""
     changed = [f"{name}={recipe.environment[name]}" for name in recipe.changed if name in recipe.environment]
     inherited = sorted(set(recipe.environment) - set(recipe.changed))
-    return "\n".join(
+    return _text(
         [
             f"# {JOB_DIRECTORY} stands for the job's directory.",
             "# Set or changed by the queue, the experiment or the job:",
@@ -45,7 +45,14 @@ def environment(recipe: Recipe) -> str:
 
 def settings(recipe: Recipe) -> str:
     """The pilot's settings as they were resolved."""
-    return "\n".join(f"{name} = {value}" for name, value in recipe.settings.items() if value)
+    return _text(f"{name} = {value}" for name, value in recipe.settings.items() if value)
+
+
+def _text(lines: Iterable[str]) -> str:
+    """The lines with control characters made visible: what a job wrote must not steer a terminal."""
+    return "\n".join(
+        "".join(char if char.isprintable() else repr(char)[1:-1] for char in line) for line in lines
+    )
 
 
 def readme(recipe: Recipe, expected: Expected, missing: Sequence[RecipeInput], case: Case) -> str:
@@ -86,7 +93,7 @@ def readme(recipe: Recipe, expected: Expected, missing: Sequence[RecipeInput], c
         ]
     if case.payload is None:
         lines += ["", "It is not known whether the payload was ever started."]
-    return "\n".join(lines)
+    return _text(lines)
 
 
 def end_text(expected: Expected) -> str:
@@ -101,6 +108,9 @@ def script(recipe: Recipe, expected: Expected) -> str:
     variables = [
         f"  {shell_word(f'{name}={value}')} \\" for name, value in sorted(recipe.environment.items())
     ]
+    # `env` would take such a program's name for a variable.
+    program = ("/bin/sh", "-c", 'exec "$0" "$@"') if "=" in recipe.argv[0] else ()
+    command = (*program, *recipe.argv)
     status = expected.exit_code if expected.signal is None else SIGNAL_BASE + expected.signal
     wanted = "unknown" if status is None else str(status)
     return "\n".join(
@@ -109,16 +119,16 @@ def script(recipe: Recipe, expected: Expected) -> str:
             f"# Runs the payload of job {recipe.job_id}, attempt {recipe.attempt_nr}, again and compares its end with"
             " the recorded one.",
             "# Exit code 0: it ended the same way; 4: it did not.",
-            'here=$(cd "$(dirname "$0")" && pwd) || exit 1',
+            'here=$(unset CDPATH; cd -- "$(dirname -- "$0")" && pwd) || exit 1',
             'work=$(mktemp -d "$here/run.XXXXXX") || exit 1',
             'mkdir "$work/.tmp"',
-            'for each in "$here"/inputs/*; do',
-            '  [ -f "$each" ] && cp "$each" "$work/"',
+            'for each in "$here"/inputs/* "$here"/inputs/.[!.]*; do',
+            '  if [ -f "$each" ]; then cp "$each" "$work/" || exit 1; fi',
             "done",
             'cd "$work" || exit 1',
-            "env -i \\",
+            "env -i -- \\",
             *variables,
-            "  " + " ".join(shell_word(word) for word in recipe.argv) + " \\",
+            "  " + " ".join(shell_word(word) for word in command) + " \\",
             "  </dev/null >payload.stdout 2>payload.stderr",
             "status=$?",
             f'echo "it ended with $status; the job had {wanted}"',
