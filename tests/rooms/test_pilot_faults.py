@@ -11,8 +11,9 @@ import pytest
 
 from picard_pilot.model.bundle import Outcome
 from picard_pilot.model.command import PayloadExit
+from picard_pilot.model.facts import at
 from picard_pilot.model.fault import Blame
-from picard_pilot.model.rule import Rule, Specificity
+from picard_pilot.model.rule import Rule, Specificity, Where
 from picard_pilot.model.samples import ended
 from picard_pilot.payload.jobdir import bundle_of
 from picard_pilot.pilot.diagnosing import Left, explain
@@ -129,6 +130,18 @@ def test_a_payloads_last_words_hold_no_secret(tmp_path: Path) -> None:
         f"error: password={HIDDEN}",
         "no such file",
     ]
+
+
+def test_what_a_rule_quotes_of_a_report_holds_no_secret(tmp_path: Path) -> None:
+    """A report is not read line by line as logs are."""
+    secret = secrets.token_hex(12)
+    (tmp_path / "jobReport.json").write_text(json.dumps({"exitMsg": f"login failed, password={secret}"}))
+    rule = Rule(
+        error="SETUPFATAL", where=Where.REPORT, when=lambda facts: at(facts.report, "exitMsg"), says="no", advice="-",
+        specificity=Specificity.CERTAIN, sample="-", counter_sample="-",
+    )  # fmt: skip
+    found = explain(Left(ended(1), bundle_of(tmp_path)), (rule,), Redactor())
+    assert found[0].evidence[0].text == f"login failed, password={HIDDEN}"
 
 
 def test_a_rule_explains_and_the_bad_end_stays_as_the_symptom(tmp_path: Path) -> None:

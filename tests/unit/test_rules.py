@@ -5,6 +5,7 @@ import re
 import msgspec
 import pytest
 
+from picard_pilot.cli.nouns import NOUNS
 from picard_pilot.diagnosis.engine import Diagnosis, diagnose, further_logs
 from picard_pilot.diagnosis.rulebook import CORE_RULES
 from picard_pilot.diagnosis.rulecheck import flaws, unusable
@@ -12,6 +13,7 @@ from picard_pilot.model.facts import LINE_CHARACTERS, Facts, at
 from picard_pilot.model.fault import Blame, Evidence
 from picard_pilot.model.rule import Hit, Rule, Specificity, Where
 from picard_pilot.model.samples import ended, failed
+from picard_pilot.plugins.loader import list_plugins, load
 
 RULE = Rule(
     name="test.lost",
@@ -40,6 +42,14 @@ def one(rules: Rule, facts: Facts) -> Diagnosis:
 def test_every_rule_of_the_core_proves_itself() -> None:
     """Each is the first to find its sample, without a rival; none finds its counter-sample, or stumbles over debris."""
     assert [(rule.id, *flaw) for rule, flaw in flaws(CORE_RULES)] == []
+
+
+def test_advice_names_only_commands_that_there_are() -> None:
+    """Of the core and of every experiment here: who follows it must not be told that there is no such command."""
+    own = (rule for each in list_plugins("experiment") for rule in load("experiment", each.name)().rules())
+    for rule in (*CORE_RULES, *own):
+        for command in re.findall(r"`ppilot (\w+)", f"{rule.says} {rule.advice}"):
+            assert command in NOUNS, (rule.id, command)
 
 
 def test_every_rule_of_the_core_has_a_name_of_its_own() -> None:
@@ -161,6 +171,23 @@ def test_a_function_that_raises_decides_nothing_and_is_named() -> None:
     told = diagnose((rule, RULE), failed(1, stderr=str(RULE.sample)))
     assert [found.rule for found in told.found] == [RULE]
     assert told.broken == ("test.raises: ZeroDivisionError: integer division or modulo by zero",)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [7, True, ("x",), {"evidence": 5}, Hit(evidence=("x",)), Hit(evidence=(Evidence(text="\ud800"),))],  # type: ignore[arg-type]
+)
+def test_a_function_that_answers_nonsense_decides_nothing(answer: object) -> None:
+    """Neither journal nor server could take it."""
+    told = one(changed(name="test.odd", when=lambda facts: answer, is_pattern=False), failed(1))
+    assert not told.found
+    assert told.broken[0].startswith("test.odd: ")
+
+
+def test_what_a_function_quotes_is_cut() -> None:
+    """A report may be one text of megabytes."""
+    told = one(changed(when=lambda facts: "x" * 5_000_000, is_pattern=False), failed(1))
+    assert len(told.found[0].hit.evidence[0].text) == LINE_CHARACTERS
 
 
 def test_a_function_sees_all_facts() -> None:

@@ -155,11 +155,7 @@ def apply(
     Once it is `enough`, no further line is looked at.
     """
     if not isinstance(rule.when, str):
-        answer = rule.when(facts)
-        if isinstance(answer, str):
-            place = rule.where if rule.where in _NAMED_FILES else None
-            return Hit(evidence=(Evidence(text=answer, file=place),))
-        return answer
+        return _checked(rule.when(facts), rule.where)
     text = rule.when
     needles = needles_of(text) if rule.is_pattern else (text,)
     search: Callable[[str], re.Match[str] | None] | None = None
@@ -175,6 +171,18 @@ def apply(
                 words = {word: value for word, value in match.groupdict().items() if value is not None}
                 return Hit(evidence=(line.evidence(name),), words=words)
     return None
+
+
+def _checked(answer: object, where: str) -> Hit | None:
+    """What a function answered, as what it should have: the journal and the server take no other. Raises ValueError,
+    TypeError, msgspec.ValidationError."""
+    if answer is None:
+        return None
+    if isinstance(answer, str):
+        answer = Hit(evidence=(Evidence(text=answer, file=where if where in _NAMED_FILES else None),))
+    hit = msgspec.json.decode(msgspec.json.encode(answer), type=Hit)
+    cut = (msgspec.structs.replace(one, text=one.text[:LINE_CHARACTERS]) for one in hit.evidence)
+    return msgspec.structs.replace(hit, evidence=tuple(cut))
 
 
 def _whole(log: Log) -> str:

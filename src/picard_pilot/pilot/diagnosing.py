@@ -11,6 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+import msgspec
+
 from picard_pilot.experiments.report_files import ERROR_REPORT, decoded
 from picard_pilot.model.bundle import Bundle, Outcome
 from picard_pilot.model.command import PayloadExit
@@ -83,8 +85,19 @@ def explain(left: Left, rules: Sequence[Rule], redactor: Redactor) -> tuple[Faul
         log.error("an error rule failed itself: %s", why)
     if told.cut_short:
         log.warning("not all error rules could be tried within %.0f s", RULES_S)
-    found = told.faults(Phase.RUNNING)
+    found = tuple(_hidden(one, redactor) for one in told.faults(Phase.RUNNING))
     return (*found, faults.end_fault(facts, None if found else left.known))
+
+
+def _hidden(found: Fault, redactor: Redactor) -> Fault:
+    """The fault without secrets: logs come without them, but a function may quote a report or anything else."""
+    evidence = (msgspec.structs.replace(one, text=redactor.text(one.text)) for one in found.evidence)
+    return msgspec.structs.replace(
+        found,
+        says=redactor.text(found.says),
+        next_step=redactor.text(found.next_step),
+        evidence=tuple(evidence),
+    )
 
 
 def facts_of(left: Left, further: tuple[str, ...], redactor: Redactor) -> Facts:
