@@ -139,8 +139,8 @@ RULES: tuple[Rule, ...] = (
         blame=Blame.NODE,
         retry=Retry.ELSEWHERE,
         says="the program uses an instruction that this node's processor does not have",
-        advice="Run it on a newer processor, or compile it for x86-64-v2; `ppilot doctor` shows the node's "
-        "level.",
+        advice="Run it on a newer processor, or compile it for x86-64-v2; /proc/cpuinfo of the node shows what "
+        "its processor has.",
         sample=failed(signal=4),
         counter_sample=failed(132),
     ),
