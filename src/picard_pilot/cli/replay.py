@@ -49,10 +49,11 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _act(call: Call) -> int:
+    from picard_pilot.system.files import is_file
     from picard_pilot.tools.replay import EXPECTED
 
     path = Path(call.args.job)
-    if call.args.run and (path / EXPECTED).is_file():
+    if call.args.run and is_file(path / EXPECTED):
         return _run(call, path)
     made = _make(call)
     if call.args.run:
@@ -68,7 +69,7 @@ def _make(call: Call) -> Made:
     from picard_pilot.tools import replay
     from picard_pilot.tools.unpack import NoRemains, remains
 
-    path = _archive_of(call, int(call.args.job)) if call.args.job.isdigit() else Path(call.args.job)
+    path = _archive_of(call, int(call.args.job)) if call.args.job.isdecimal() else Path(call.args.job)
     try:
         with remains(path) as folder:
             recipe = replay.recipe_of(folder)

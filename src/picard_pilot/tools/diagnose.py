@@ -63,9 +63,10 @@ def diagnose(path: Path, *, whole: bool = False) -> Diagnosis:
     """
     if _is_log(path):
         return _of_log(path, whole=whole)
-    with remains(path) as folder:
+    cut: list[str] = []
+    with remains(path, cut) as folder:
         found = _of_folder(folder, archived=not path.is_dir())
-    return msgspec.structs.replace(found, path=str(path))
+    return msgspec.structs.replace(found, path=str(path), notes=(*found.notes, *cut))
 
 
 def _is_log(path: Path) -> bool:
