@@ -34,9 +34,6 @@ MOST_LOOKED_AT = 100
 MOST_VALUES = 2000
 """Of a report, so many are looked at."""
 
-NO_OFFSET = -1
-"""Of a sentence of a report: it is no line of the file."""
-
 MOST_FRAMES = 3
 """Innermost functions of a traceback: where it happened; how the program got there differs with its options."""
 
@@ -98,7 +95,7 @@ def telling_logs(facts: Facts) -> dict[str, Sequence[Line]]:
     reports = {Where.REPORT: facts.report, Where.ERROR_REPORT: facts.error_report}
     told: dict[str, Sequence[Line]] = {str(name): _sentences(report) for name, report in reports.items()}
     if (said := own_words(facts)) is not None and not any(told.values()):
-        told[str(said.file)] = [Line(NO_OFFSET, said.text)]
+        told[str(said.file)] = [Line(None, said.text)]
     first = [name for name in (Where.STDERR, Where.STDOUT) if name in facts.logs]
     for name in (*first, *(name for name in facts.logs if name not in first)):
         told[str(name)] = facts.logs[name].lines
@@ -118,7 +115,7 @@ def _sentences(report: Any) -> list[Line]:
         elif isinstance(value, list):
             waiting.extend(value[:MOST_VALUES][::-1])
         elif isinstance(value, str) and speaks(value):
-            found.append(Line(NO_OFFSET, " ".join(value[:LINE_CHARACTERS].split())))
+            found.append(Line(None, " ".join(value[:LINE_CHARACTERS].split())))
     return found
 
 
@@ -179,8 +176,5 @@ def _made(
 ) -> Likeness:
     text = "\n".join(dict.fromkeys(filter(None, (normal(line, known) for line in shown))))
     digest = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
-    evidence = tuple(
-        Evidence(text=line.text.strip(), file=name, offset=None if line.offset == NO_OFFSET else line.offset)
-        for line in lines
-    )
+    evidence = tuple(Evidence(text=line.text.strip(), file=name, offset=line.offset) for line in lines)
     return Likeness(f"{VERSION}:{digest[:DIGITS]}", text, evidence)

@@ -183,7 +183,7 @@ _STEPS: tuple[tuple[re.Pattern[str], Put], ...] = tuple(
             r"\1<user>",
         ),
         (r"\b((?:for|by|as) user )(?!name)[\w.@-]{1,64}", r"\1<user>"),
-        (r"\buser\.[A-Za-z][\w-]{0,40}", "user.<user>"),
+        (r"(?<![\w.-])user\.[A-Za-z][\w-]{0,40}", "user.<user>"),
         (r"\b((?:host(?:name)?|node)(?:\s?=\s?|\s+(?=['\"`]))['\"`]?)[\w.-]{1,200}", r"\1<host>"),
         (
             r"(?<![\w<>/.~-])(?P<path>(?:~[\w-]{0,64}|\.{1,2})?/[^\s:;,'\"`<>()\[\]{}|=*?&]{1,800}(?:<(?:path|file)>[\w.]*)?)",

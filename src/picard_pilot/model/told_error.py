@@ -7,6 +7,9 @@ import msgspec
 
 from picard_pilot.model.fault import Evidence
 
+NEXT = "  next: "
+"""Before what to do about an error, in the extract of a failed job's logs: below a line that begins with its number."""
+
 
 class ToldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The error of a failed job. What does not apply is None."""

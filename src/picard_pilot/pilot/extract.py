@@ -6,9 +6,9 @@ The telling lines stand in the faults as evidence, with file and offset; the end
 from picard_pilot.lifecycle.case import Case
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.fault import Fault
+from picard_pilot.model.told_error import NEXT
 from picard_pilot.system.logs import last_lines
 from picard_pilot.system.redact import Redactor
-from picard_pilot.wire.error_notes import NEXT
 
 LINES = (10, 5, 2)
 """Of each of the payload's streams: so many, or fewer where the whole would be longer than what the server keeps."""

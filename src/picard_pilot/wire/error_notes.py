@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from picard_pilot.model.fault import Evidence
-from picard_pilot.model.told_error import ToldError
+from picard_pilot.model.told_error import NEXT, ToldError
 
 BLAME, FINER, ENDPOINT, FINGERPRINT = "errorBlame", "errorFiner", "errorEndpoint", "errorFingerprint"
 
@@ -20,9 +20,6 @@ HEAD = "error group "
 """With which the note of a fingerprint begins; the lines that are equal in all jobs, then those of this one."""
 
 EQUAL, SAID = "= ", "> "
-
-NEXT = "  next: "
-"""Before what to do about an error, in the extract of a failed job's logs: below a line that begins with its number."""
 
 NOTE_CHARACTERS = 1500
 """Of the 4,000 that the server keeps of a log's end: four lines of 160 as they are equal, and the same of the job."""
