@@ -166,7 +166,7 @@ def apply(
         for number, line in enumerate(reversed(facts.logs[name].lines), 1):
             if number % ASK_LINES == 0 and enough():
                 return None
-            seen = line.text[:LINE_CHARACTERS]
+            seen = line.said
             if (match := search(seen)) and (rule.in_warnings or not WARNS.search(seen)):
                 words = {word: value for word, value in match.groupdict().items() if value is not None}
                 return Hit(evidence=(line.evidence(name),), words=words)
@@ -187,7 +187,7 @@ def _checked(answer: object, where: str) -> Hit | None:
 
 def _whole(log: Log) -> str:
     """What rules can see of a log in one piece, in which a text is found quickly, or not found at all."""
-    return "\n".join(line.text[:LINE_CHARACTERS] for line in log.lines)
+    return "\n".join(line.said for line in log.lines)
 
 
 def logs_of(where: str, names: Sequence[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 Reading them is `system` and `pilot`; what a rule looks like is `model.rule`.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,14 @@ from picard_pilot.model.fault import Evidence, Fault
 LINE_CHARACTERS = 1000
 """A longer line is cut before any rule sees it: messages stand at the beginning, and no pattern gets a megabyte."""
 
+_STAMP = (
+    r"^(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?|\[?\d\d:\d\d:\d\d(?:[.,]\d+)?\]?|"
+    r"\[\d+,\d+\]<std(?:err|out)>)(?: ?[|:])? ?"
+)
+"""No more than one blank after it: what stands there may be the line's own indentation. A text, since most pilots
+never need it as a pattern."""
+_STAMPS_BEGIN = frozenset("[0123456789")
+
 
 class Line(NamedTuple):
     """One line of a log: the offset of its first byte in the file (None for a text that is in no log), and its text
@@ -22,6 +31,12 @@ class Line(NamedTuple):
 
     offset: int | None
     text: str
+
+    @property
+    def said(self) -> str:
+        """The text as rules see it: without the time of day or the rank that some launcher put before each line."""
+        text = self.text[:LINE_CHARACTERS]
+        return re.sub(_STAMP, "", text, count=1) if text[:1] in _STAMPS_BEGIN else text
 
     def evidence(self, log: str) -> Evidence:
         """This line of that log as evidence."""

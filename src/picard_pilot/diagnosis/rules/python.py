@@ -42,13 +42,14 @@ def _tracebacks(facts: Facts) -> Iterator[_Traceback]:
         files: list[str] | None = None
         last = ""
         for _, line in facts.lines(name):
-            if line.text.endswith(_BEGIN):
+            text = line.said
+            if text.endswith(_BEGIN):
                 files, last = [], ""
-            elif files is not None and (frame := _FRAME.match(line.text)):
+            elif files is not None and (frame := _FRAME.match(text)):
                 files.append(frame["file"])
                 last = f"{frame['file']}, line {frame['line']}"
-            elif files is not None and not line.text[:1].isspace():
-                if said := _EXCEPTION.match(line.text):
+            elif files is not None and not text[:1].isspace():
+                if said := _EXCEPTION.match(text):
                     yield _Traceback(name, line, said["kind"], tuple(files), last)
                 files = None
 
