@@ -26,7 +26,9 @@ from picard_pilot.wire.error_notes import compose
 
 GROUP = "fp1:0123456789ab"
 LINES = [Evidence(text="bad <b>event</b> 17", file="payload.stderr"), Evidence(text="giving up")]
-NOTE = compose(GROUP, "bad <b>event</b> <n>\ngiving up", LINES)
+NOTE = "1305 X (payload): the payload ended\n  next: Turn <it> off.\n" + compose(
+    GROUP, "bad <b>event</b> <n>\ngiving up", LINES
+)
 HOUR_MS = 3_600_000
 
 
@@ -136,6 +138,27 @@ def test_a_jobs_page_says_how_many_failed_of_the_same(http: urllib3.PoolManager,
         html = get(http, site, f"/jobs/{job_id}").data.decode()
         assert f">{says}</a>" in html and query in unescape(html), job_id
         assert (GROUP in html) is (job_id == 1)
+
+
+def test_each_error_with_a_text_leads_to_it(http: urllib3.PoolManager, site: Served) -> None:
+    """A pilot's, a transfer's, and the server's own, whose number is not taken for an exit code."""
+    for path in ("/errors", "/jobs/8"):
+        html = get(http, site, path).data.decode()
+        explained = {unescape(href) for href in re.findall(r'href="(/errors/[^"?]+)"', html)}
+        assert "/errors/dispatcher:100" in explained, path
+        assert [get(http, site, href).status for href in explained] == [200] * len(explained)
+    page = get(http, site, "/errors/dispatcher:100").data.decode()
+    assert "dispatcher:100 LOSTHEARTBEAT" in page
+    assert "1 job" in get(http, site, "/jobs?error=dispatcher%3A100").data.decode()
+    assert '/jobs?error=dispatcher%3A100"' in unescape(page)
+
+
+def test_what_to_do_is_what_the_jobs_pilot_said(http: urllib3.PoolManager, site: Served) -> None:
+    """Which knows the rule that decided; elsewhere the catalogue's advice stands."""
+    advised = [
+        get(http, site, f"/jobs/{job_id}").data.decode().count("Turn &lt;it&gt; off.") for job_id in (1, 5)
+    ]
+    assert advised == [2, 0], "once as what to do, once in the pilot's extract"
 
 
 def test_the_address_is_the_choice(http: urllib3.PoolManager, site: Served) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from picard_pilot.diagnosis.catalogue import row as rows_of
 from picard_pilot.diagnosis.catalogue.codes import BY_NAME, BY_NUMBER, ROWS, causes_of
+from picard_pilot.diagnosis.catalogue.dispatcher import DISPATCHER_ROWS
 from picard_pilot.diagnosis.catalogue.row import Category, Code, Reader
 from picard_pilot.diagnosis.catalogue.shell import EXITS
 from picard_pilot.diagnosis.catalogue.transfers import BY_KEY, Finer, next_step
@@ -20,6 +21,7 @@ from picard_pilot.model.fault import Blame
 from picard_pilot.model.states import Phase
 from picard_pilot.model.transfer import FailureClass
 from picard_pilot.pilot.signals import ENDING, EXIT_BASE
+from picard_pilot.server import watcher
 
 SOURCE = Path(rows_of.__file__).parents[2]
 FROZEN = Path(__file__).parents[1] / "samples" / "error_numbers.txt"
@@ -84,7 +86,9 @@ def test_each_error_can_be_raised_or_says_why_not() -> None:
     assert sorted(can & reserved) == [], "these are reserved and raised all the same"
 
 
-@pytest.mark.parametrize("row", [*ROWS, *CLASSES], ids=lambda row: getattr(row, "name", None) or row.key)
+@pytest.mark.parametrize(
+    "row", [*ROWS, *CLASSES, *DISPATCHER_ROWS], ids=lambda row: getattr(row, "name", None) or row.key
+)
 def test_each_row_helps_its_readers(row: Code | Finer) -> None:
     """A summary that fits into a sentence, and sentences of advice; at least for the one who has to act."""
     assert row.summary[0].isupper() and not row.summary.endswith(".") and len(row.summary) <= 120
@@ -95,7 +99,7 @@ def test_each_row_helps_its_readers(row: Code | Finer) -> None:
         assert not text or ((text[0].isupper() or text[0] == "`") and text.endswith("."))
     if isinstance(row, Code):
         assert row.next_step
-        assert row.since in (rows_of.PILOT1, rows_of.PILOT3, rows_of.LATER_PILOT3)
+        assert row in DISPATCHER_ROWS or row.since in (rows_of.PILOT1, rows_of.PILOT3, rows_of.LATER_PILOT3)
     else:
         assert row.causes and any(row.advice(reader) for reader in Reader)
 
@@ -119,7 +123,7 @@ def test_advice_and_reasons_name_only_what_there_is() -> None:
     from picard_pilot.cli.nouns import NOUNS
 
     known = {*BY_NAME, "TMPDIR", "BEARER", "WORDS", "NUMBER", "NAME", "IMAGE", "ACTIVE", "CVMFS", "PATH"}
-    for row in (*ROWS, *CLASSES):
+    for row in (*ROWS, *CLASSES, *DISPATCHER_ROWS):
         texts = "\n".join((row.summary, *row.causes, row.user, row.shift, row.site, row.reserved or ""))
         for word in re.findall(r"\b[A-Z]{8,}\b", texts):
             assert word in known, (row, word)
@@ -215,3 +219,10 @@ def test_the_next_step_is_the_most_exact_advice_for_whoever_has_to_act() -> None
     assert next_step(failed, contact.key, Blame.SERVER) == contact.shift
     assert next_step(failed, contact.key, Blame.USER) == failed.user
     assert next_step(BY_NAME["QUEUEDATANOTOK"], None, Blame.USER) == BY_NAME["QUEUEDATANOTOK"].shift
+
+
+def test_the_servers_own_errors_have_rows() -> None:
+    """All with which it ends jobs; none looks like a pilot's."""
+    ours = {watcher.LOST_HEARTBEAT, watcher.RECOVERY_FAILED, watcher.NEVER_STARTED, watcher.HOLDING_TIMEOUT}
+    assert {row.number for row in DISPATCHER_ROWS} == ours
+    assert not ours & set(BY_NUMBER) and not {row.name for row in DISPATCHER_ROWS} & set(BY_NAME)

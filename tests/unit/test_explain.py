@@ -24,6 +24,9 @@ from picard_pilot.tools.explain import WIDTH, told
         ("pilot 1099", "STAGEINFAILED"),
         ("StageInFailed", "STAGEINFAILED"),
         ("SIGXCPU", "SIGXCPU"),
+        ("dispatcher:100", "LOSTHEARTBEAT"),
+        ("jobdispatcher 102", "NEVERSTARTED"),
+        ("LostHeartbeat", "LOSTHEARTBEAT"),
     ],
 )
 def test_an_error_by_number_and_by_name(words: str, name: str) -> None:
@@ -96,7 +99,9 @@ def test_what_is_unknown_gets_the_nearest_names(words: str, near: str) -> None:
     assert "There is no error" in raised.value.what
 
 
-@pytest.mark.parametrize("words", ["1210", "taskbuffer:300", "ddm 200"])
+@pytest.mark.parametrize(
+    "words", ["1210", "taskbuffer:300", "ddm 200", "dispatcher:104", "sup:2", f"dispatcher:{'9' * 5000}"]
+)
 def test_what_exists_without_a_text_is_told_apart_from_what_does_not_exist(words: str) -> None:
     """An old pilot's number, and the server's own errors."""
     with pytest.raises(Undocumented) as raised:

@@ -8,6 +8,7 @@ from picard_pilot.cli.job_measured import measured
 from picard_pilot.cli.job_text import description, error_text
 from picard_pilot.cli.screen import Screen
 from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
+from picard_pilot.diagnosis.catalogue.dispatcher import BY_DISPATCHER
 from picard_pilot.diagnosis.catalogue.transfers import BY_KEY
 from picard_pilot.model.file_note import FileNote
 from picard_pilot.model.progress import StageProgress
@@ -232,6 +233,18 @@ def test_an_error_says_who_can_act_and_what_to_do() -> None:
         f"    what to do:  {BY_NUMBER[1331].next_step}",
         "    more:        ppilot explain 1331",
         "  payload 7",
+    ]
+
+
+def test_an_error_of_the_server_says_as_much() -> None:
+    """A pilot that was lost says nothing itself; its number is not taken for an exit code."""
+    errors = (JobError(component="dispatcher", code=100, diag="lost heartbeat: no update for 6 hours"),)
+    lines = told("failed", "failed", "", errors=errors).splitlines()
+    assert lines[1:5] == [
+        "  dispatcher 100 LOSTHEARTBEAT: lost heartbeat: no update for 6 hours",
+        "    who can act: batch",
+        f"    what to do:  {BY_DISPATCHER[100].site}",
+        "    more:        ppilot explain dispatcher:100",
     ]
 
 

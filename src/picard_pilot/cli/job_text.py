@@ -129,8 +129,8 @@ def _error(error: JobError, told: ToldError, extract: str | None) -> Iterator[st
         yield f"    who can act: {clean(known.blame)}"
     if known.next_step:
         yield f"    what to do:  {clean(known.next_step)}"
-    if known.name:
-        yield f"    more:        ppilot explain {error.code}"
+    if known.handle:
+        yield f"    more:        ppilot explain {known.handle}"
 
 
 def _fate(row: JobRow, now: datetime) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
+from picard_pilot.diagnosis.catalogue.dispatcher import row_of
 from picard_pilot.model.cost import COSTLY, Cost, Saving
 from picard_pilot.model.fault import Blame
 from picard_pilot.model.states import Phase
@@ -26,14 +26,6 @@ _SQL = queries.load("costs.sql")
 _LOG = queries.load("status_log.sql")
 
 BY_PILOT, BY_SERVER = "pilot", "server"
-
-DISPATCHER = {
-    100: ("LOSTHEARTBEAT", Blame.BATCH),
-    101: ("RECOVERYFAILED", Blame.NODE),
-    102: ("NEVERSTARTED", Blame.BATCH),
-    103: ("HOLDINGTIMEOUT", Blame.STORAGE),
-}
-"""Names of the errors with which the server itself ends jobs, and who then has to look."""
 
 STOPPED = "STOPPED"
 """The cause of jobs that somebody, or the server's rules, ended without an error."""
@@ -216,11 +208,8 @@ def _cause(row: Mapping[str, Any]) -> tuple[str, int, str, str]:
 
 def _named(component: str, code: int) -> tuple[str, str]:
     """What people call an error, and who usually has to act."""
-    if component == "pilot" and (known := BY_NUMBER.get(code)) is not None:
+    if (known := row_of(component, code)) is not None:
         return known.name, known.blame.value
-    if component == "dispatcher" and code in DISPATCHER:
-        name, blame = DISPATCHER[code]
-        return name, blame.value
     if component in ("exe", "payload"):
         return f"the payload's own {code}", Blame.PAYLOAD.value
     if component == "ddm":

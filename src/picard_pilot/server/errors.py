@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
+from picard_pilot.diagnosis.catalogue.dispatcher import DISPATCHER, row_of
 from picard_pilot.server import queries
-from picard_pilot.server.costs import DISPATCHER
 from picard_pilot.server.store import Transaction
 from picard_pilot.system.typed import ready
 from picard_pilot.wire.error_notes import error_in, group_in
@@ -183,21 +182,15 @@ def conditions(wanted: ErrorFilter) -> tuple[str, dict[str, object]]:
 
 def name_of(component: str, code: int) -> str | None:
     """What the catalogue calls an error; None for a number that it does not have."""
-    if component == "pilot":
-        row = BY_NUMBER.get(code)
-        return None if row is None else row.name
-    if component == "dispatcher" and code in DISPATCHER:
-        return DISPATCHER[code][0]
-    return None
+    row = row_of(component, code)
+    return None if row is None else row.name
 
 
 def _code_count(row: dict[str, Any]) -> CodeCount:
-    known = BY_NUMBER.get(row["code"]) if row["component"] == "pilot" else None
+    known = row_of(row["component"], row["code"])
     blame = row["blame"] if row["blames"] == 1 else None
-    if row["blames"] == 0 and known is not None:
+    if known is not None and (row["blames"] == 0 or row["component"] == DISPATCHER):
         blame = known.blame.value
-    elif row["component"] == "dispatcher" and row["code"] in DISPATCHER:
-        blame = DISPATCHER[row["code"]][1].value
     category = None if known is None else int(known.category)
     return _count({**row, "blame": blame, "category": category}, CodeCount)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from textwrap import fill
 
 from picard_pilot.diagnosis.catalogue.codes import BY_NAME
+from picard_pilot.diagnosis.catalogue.dispatcher import handle
 from picard_pilot.diagnosis.catalogue.lookup import ExitCode, Signal, Subject
 from picard_pilot.diagnosis.catalogue.plain import of_a_payload, of_a_pilot
 from picard_pilot.diagnosis.catalogue.row import Code, Reader
@@ -35,7 +36,7 @@ def told(subject: Subject, reader: Reader | None = None) -> str:
 
 
 def _code(row: Code, reader: Reader | None) -> Iterator[str]:
-    yield f"{row.number} {row.name}"
+    yield f"{handle(row)} {row.name}"
     yield _wrapped(f"{row.summary}.")
     yield ""
     yield _wrapped(f"Who has to act: {ACTOR[row.blame]} (blame: {row.blame}); {RETRY[row.retry]}.")
@@ -113,7 +114,7 @@ def _some(names: tuple[str, ...]) -> str:
     """The first of many names: those that Picard reports."""
     raised = [name for name in names if not BY_NAME[name].reserved]
     more = len(names) - len(raised[:MOST_NAMES])
-    return ", ".join(raised[:MOST_NAMES]) + (f" and {more} others" if more else "")
+    return ", ".join(raised[:MOST_NAMES]) + (f" and {more} other{'s' if more > 1 else ''}" if more else "")
 
 
 def _wrapped(text: str, first: str = "", others: str = "") -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from picard_pilot.diagnosis.catalogue.codes import BY_NAME, BY_NUMBER, ROWS
+from picard_pilot.diagnosis.catalogue.dispatcher import BY_DISPATCHER, DISPATCHER, DISPATCHER_ROWS
 from picard_pilot.diagnosis.catalogue.row import Code
 from picard_pilot.diagnosis.catalogue.transfers import BY_KEY, Finer
 from picard_pilot.model.trouble import Trouble, nearest
@@ -33,9 +34,11 @@ NO_SIGNAL = "KILLSIGNAL"
 COMPONENTS = (
     "brokerage",
     "ddm",
+    "dispatcher",
     "exe",
     "jobdispatcher",
     "payload",
+    "sup",
     "supervisor",
     "taskbuffer",
     "trans",
@@ -93,6 +96,12 @@ def _of_component(text: str) -> Subject | None:
     component, number = match[1].lower(), match[2]
     if component == PILOT:
         return look_up(number)
+    if (
+        component in (DISPATCHER, "jobdispatcher")
+        and len(number) <= MOST_DIGITS
+        and int(number) in BY_DISPATCHER
+    ):
+        return BY_DISPATCHER[int(number)]
     if component not in COMPONENTS:
         return None
     if component in ("payload", "trans"):
@@ -122,7 +131,8 @@ def _of_number(text: str) -> Subject | None:
 
 
 def _of_name(text: str) -> Subject | None:
-    return BY_NAME.get(text.upper())
+    by_name = {row.name: row for row in DISPATCHER_ROWS}
+    return BY_NAME.get(text.upper()) or by_name.get(text.upper())
 
 
 def _of_class(text: str) -> Subject | None:
@@ -169,7 +179,7 @@ def signal_name(number: int) -> str | None:
 def search(words: str) -> list[Code | Finer]:
     """The rows in whose number, name or texts all the words occur, whatever their case."""
     wanted = words.lower().split()
-    rows: list[Code | Finer] = [*ROWS, *BY_KEY.values()]
+    rows: list[Code | Finer] = [*ROWS, *BY_KEY.values(), *DISPATCHER_ROWS]
     return [row for row in rows if all(map(_text(row).__contains__, wanted))]
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from picard_pilot.diagnosis.catalogue.dispatcher import handle, row_of
 from picard_pilot.model.cost import COSTLY
 from picard_pilot.server.costs import CostFilter, CostSummary, Part
 from picard_pilot.server.pages import words
@@ -90,10 +91,11 @@ def values(found: CostSummary, wanted: Wanted, root: str) -> dict[str, Any]:
                 "code": cause.code or None,
                 "name": cause.name,
                 "blame": cause.blame,
-                "href": f"{root}/errors/{cause.code}" if cause.component == "pilot" else None,
+                "href": None if row is None else f"{root}/errors/{handle(row)}",
                 **_part(cause.part, total),
             }
             for cause in found.causes
+            for row in (row_of(cause.component, cause.code),)
         ],
         "blames": [{"blame": blame, **_part(part, total)} for blame, part in found.blames.items()],
         "attempts": [

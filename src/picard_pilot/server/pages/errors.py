@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
+from picard_pilot.diagnosis.catalogue.dispatcher import handle, row_of
 from picard_pilot.diagnosis.catalogue.row import Category
 from picard_pilot.diagnosis.catalogue.transfers import BY_KEY
 from picard_pilot.server.errors import CodeCount, Counted, ErrorSummary, GroupCount, Same, TransferCount
@@ -89,13 +90,13 @@ def data(found: ErrorSummary, wanted: Choice) -> dict[str, Any]:
 
 
 def _code(each: CodeCount, wanted: Choice, root: str) -> dict[str, Any]:
-    key = f"{each.component}:{each.code}"
+    key, row = f"{each.component}:{each.code}", row_of(each.component, each.code)
     return {
         **_counts(each, wanted, root, error=key),
         "id": f"code-{each.component}-{each.code}",
         "name": _name(each),
         "href": _errors(root, wanted, error=key),
-        "explained": f"{root}/errors/{each.code}" if each.component == "pilot" and each.name else None,
+        "explained": None if row is None else f"{root}/errors/{handle(row)}",
         "category": None if each.category is None else Category(each.category).label,
         "blame": each.blame or words.UNKNOWN,
         "sample": words.shorten(" ".join(each.sample.split()), SAMPLE_CHARACTERS),

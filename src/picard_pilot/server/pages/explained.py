@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from picard_pilot.diagnosis.catalogue.codes import BY_NAME
+from picard_pilot.diagnosis.catalogue.dispatcher import DISPATCHER, DISPATCHER_ROWS, handle
 from picard_pilot.diagnosis.catalogue.lookup import PILOT
 from picard_pilot.diagnosis.catalogue.row import Code, Reader
 from picard_pilot.diagnosis.catalogue.transfers import BY_KEY, Finer
@@ -30,12 +31,12 @@ def values(row: Code | Finer, root: str) -> dict[str, Any]:
         ("Kept", "what the payload made: a later pilot can store it" if row.recoverable else ""),
         ("On the wire", f"since {row.since}"),
     ]
-    choice = Choice(error=f"{PILOT}:{row.number}")
+    choice = Choice(error=f"{DISPATCHER if row in DISPATCHER_ROWS else PILOT}:{row.number}")
     return {
         **_common(row, root, choice, row.acts, [advice_for(row, reader, row.blame) for reader in Reader]),
-        "title": f"{row.number} {row.name}",
+        "title": f"{handle(row)} {row.name}",
         "facts": [(name, told) for name, told in facts if told],
-        "cli": f"ppilot explain {row.number}",
+        "cli": f"ppilot explain {handle(row)}",
         "links_title": "More exactly it may be",
         "links": [{"says": key, "href": f"{root}/errors/{key}"} for key in classes],
         "before": [_link(name, root) for name in row.symptom_of],

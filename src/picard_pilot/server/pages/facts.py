@@ -33,6 +33,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     code: int
     says: str
     name: str | None = None
+    handle: str | None = None
+    """By what its explanation is asked for, where there is one."""
     meaning: str | None = None
     blame: str | None = None
     next_step: str | None = None

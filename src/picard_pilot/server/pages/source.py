@@ -13,7 +13,7 @@ from importlib.resources import files
 
 import msgspec
 
-from picard_pilot.diagnosis.catalogue.codes import BY_NUMBER
+from picard_pilot.diagnosis.catalogue.dispatcher import handle, row_of
 from picard_pilot.diagnosis.catalogue.lookup import PILOT
 from picard_pilot.diagnosis.catalogue.transfers import BY_KEY, next_step
 from picard_pilot.model.ending import Ending
@@ -163,14 +163,15 @@ def failure_of(error: JobError, told: ToldError = _NOTHING_TOLD, extract: str | 
     What the pilot told besides belongs to its own error; its word on who can act, and in the extract of the logs on
     what to do, wins, since it saw the job.
     """
-    row = BY_NUMBER.get(error.code) if error.component == PILOT else None
-    if row is None:
+    row = row_of(error.component, error.code)
+    if error.component != PILOT or row is None:
         told, extract = _NOTHING_TOLD, None
     return Failure(
         component=error.component,
         code=error.code,
         says=error.diag or (row.summary if row else f"error {error.code}, without a text"),
         name=row.name if row else None,
+        handle=handle(row) if row else None,
         meaning=row.summary if row else None,
         blame=told.blame or (row.blame.value if row else None),
         next_step=next_step_in(extract or "", error.code)
