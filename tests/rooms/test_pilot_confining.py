@@ -14,6 +14,7 @@ from process_kit import go
 
 from picard_pilot.isolation.base import Isolation
 from picard_pilot.model.command import PayloadExit
+from picard_pilot.model.fault import Blame
 from picard_pilot.model.files import FileRole, FileSpec
 from picard_pilot.model.isolation import (
     CannotConfine,
@@ -179,6 +180,9 @@ def test_the_refusal_says_who_requires_it() -> None:
     ]
     assert "hides_pilot_credentials, own_process_space" in fault.says
     assert fault.next_step == why.next_step
+    assert fault.blame is Blame.NODE, (
+        "not the experiment's authors, who have to do with this number otherwise"
+    )
 
 
 class Here:

@@ -33,6 +33,8 @@ SPOKEN = ("file", "http", "root")
     [
         ('endpoint.E.pathes = "flat"', "site.toml: endpoint.E.pathes: nobody knows this key; nearest: paths"),
         ("queue.Q.limit = 1", "site.toml: queue.Q.limit: nobody knows this key"),
+        ("queue.Q.maxrss = 1", "site.toml: queue.Q.maxrss: nobody knows this key; nearest: limits.maxrss_mb"),
+        ("queue.Q.maxwdir_mb = 1", "queue.Q.maxwdir_mb: nobody knows this key; nearest: limits.maxwdir_mb"),
         ("queue.Q.limits.maxrss = 1", "site.toml: queue.Q.limits.maxrss: nobody knows this key; nearest: maxrss_mb"),
         (
             'queue.Q.endpoints.write_alternatives = ["E"]',

@@ -21,3 +21,7 @@ def test_a_fault_says_its_evidence_once() -> None:
     found = fault("STAGEINFAILED", "input a.root cannot be had", rule="t", evidence=("3 attempts",))
     assert found.diag == "input a.root cannot be had: 3 attempts"
     assert fault("STAGEINFAILED", "no 3 attempts", rule="t", evidence=("3 attempts",)).diag == "no 3 attempts"
+    ended = fault("PAYLOADEXECUTIONFAILURE", "ended by KeyError", rule="t", evidence=("KeyError: 5",))
+    assert ended.diag == "ended by KeyError: 5"
+    of_a_word = fault("PAYLOADEXECUTIONFAILURE", "it ended by a", rule="t", evidence=("abort",))
+    assert of_a_word.diag == "it ended by a: abort"

@@ -8,6 +8,9 @@ from enum import StrEnum
 
 import msgspec
 
+_TELLING = 4
+"""Characters that a sentence and its evidence share by more than chance."""
+
 
 class Blame(StrEnum):
     """Who has to act on a fault."""
@@ -71,7 +74,16 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def diag(self) -> str:
-        """One line for the server and the log: the sentence, then the first piece of evidence if it says more."""
-        if self.evidence and self.evidence[0].text not in self.says:
-            return f"{self.says}: {self.evidence[0].text}"
-        return self.says
+        """One line for the server and the log: the sentence, then the first piece of evidence if it says more.
+
+        What the sentence ends with is not said twice: `ended by KeyError` and `KeyError: 5` are `ended by KeyError: 5`.
+        """
+        text = self.evidence[0].text if self.evidence else ""
+        if not text or text in self.says:
+            return self.says
+        words = self.says.split(" ")
+        for at in range(len(words)):
+            end = " ".join(words[at:])
+            if len(end) >= _TELLING and text.startswith(end) and not text[len(end) :][:1].isalnum():
+                return " ".join((*words[:at], text))
+        return f"{self.says}: {text}"

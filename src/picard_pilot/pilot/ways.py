@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from picard_pilot.diagnosis.faults import fault
-from picard_pilot.model.fault import Fault
+from picard_pilot.model.fault import Blame, Fault
 from picard_pilot.model.isolation import (
     Chosen,
     Confined,
@@ -175,7 +175,8 @@ def refused(why: NotIsolated, required: Iterable[Guarantee], queue: Queue) -> Fa
         rule="isolation.choice",
         evidence=tuple(evidence),
     )
-    return msgspec.structs.replace(found, next_step=why.next_step)
+    # The numbers stand for more than that, failing hooks of an experiment among them: here the node lacks something.
+    return msgspec.structs.replace(found, next_step=why.next_step, blame=Blame.NODE)
 
 
 def _answer(name: str, probe: asyncio.Task[Probed]) -> Probed:

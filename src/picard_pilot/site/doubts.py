@@ -4,12 +4,14 @@ What cannot be read at all is an error, and the readers' business. Only facts th
 many keys that no pilot reads.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from picard_pilot.model.site import Activity, Endpoint, Queue, Site
 from picard_pilot.model.trouble import nearest
 
 WRITTEN_BY_HAND = "toml"
+LIMITS = "limits"
+"""The table of a queue in which its limits stand."""
 
 
 def doubts(site: Site, schemes: Collection[str] = ()) -> tuple[str, ...]:
@@ -31,14 +33,20 @@ def _keys(noun: Queue | Endpoint) -> Iterator[str]:
     for key in noun.extra:
         origin = noun.origins[f"extra.{key}"]
         if origin.source == WRITTEN_BY_HAND:
-            yield f"{origin.detail}: nobody knows this key" + _meant(key, _known_keys(noun))
+            table = origin.detail.removesuffix(f".{key}").rpartition(".")[2]
+            yield f"{origin.detail}: nobody knows this key" + _meant(key, _known_keys(noun, table))
 
 
-def _known_keys(noun: Queue | Endpoint) -> tuple[str, ...]:
+def _known_keys(noun: Queue | Endpoint, table: str) -> dict[str, str]:
+    """The keys that there are, and what to write for each where this one stands."""
     from picard_pilot.site.sources import toml  # only needed when somebody misspelt something
 
-    fields = toml.ENDPOINT_FIELDS if isinstance(noun, Endpoint) else (*toml.QUEUE_FIELDS, *toml.LIMIT_FIELDS)
-    return tuple(field.key for field in fields)
+    if isinstance(noun, Endpoint):
+        return {field.key: field.key for field in toml.ENDPOINT_FIELDS}
+    within = "" if table == LIMITS else f"{LIMITS}."
+    return {field.key: field.key for field in toml.QUEUE_FIELDS} | {
+        field.key: within + field.key for field in toml.LIMIT_FIELDS
+    }
 
 
 def _activities(queue: Queue) -> Iterator[str]:
@@ -55,11 +63,11 @@ def _addresses(endpoint: Endpoint, schemes: Collection[str]) -> Iterator[str]:
     for way in endpoint.protocols:
         if schemes and way.scheme not in schemes:
             place = endpoint.origins["protocols"].detail
-            yield f"{place}: no mover speaks {way.scheme}:// ({way.prefix})" + _meant(
-                way.scheme, tuple(schemes)
-            )
+            yield f"{place}: no mover speaks {way.scheme}:// ({way.prefix})" + _meant(way.scheme, schemes)
 
 
-def _meant(word: str, known: tuple[str, ...]) -> str:
-    near = nearest(word, known)
+def _meant(word: str, known: Collection[str] | Mapping[str, str]) -> str:
+    near = nearest(word, tuple(known))
+    if isinstance(known, Mapping):
+        near = tuple(known[name] for name in near)
     return f"; nearest: {', '.join(near)}" if near else ""

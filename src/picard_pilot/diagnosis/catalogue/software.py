@@ -21,7 +21,7 @@ ROWS: tuple[Code, ...] = (
             "the node cannot confine the payload as required",
         ),
         shift="Look at the plug-in and hook that the evidence names, and tell its authors.",
-        site="If the sentence names a way to confine payloads: `ppilot plugin check isolation NAME` says what is missing.",
+        site="If the sentence names a way to confine payloads: `ppilot plugin check NAME` says what is missing.",
         symptom_of=groups.NODE,
     ),
     Code(
