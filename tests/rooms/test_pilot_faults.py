@@ -221,3 +221,13 @@ def test_a_payloads_own_words_stand_once_with_the_report_that_says_them(tmp_path
         said = Outcome(exe_error_code=code, exe_error_diag="calibration constants are missing")
         (fault,) = explain(Left(ended(5), bundle_of(tmp_path), said), (), Redactor())
         assert [(one.text, one.file) for one in fault.evidence] == [(said.exe_error_diag, name)]
+
+
+def test_a_kill_that_nobody_owns_up_to_is_looked_for_outside_of_the_payload(tmp_path: Path) -> None:
+    """Its log cannot know; one that the pilot stopped, or that just failed, has the usual advice."""
+    killed = (ended(signal=9), ended(137))
+    others = (ended(1), ended(signal=9, stopped_by="signal_15"))
+    advice = [
+        explain(Left(end, bundle_of(tmp_path)), (), Redactor())[-1].next_step for end in (*killed, *others)
+    ]
+    assert ["SIGKILL" in told for told in advice] == [True, True, False, False]

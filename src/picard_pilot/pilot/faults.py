@@ -5,6 +5,7 @@ Faults of transfers are made in `data`; the catalogue is `diagnosis.catalogue`.
 
 from collections.abc import Mapping
 from pathlib import Path
+from signal import SIGKILL
 
 import msgspec
 
@@ -13,8 +14,8 @@ from picard_pilot.experiments.hooks import HookFailed
 from picard_pilot.lifecycle.deadline import Deadline
 from picard_pilot.lifecycle.holding import moment
 from picard_pilot.model.bundle import Bundle
-from picard_pilot.model.command import StartError, StartErrorKind
-from picard_pilot.model.ending import signal_name
+from picard_pilot.model.command import PayloadExit, StartError, StartErrorKind
+from picard_pilot.model.ending import SIGNAL_BASE, signal_name
 from picard_pilot.model.facts import Facts
 from picard_pilot.model.fault import Fault
 from picard_pilot.model.orders import BadJob
@@ -22,6 +23,12 @@ from picard_pilot.model.policy import Refusal
 from picard_pilot.model.states import Phase
 from picard_pilot.model.stop import Stop, StopKind
 from picard_pilot.system import disk
+
+KILLED_BY_NOBODY_KNOWN = (
+    "Compare the job's memory over time with its limit, and ask the site for the batch system's and the kernel's log "
+    "of that minute: they say who sends a SIGKILL."
+)
+"""What to do where neither the pilot nor the kernel's counts know who killed a payload; its own log cannot know."""
 
 
 def server_kill(command: str, grace_s: float) -> Stop:
@@ -183,7 +190,13 @@ def end_fault(facts: Facts, known: Mapping[str, str] | None) -> Fault:
     alike = likeness(telling_logs(facts), how_it_ended(facts), known)
     return msgspec.structs.replace(
         found,
+        next_step=KILLED_BY_NOBODY_KNOWN if _was_killed(ended) else found.next_step,
         evidence=(*evidence, *(one for one in alike.evidence if said is None or one.text != said.text)),
         fingerprint=alike.fingerprint,
         likeness=alike.text,
     )
+
+
+def _was_killed(ended: PayloadExit) -> bool:
+    """Whether it, or the last child of its shell, died of a SIGKILL that nobody here sent."""
+    return ended.stopped_by is None and SIGKILL in (ended.signal, (ended.exit_code or 0) - SIGNAL_BASE)
