@@ -221,6 +221,7 @@ def test_a_traceback_is_told_by_its_inner_functions_and_its_exception() -> None:
     assert found.evidence[-1].text == "ValueError: event 3 has no vertex"
     assert found.evidence[-1].file == "payload.stderr" and found.evidence[-1].offset == 9
     assert found.fingerprint == group(*other) == group(*(line.strip() for line in other))
+    assert found.fingerprint == group(*(f"2026-11-02 10:00:00 | {line}" for line in other))
     assert found.fingerprint != group(*(line.replace("select", "cut") for line in one))
 
 

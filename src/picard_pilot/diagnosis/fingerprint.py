@@ -78,15 +78,15 @@ def likeness(
     How it ended counts only where no line speaks of an error: the same error is the same with another exit code.
     """
     for name, lines in logs.items():
-        if (found := traceback_of([line.text for line in lines])) is not None:
+        if (found := traceback_of([line.said for line in lines])) is not None:
             places, shown = found
             return _made(shown, name, [lines[at] for at in places], known)
     for name, lines in logs.items():
         if speaking := _speaking(lines, known):
-            return _made([line.text for line in speaking], name, speaking, known)
+            return _made([line.said for line in speaking], name, speaking, known)
     for name, lines in logs.items():
         if last := next((line for line in reversed(lines) if line.text.strip()), None):
-            return _made([ended, last.text], name, [last], known)
+            return _made([ended, last.said], name, [last], known)
     return _made([ended], "", [], known)
 
 
@@ -158,8 +158,8 @@ def _exception(lines: Sequence[str], after: int) -> int | None:
 def _speaking(lines: Sequence[Line], known: Mapping[str, str] | None) -> list[Line]:
     """The last lines that speak of an error, oldest first; one that only repeats another counts once."""
     found: dict[str, Line] = {}
-    for line in islice((line for line in reversed(lines) if speaks(line.text)), MOST_LOOKED_AT):
-        found.setdefault(normal(line.text, known), line)
+    for line in islice((line for line in reversed(lines) if speaks(line.said)), MOST_LOOKED_AT):
+        found.setdefault(normal(line.said, known), line)
         if len(found) == MOST_LINES:
             break
     return list(found.values())[::-1]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from picard_pilot.diagnosis.engine import WARNS
 from picard_pilot.diagnosis.rulecheck import flaws
+from picard_pilot.model.facts import Line
 from picard_pilot.model.rule import STRUCTURED, Rule, Where
 
 MOST_CHARACTERS = 80
@@ -75,12 +76,19 @@ def _most_telling(shared: list[str], sample: list[str]) -> tuple[str, str] | Non
     best: tuple[int, str, str] | None = None
     for part in (part for line in shared for part in _PLACEHOLDER.split(line)):
         literal = _short(part.strip(" \t'\"`([{<:,;=-"))
-        lines = (line for line in reversed(sample) if literal and literal in line and not WARNS.search(line))
+        lines = (
+            line for line in reversed(sample) if literal and literal in _seen(line) and not WARNS.search(line)
+        )
         line = next(lines, None)
         letters = sum(map(len, _WORD.findall(literal)))
         if line is not None and letters >= FEWEST_LETTERS and (best is None or letters >= best[0]):
             best = letters, literal, line
     return None if best is None else best[1:]
+
+
+def _seen(line: str) -> str:
+    """The line as rules see it."""
+    return Line(None, line).said
 
 
 def _short(literal: str) -> str:
