@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -171,3 +173,26 @@ def test_all_of_a_log_is_read_where_that_is_asked_for(
     assert (code, "--all" in told["data"]["notes"][0]) == (3, True)
     code, told = asked(capsys, log, "--all")
     assert (code, told["data"]["causes"][0]["evidence"][0]["line"]) == (4, 100_004)
+
+
+def test_all_of_a_log_tells_no_less_than_its_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error stands at the end of one line without end, or behind a progress bar."""
+    crash = b"*** Break *** segmentation violation"
+    for start in (b"an error of x " * 300_000, b"".join(b"%d%% of it\r" % part for part in range(20_000))):
+        log = tmp_path / "line.log"
+        log.write_bytes(start + crash)
+        found = [asked(capsys, log, *words) for words in ((), ("--all",))]
+        assert [(code, told["data"]["causes"][0]["name"]) for code, told in found] == [
+            (4, "PAYLOADSIGSEGV")
+        ] * 2
+
+
+def test_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
+    """Any bytes are a name; what cannot be shown is escaped, in JSON and on a screen."""
+    log = tmp_path / os.fsdecode(b"caf\xe9")
+    log.write_text("*** Break *** segmentation violation\n")
+    command = "import sys; from picard_pilot.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    for words in (["--json"], [], ["--bundle", str(tmp_path / os.fsdecode(b"\xe9.tgz"))]):
+        told = subprocess.run([sys.executable, "-c", command, "diagnose", log, *words], capture_output=True)
+        assert told.returncode == 4, told
+        assert b"PAYLOADSIGSEGV" in told.stdout

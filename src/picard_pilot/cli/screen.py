@@ -163,7 +163,22 @@ class Screen:
     def _document(self, document: object) -> None:
         import msgspec
 
-        _write(sys.stdout, msgspec.json.encode(document).decode("utf-8"))
+        try:
+            text = msgspec.json.encode(document).decode("utf-8")
+        except UnicodeEncodeError:  # the name of a file, which may be any bytes
+            text = msgspec.json.encode(_as_text(document)).decode("utf-8")
+        _write(sys.stdout, text)
+
+
+def _as_text(value: object) -> object:
+    """The same with an escape for what JSON cannot hold."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_as_text(name): _as_text(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_text(item) for item in value]
+    return value
 
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "grey": "90"}
@@ -184,7 +199,12 @@ def clean(text: str) -> str:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    stream.write(text if text.endswith("\n") else text + "\n")
+    text = text if text.endswith("\n") else text + "\n"
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:  # the stream's encoding, such as ASCII, does not have all of it
+        encoding = stream.encoding or "utf-8"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _plain(value: object) -> str:

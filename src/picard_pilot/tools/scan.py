@@ -4,9 +4,11 @@ Its beginning and end alone are `system.logs`, which is what a pilot has time fo
 """
 
 import os
+import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from picard_pilot.model.facts import LINE_CHARACTERS, Line, Log
 from picard_pilot.system.files import open_regular
@@ -14,7 +16,11 @@ from picard_pilot.system.redact import Redactor
 
 FIRST, LAST = 1500, 3000
 """Telling lines that are kept, of the first and of the last ones."""
-WINDOW_BYTES = 4 << 20
+WINDOW_BYTES = 1 << 20
+_SHOWN_BYTES = 4 * LINE_CHARACTERS
+"""Of a line: no secret may lose its beginning or end before it is recognised."""
+_LINE = re.compile(rb"[^\r\n\0]+")
+"""As in `system.logs`."""
 
 _WORDS = (
     *(
@@ -53,28 +59,40 @@ def telling(path: Path) -> Log | None:
         descriptor = open_regular(path, os.O_RDONLY)
     except OSError:
         return None
-    redactor = Redactor()
-    first: list[Line] = []
-    last: deque[Line] = deque(maxlen=LAST)
+    first: list[_Part] = []
+    last: deque[_Part] = deque(maxlen=LAST)
     try:
         size = os.fstat(descriptor).st_size
         for offset, data in _windows(descriptor):
-            for start, found in _telling_lines(data):
-                text = found[: 4 * LINE_CHARACTERS].decode("utf-8", "backslashreplace")
-                line = Line(offset + start, redactor.text(text)[:LINE_CHARACTERS])
-                if len(first) < FIRST:
-                    first.append(line)
-                else:
-                    last.append(line)
+            for part in _telling_parts(offset, data):
+                (first if len(first) < FIRST else last).append(part)
     except OSError:
         return None
     finally:
         os.close(descriptor)
-    return Log(name=path.name, size_bytes=size, lines=(*first, *last))
+    redactor = Redactor()
+    return Log(name=path.name, size_bytes=size, lines=tuple(one.shown(redactor) for one in (*first, *last)))
 
 
-def _telling_lines(data: bytes) -> list[tuple[int, bytes]]:
-    """Those lines, each once, in their order, with their offsets."""
+class _Part(NamedTuple):
+    """A line, or the beginning or end of a long one."""
+
+    offset: int
+    data: bytes
+    is_end: bool
+
+    def shown(self, redactor: Redactor) -> Line:
+        """As far as it is shown, without secrets."""
+        text = redactor.text(self.data.decode("utf-8", "backslashreplace"))
+        return Line(self.offset, text[-LINE_CHARACTERS:] if self.is_end else text[:LINE_CHARACTERS])
+
+
+def _tells(data: bytes) -> bool:
+    return any(word in data for word in _WORDS)
+
+
+def _telling_parts(offset: int, data: bytes) -> Iterator[_Part]:
+    """Those of whole lines, each once, in their order."""
     found: dict[int, int] = {}
     for word in _WORDS:
         position = data.find(word)
@@ -83,7 +101,20 @@ def _telling_lines(data: bytes) -> list[tuple[int, bytes]]:
             end = len(data) if end < 0 else end
             found[data.rfind(b"\n", 0, position) + 1] = end
             position = data.find(word, end)
-    return [(start, data[start:end].rstrip(b"\r")) for start, end in sorted(found.items())]
+    each = sorted(found.items())
+    if len(each) > FIRST + LAST:  # more are not kept
+        each = [*each[:FIRST], *each[-LAST:]]
+    for start, end in each:
+        for line in _LINE.finditer(data, start, end):
+            yield from _parts(offset + line.start(), line.group())
+
+
+def _parts(start: int, line: bytes) -> Iterator[_Part]:
+    """The line, or of a long one its beginning and end, as far as they tell something."""
+    if _tells(head := line[:_SHOWN_BYTES]):
+        yield _Part(start, head, is_end=False)
+    if len(line) > _SHOWN_BYTES and _tells(tail := line[-_SHOWN_BYTES:]):
+        yield _Part(start + len(line) - len(tail), tail, is_end=True)
 
 
 def _windows(descriptor: int) -> Iterator[tuple[int, bytes]]:
