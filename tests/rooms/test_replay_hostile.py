@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from picard_pilot.cli.main import main
 from picard_pilot.journal.file import Journal
 from picard_pilot.model import events as ev
 from picard_pilot.model.command import PayloadExit
@@ -160,8 +161,8 @@ def test_secrets_of_the_job_are_not_in_it(tmp_path: Path) -> None:
     assert files[str(tmp_path / "again" / replay.ORIGINAL / "payload.stdout")] == b"using token=[redacted]\n"
 
 
-def test_texts_do_not_steer_a_terminal(tmp_path: Path) -> None:
-    """Escapes in names and values are shown, not sent."""
+def test_texts_do_not_steer_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Escapes in names and values are shown, not sent; also in the error that the input is missing."""
     evil = "\x1b]0;owned\x07\x9b2J\nrm"
     folder = job_with(
         tmp_path,
@@ -177,6 +178,10 @@ def test_texts_do_not_steer_a_terminal(tmp_path: Path) -> None:
         text = (tmp_path / "again" / name).read_text("utf-8")
         assert all(char.isprintable() or char == "\n" for char in text), name
         assert "\nrm" not in text, name
+    assert main(["job", "replay", "--run", str(tmp_path / "again")]) == 3
+    told = capsys.readouterr().err
+    assert "The input x\\x1b[2J is not there" in told
+    assert "\x1b" not in told
 
 
 def test_a_full_disk_leaves_nothing_half_made(tmp_path: Path) -> None:

@@ -144,7 +144,8 @@ class Screen:
             }
             self._document({"error": error})
         else:
-            _write(sys.stderr, f"error: {problem}")
+            # It may quote what others wrote.
+            _write(sys.stderr, "\n".join(map(clean, f"error: {problem}".split("\n"))))
 
     def paint(self, text: str, colour: str) -> str:
         """`text` in a colour (red, green, yellow, blue, grey), where colours are wanted."""
