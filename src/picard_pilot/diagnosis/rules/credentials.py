@@ -1,6 +1,6 @@
 """Rules for credentials that payloads use by themselves and that are missing, expired or not trusted."""
 
-from picard_pilot.model.fault import Retry
+from picard_pilot.model.fault import Blame, Retry
 from picard_pilot.model.rule import Rule, Specificity, Where
 
 RULES: tuple[Rule, ...] = (
@@ -27,6 +27,7 @@ RULES: tuple[Rule, ...] = (
         r"token is past its expir|invalid_token.*expired",
         is_pattern=True,
         specificity=Specificity.CAUSE + 6,
+        blame=Blame.PAYLOAD,
         says="a token that the payload uses has expired",
         advice="Let the payload read its token anew before each transfer (BEARER_TOKEN_FILE): the pilot "
         "keeps it fresh.",
@@ -45,6 +46,7 @@ RULES: tuple[Rule, ...] = (
         r"Failed to find (?:a )?(?:proxy|user credential)",
         is_pattern=True,
         specificity=Specificity.CAUSE + 5,
+        blame=Blame.EXPERIMENT,
         says="the payload found no grid proxy",
         advice="A payload gets the pilot's credential only if its experiment asks for it (the hook "
         "`credentials`).",

@@ -174,6 +174,7 @@ RULES: tuple[Rule, ...] = (
         when=r"NoCredentialsError|Unable to locate credentials|PartialCredentialsError",
         is_pattern=True,
         specificity=Specificity.CAUSE,
+        blame=Blame.EXPERIMENT,
         says="the payload has no keys for the object store",
         advice="Let the experiment's hook `credentials` give the payload the keys that it needs.",
         sample="botocore.exceptions.NoCredentialsError: Unable to locate credentials",
