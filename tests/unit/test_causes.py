@@ -2,7 +2,7 @@
 
 from itertools import permutations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from picard_pilot.lifecycle.causes import causes_first
@@ -39,6 +39,7 @@ def test_a_symptom_without_its_cause_is_the_verdict() -> None:
     assert causes_first((other, symptom)) == (other, symptom)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ABCDE"), st.sets(st.sampled_from("ABCDE"))), max_size=8))
 def test_nothing_is_dropped_even_where_errors_call_each_other_symptoms(
     found: list[tuple[str, set[str]]],
