@@ -8,6 +8,7 @@ import sys
 
 from picard_pilot.data.policy import GROWTH, RULES, Place
 from picard_pilot.diagnosis.catalogue.codes import ROWS
+from picard_pilot.diagnosis.catalogue.dispatcher import DISPATCHER_ROWS, handle
 from picard_pilot.diagnosis.catalogue.row import Code, Component, Reader
 from picard_pilot.diagnosis.catalogue.transfers import ROWS as CLASSES
 from picard_pilot.diagnosis.catalogue.transfers import Finer
@@ -73,6 +74,16 @@ def errors() -> str:
         for row in rows:
             lines += _explained(str(row.number), f"{row.number} {row.name}", row)
             lines += [f"\n{kept}\n" for kept in _kept(row)]
+    lines.append(
+        "\n## The server's own\n\nWith these its dispatcher ends jobs of which no pilot says anything more; "
+    )
+    lines.append("the numbers are not a pilot's.\n\n| number | name | it means | who | retry |\n")
+    lines.append("| --- | --- | --- | --- | --- |\n")
+    for row in DISPATCHER_ROWS:
+        anchor = f"[{row.name}](#{row.name.lower()})"
+        lines.append(f"| {handle(row)} | {anchor} | {row.summary} | {row.blame} | {row.retry} |\n")
+    for row in DISPATCHER_ROWS:
+        lines += _explained(row.name.lower(), f"{handle(row)} {row.name}", row)
     lines.append("\n## Classes of failed transfers\n\n")
     lines.append(
         "What went wrong with an input or output, more exactly than its number says. The storage that\n"

@@ -27,7 +27,7 @@ DISPATCHER_ROWS: tuple[Code, ...] = (
         ),
         user="Nothing is wrong with the job as far as anybody knows: the server may try it again.",
         shift="See at `ppilot job list --node` whether many jobs were lost on one node or in one queue, and tell the site.",
-        site="Look up the slot in the batch system's log by the batch id on the job's page: why and when it ended.",
+        site="Look up the slot in the batch system's log by the batch id that `ppilot job describe` shows: why and when it ended.",
     ),
     Code(
         number=101,
