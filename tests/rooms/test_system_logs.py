@@ -148,6 +148,11 @@ def test_further_logs_are_few_and_of_this_directory(tmp_path: Path) -> None:
         f"log.{number:02d}" for number in range(logs.FURTHER_LOGS)
     )
     assert names_like(str(tmp_path), ()) == ()
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    for name in (b"log.\xe9", b"log.\x1b[2J", b"log.txt"):
+        (odd / os.fsdecode(name)).touch()
+    assert names_like(str(odd), ("log.*",)) == ("log.txt",)  # the others could not be written down
     assert names_like(str(tmp_path / "gone"), ("*",)) == ()
 
 

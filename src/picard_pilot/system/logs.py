@@ -82,7 +82,8 @@ def names_like(directory: str, patterns: tuple[str, ...]) -> tuple[str, ...]:
     try:
         with os.scandir(directory) as entries:
             for _, entry in zip(range(ENTRIES), entries, strict=False):
-                if any(fnmatchcase(entry.name, pattern) for pattern in patterns):
+                # A name that is no text, as a payload may make one, can be neither told nor written down.
+                if entry.name.isprintable() and any(fnmatchcase(entry.name, one) for one in patterns):
                     found.append(entry.name)
     except OSError:
         return ()

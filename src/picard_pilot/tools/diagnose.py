@@ -186,16 +186,15 @@ def _of_pilot3(folder: Path) -> Diagnosis:
 
 def _of_log(path: Path, *, whole: bool) -> Diagnosis:
     """A lone log: how the program ended is not known."""
-    log = scan.telling(path) if whole else read_log(str(path), path.name, Redactor())
+    name = "".join(char if char.isprintable() else "?" for char in path.name)  # it may be any bytes
+    log = scan.telling(path) if whole else read_log(str(path), name, Redactor())
     if log is None:
         raise NoRemains(f"{path} cannot be read", "it is no plain file of ours to read", "Name another one")
     streams = {
-        name.value: msgspec.structs.replace(log, name=name.value) for name in (Where.STDERR, Where.STDOUT)
+        one.value: msgspec.structs.replace(log, name=one.value) for one in (Where.STDERR, Where.STDOUT)
     }
-    facts = Facts(
-        exit=PayloadExit(started_at=0.0, ended_at=0.0, wall_s=0.0), logs={**streams, path.name: log}
-    )
-    found = tuple(_renamed(one, path.name) for one in _explained_by(facts, _rules()))
+    facts = Facts(exit=PayloadExit(started_at=0.0, ended_at=0.0, wall_s=0.0), logs={**streams, name: log})
+    found = tuple(_renamed(one, name) for one in _explained_by(facts, _rules()))
     partly = log.size_bytes > sum(len(line.text) + 1 for line in log.lines) * 2
     note = "only its beginning and end were read; --all reads the rest" if partly and not whole else None
     return Diagnosis(

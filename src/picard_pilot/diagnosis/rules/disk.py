@@ -209,7 +209,7 @@ RULES: tuple[Rule, ...] = (
         name="disk.mounted_storage",
         error="REMOTEFILECOULDNOTBEOPENED",
         where=Where.LOGS,
-        when=r"/eos/\S*.*(?:Input/output error|Transport endpoint is not connected|Stale file handle|No "
+        when=r"^(?>.*?/eos/).*(?:Input/output error|Transport endpoint is not connected|Stale file handle|No "
         r"such device)",
         is_pattern=True,
         specificity=Specificity.CAUSE + 8,
