@@ -30,7 +30,8 @@ RULES: tuple[Rule, ...] = (
         is_pattern=True,
         specificity=Specificity.CAUSE,
         says="the storage refused the payload's credential",
-        advice="Check that the payload has a credential and what that may read or write.",
+        advice="Ask the storage's admins whom it refused and why; look whether the payload has a credential, "
+        "and for what.",
         sample="gfal-copy error: 13 (Permission denied) - Result HTTP 403 : Permission refused after 1 "
         "attempts",
         counter_sample="gfal-copy: permission granted",

@@ -34,7 +34,8 @@ RULES: tuple[Rule, ...] = (
         is_pattern=True,
         specificity=Specificity.CAUSE,
         says="a web server refused the payload, or its credential",
-        advice="Check that the payload has a credential for this server, and what that may read or write.",
+        advice="Ask the server's admins whom it refused and why; look whether the payload has a credential for it, "
+        "and for what.",
         sample="requests.exceptions.HTTPError: 403 Client Error: Forbidden for url: "
         "https://se.example.org/a.root",
         counter_sample="HTTP/1.1 200 OK",
@@ -145,7 +146,7 @@ RULES: tuple[Rule, ...] = (
         is_pattern=True,
         specificity=Specificity.CAUSE,
         says="the object store refused the payload's keys",
-        advice="Check the keys that the payload has, and the bucket's policy.",
+        advice="Ask who runs the store for the bucket's policy; look which keys the payload has.",
         sample="botocore.exceptions.ClientError: An error occurred (AccessDenied) when calling the "
         "PutObject operation: "
         "Access Denied",

@@ -34,8 +34,8 @@ RULES: tuple[Rule, ...] = (
         is_pattern=True,
         specificity=Specificity.CAUSE,
         says="the storage refused the payload's credential",
-        advice="Check that the payload has a credential (the experiment's hook `credentials`) and what it "
-        "may read.",
+        advice="Ask the storage's admins whom it refused and why; look whether the payload has a credential "
+        "(the experiment's hook `credentials`), and for what.",
         sample="Run: [FATAL] Auth failed: No protocols left to try (source)",
         counter_sample="Authenticated with ztn",
     ),
