@@ -35,7 +35,8 @@ def cost(case: Case) -> Cost:
 
 def _cpu_s(case: Case) -> float | None:
     parts = () if case.exit is None else (case.exit.cpu_user_s, case.exit.cpu_system_s)
-    known = [part for part in parts if part is not None]
+    # A later pilot believes what a journal says, but not that time ran backwards.
+    known = [max(0.0, part) for part in parts if part is not None]
     return sum(known) if known else None
 
 
