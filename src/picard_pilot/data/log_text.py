@@ -50,12 +50,12 @@ class Excerpt:
 
     def read(self, count: int) -> bytes:
         """The next bytes; if the file has shrunk meanwhile, blanks, since the size is promised."""
-        while len(self._rest) < count:
-            piece = None if self._pieces is None else next(self._pieces, None)
-            if piece is None:
-                return self._take(count).ljust(count, b" ")
-            self._rest += piece
-        return self._take(count)
+        parts, size = [self._rest], len(self._rest)
+        while size < count and (piece := next(self._pieces or iter(()), None)) is not None:
+            parts.append(piece)
+            size += len(piece)
+        self._rest = b"".join(parts)  # once: of short lines there are thousands
+        return self._take(count).ljust(count, b" ")
 
     def close(self) -> None:
         """Let go of the file: whoever reads stops at its promised size. On NFS a directory stays in which a file was
