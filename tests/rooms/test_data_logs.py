@@ -140,6 +140,25 @@ def test_a_secret_is_found_in_files_of_any_size(bundle: Bundle, monkeypatch: pyt
     assert whole.startswith(b"before [redacted] after\nmuch ado\n")
 
 
+@pytest.mark.parametrize("block_bytes", [1, 7, 64, 1000, 10**6])
+def test_a_secret_is_found_wherever_a_block_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
+) -> None:
+    """Blocks end with lines, and a private key may go on for several of them."""
+    log = tmp_path / "payload.stdout"
+    key = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEabcdefgh\n" * 9 + "-----END RSA PRIVATE KEY-----\n"
+    log.write_text(
+        "y\n" * 50 + "password=hidden-from-all\n" + "y\n" * 50 + key + "the last line without an end"
+    )
+    monkeypatch.setattr(log_text, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(log_text, "BLOCK_BYTES", block_bytes)
+    excerpt = log_text.Excerpt(log, Redactor(), lambda: None)
+    text = b"".join(excerpt.read(1) for _ in range(excerpt.size_bytes)).decode()
+    assert (
+        text == "y\n" * 50 + "password=[redacted]\n" + "y\n" * 50 + "[redacted]\n\nthe last line without an end"
+    )
+
+
 def test_bytes_that_are_no_text_come_through(bundle: Bundle) -> None:
     """A payload may print anything."""
     noise = bytes(range(256)) * 1000

@@ -12,11 +12,13 @@ SHORTEST_SECRET = 6
 LONGEST_LINE = 64 << 10
 """Characters kept back while waiting for a line's end; a longer line is let through in pieces of this size."""
 
-_SUSPICIOUS = re.compile(
-    r"bearer|authorization|eyJ|://[^\s/]*@|pass|secret|token|key|credential|signature|gh[pousr]_|MDA",
-    re.IGNORECASE,
+_SUSPICIOUS_WORDS = (
+    *("bearer", "authorization", "eyj", "pass", "secret", "token", "key", "credential", "signature", "mda"),
+    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
 )
-"""One quick look that nearly all lines pass; every pattern below needs one of these."""
+_ADDRESS_WITH_USER = re.compile(r"://[^\s/]*@")
+"""What a quick look asks for, and nearly all texts have none of: every pattern below needs one of these. Looking for
+each word takes a tenth of the time of one pattern for all."""
 # A payload writes what it likes: no pattern may look at the same characters again and again. A token's head is
 # therefore bounded (it has some hundred characters), and names are tried from the beginning of a word only.
 _JWT = re.compile(r"\beyJ[\w-]{8,2000}\.[\w-]{8,}(?:\.[\w-]*)?")
@@ -63,7 +65,7 @@ class Redactor:
 
     def is_clean(self, text: str) -> bool:
         """Whether one quick look at a whole text finds nothing that could be hidden in any of its lines."""
-        return _SUSPICIOUS.search(text) is None and not any(secret in text for secret in self._secrets)
+        return not _is_suspicious(text) and not any(secret in text for secret in self._secrets)
 
     def text(self, text: str) -> str:
         """The same text with secrets replaced. Private keys are found whole, over several lines."""
@@ -120,14 +122,14 @@ class Redactor:
         for secret in self._secrets:
             if secret in line:
                 line = line.replace(secret, HIDDEN)
-        if _SUSPICIOUS.search(line) is None:
+        if not _is_suspicious(line):
             return line
         line = _AUTHORIZATION.sub(rf"\1{HIDDEN}", line)
         line = _BEARER.sub(rf"\1{HIDDEN}", line)
         line = _JWT.sub(HIDDEN, line)
         line = _KNOWN_SHAPES.sub(HIDDEN, line)
         line = _URL_PASSWORD.sub(rf"\1{HIDDEN}", line)
-        return _NAMED.sub(_hide_value, line)
+        return _NAMED.sub(_hide_value, line) if "=" in line or ":" in line else line
 
 
 def _hide_value(match: re.Match[str]) -> str:
@@ -138,6 +140,13 @@ def _hide_value(match: re.Match[str]) -> str:
     if not quote and between[0] == '"':
         quote = '"'  # a number in JSON
     return f"{name}{between}{quote}{HIDDEN}{quote}"
+
+
+def _is_suspicious(text: str) -> bool:
+    lower = text.lower()
+    if any(word in lower for word in _SUSPICIOUS_WORDS):
+        return True
+    return "://" in lower and _ADDRESS_WITH_USER.search(lower) is not None
 
 
 def _is_harmless(name: str, value: str) -> bool:
