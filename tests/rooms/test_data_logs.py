@@ -155,7 +155,8 @@ def test_a_secret_is_found_wherever_a_block_ends(
     excerpt = log_text.Excerpt(log, Redactor(), lambda: None)
     text = b"".join(excerpt.read(1) for _ in range(excerpt.size_bytes)).decode()
     assert (
-        text == "y\n" * 50 + "password=[redacted]\n" + "y\n" * 50 + "[redacted]\n\nthe last line without an end"
+        text
+        == "y\n" * 50 + "password=[redacted]\n" + "y\n" * 50 + "[redacted]\n\nthe last line without an end"
     )
 
 
