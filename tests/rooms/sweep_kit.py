@@ -207,6 +207,7 @@ class _Lines(logging.Handler):
     """Keeps what is said in the world of this moment."""
 
     world: World | None = None
+    level_before = logging.NOTSET
 
     def emit(self, record: logging.LogRecord) -> None:
         if self.world is not None:
@@ -251,13 +252,18 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, name, lambda fd: None)
     logger = logging.getLogger("picard")
     logger.addHandler(_lines)
-    monkeypatch.setattr(logger, "level", logging.INFO)
+    _lines.level_before = logger.level
+    logger.setLevel(
+        logging.INFO
+    )  # not the attribute: what other tests asked the loggers below is remembered there
     monkeypatch.setattr(logger, "propagate", False)
 
 
 def uninstall() -> None:
     """Undo what monkeypatch does not."""
-    logging.getLogger("picard").removeHandler(_lines)
+    logger = logging.getLogger("picard")
+    logger.removeHandler(_lines)
+    logger.setLevel(_lines.level_before)
     _lines.world = None
     forget_all()
 

@@ -4,6 +4,7 @@ How it is confined is written down before the launch, so that a later pilot deal
 a job gets is `pilot.ways`; the ways are `isolation`; starting and finding payloads is `payload.launcher`.
 """
 
+import asyncio
 import logging
 import os
 import shlex
@@ -89,6 +90,8 @@ class Confining:
         self._parts = parts
         self._kill_at: dict[int, float] = {}
         """When the grace of another user's payload is over, by job, on the monotonic clock."""
+        self._asking: dict[int, asyncio.Task[None]] = {}
+        """The one SIGTERM for another user's payload, under way or done, by job."""
 
     # Before the launch
 
@@ -272,9 +275,10 @@ class Confining:
         kill_at = clock.monotonic() + grace_s
         if (before := self._kill_at.get(work.job_id)) is None:
             self._kill_at[work.job_id] = kill_at
-            await self._signal(work, switch, known, signal.SIGTERM)
+            self._asking[work.job_id] = asyncio.create_task(self._signal(work, switch, known, signal.SIGTERM))
         else:
             kill_at = self._kill_at[work.job_id] = min(before, kill_at)
+        await asyncio.shield(self._asking[work.job_id])  # which a second stop must not take back
         await first_of(launcher.wait(handle), clock.sleep(max(0.0, kill_at - clock.monotonic())))
         while proc.is_running(handle.launcher):
             known = list({*known, *proc.descendants(handle.launcher.pid)})
@@ -303,14 +307,15 @@ class Confining:
         """The payload is over: its group goes, another user's processes are ended where there may be any, and what
         that user closed is opened."""
         await self._remove_group(work)
+        if (asked := self._asking.pop(work.job_id, None)) is not None:
+            await asked
         switch = self.switch_of(work)
         if switch is None:
             return
         try:
             if leftovers:
-                await switch.run(
-                    ("/bin/sh", "-c", _KILL_MARKED, f"{notice.VARIABLE}={notice.path_of(work.bundle)}")
-                )
+                mark = f"{notice.VARIABLE}={notice.path_of(work.bundle)}"
+                await switch.run(("/bin/sh", "-c", _KILL_MARKED, mark))
             await switch.chmod("u+rwX,g+rwX", work.bundle.directory)
         except CannotConfine as error:
             log.error("job %s: what its payload closed stays closed: %s", work.job_id, error)
@@ -320,8 +325,7 @@ class Confining:
         way, redactor = self._way(work), self._parts.log.redactor
         if way is None or ended.exit_code is None:
             return ()
-        words = last_lines(work.bundle.stderr, STDERR_LINES, redactor)
-        why = way.fault(ended.exit_code, "\n".join(words))
+        why = way.fault(ended.exit_code, "\n".join(last_lines(work.bundle.stderr, STDERR_LINES, redactor)))
         if why is None:
             return ()
         found = fault(why.error, why.says, rule=f"isolation.{way.name}", phase=Phase.RUNNING)

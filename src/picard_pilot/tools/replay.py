@@ -74,7 +74,7 @@ def make(folder: Path, target: Path, more_inputs: tuple[Path, ...] = ()) -> Made
     """
     recipe, case = recipe_of(folder), _case(folder)
     try:
-        target.mkdir(parents=True)
+        target.mkdir(mode=0o700, parents=True)
     except FileExistsError:
         raise NoReplay(
             f"{target} exists", "nothing is overwritten", "Name another directory with --dir"

@@ -4,7 +4,6 @@ Making such a directory is `tools.replay`.
 """
 
 import asyncio
-import os
 import time
 from pathlib import Path
 from typing import TypeVar
@@ -173,5 +172,4 @@ def _end(exit_code: int | None, signal: int | None) -> str:
 
 def replay_now(folder: Path, *, time_limit_s: float | None = None) -> Replayed:
     """The same, for callers without a loop."""
-    os.umask(0o077)
     return asyncio.run(replay(folder, time_limit_s=time_limit_s))
