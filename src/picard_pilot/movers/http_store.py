@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from picard_pilot.model.files import Checksum, ChecksumKind
@@ -275,8 +276,8 @@ class HttpStore:
 
     # what is there
 
-    def _ask(self, method: str, url: str, **more: object) -> Answer:
-        return self._transfers.ask(method, url, self._address.access, **more)  # type: ignore[arg-type]
+    def _ask(self, method: str, url: str, **more: Any) -> Answer:
+        return self._transfers.ask(method, url, self._address.access, **more)
 
     def _look(self, url: str, *kinds: ChecksumKind, size_bytes: int = 0) -> Facts | None:
         found = look(

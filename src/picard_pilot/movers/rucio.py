@@ -13,9 +13,9 @@ from typing import Any, ClassVar, TypeVar
 # The library takes itself for a server where its configuration has a [database] section; it looks on import.
 os.environ["RUCIO_CLIENT_MODE"] = "1"
 
-from rucio.client.didclient import DIDClient  # type: ignore[import-untyped]
-from rucio.client.replicaclient import ReplicaClient  # type: ignore[import-untyped]
-from rucio.common.exception import (  # type: ignore[import-untyped]
+from rucio.client.didclient import DIDClient
+from rucio.client.replicaclient import ReplicaClient
+from rucio.common.exception import (
     DatabaseException,
     DataIdentifierAlreadyExists,
     DataIdentifierNotFound,
@@ -66,7 +66,7 @@ SOMEBODY_WAS_FASTER = (*ALREADY, DatabaseException)
 Answer = TypeVar("Answer")
 
 
-class _Client(ReplicaClient, DIDClient):  # type: ignore[misc]
+class _Client(ReplicaClient, DIDClient):  # type: ignore[misc]  # of a package without types
     """Rucio's client for replicas and datasets, with one login for both."""
 
 
@@ -115,19 +115,22 @@ class RucioCatalogue(SiteMover):
                 {"scope": did.scope, "name": did.lfn}
                 for did in request.dids[first : first + FILES_PER_QUESTION]
             ]
-            rows = self._ask(
-                f"looking up the replicas of {len(dids)} files",
-                lambda client, dids=dids: list(  # type: ignore[misc]
-                    client.list_replicas(
-                        dids,
-                        schemes=sorted(SPEAKERS),
-                        client_location=_location(request.context.site),
-                        resolve_archives=False,
-                    )
-                ),
-            )
-            found += [_file(row, knows_site=request.context.site is not None) for row in rows]
+            found += self._looked_up(dids, request.context.site)
         return Replicas(files=tuple(found), catalogue=self.name)
+
+    def _looked_up(self, dids: list[dict[str, str]], site: str | None) -> list[FileReplicas]:
+        rows = self._ask(
+            f"looking up the replicas of {len(dids)} files",
+            lambda client: list(
+                client.list_replicas(
+                    dids,
+                    schemes=sorted(SPEAKERS),
+                    client_location=_location(site),
+                    resolve_archives=False,
+                )
+            ),
+        )
+        return [_file(row, knows_site=site is not None) for row in rows]
 
     def register(self, request: StoreRequest, stored: Transferred) -> None:
         """Add the replica, and the file to its dataset where the job names one; a dataset is made if need be.

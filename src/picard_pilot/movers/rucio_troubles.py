@@ -7,7 +7,7 @@ import configparser
 
 from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import RequestException, Timeout
-from rucio.common import exception as rucio  # type: ignore[import-untyped]
+from rucio.common import exception as rucio
 
 from picard_pilot.model.transfer import (
     FailureClass,

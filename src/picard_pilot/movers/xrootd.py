@@ -305,6 +305,7 @@ class XrootdMover(SiteMover):
                 if not server_said(status, *CHECKSUM_BROKE):
                     raise failure(status, address, doing=f"asking for the checksum of {lfn}")
                 if again:
+                    # No server tells when its computing is to be asked again; this is a thread of the worker process.
                     time.sleep(ASK_AGAIN_S)
         finally:
             self._checksums.release()

@@ -18,7 +18,7 @@ class OneRecordProtocol(H11Protocol):
     """Saves one system call here and one wake-up of the caller for each answer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Put the joining transport in between."""
+        """Put the joining transport in between. uvicorn declares a narrower transport than asyncio gives."""
         self._joining = _JoiningTransport(transport, self.loop)
         super().connection_made(cast(asyncio.Transport, self._joining))
 

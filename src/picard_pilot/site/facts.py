@@ -4,7 +4,7 @@ What the sources call these fields is theirs to know; merging and checking as a 
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from picard_pilot.model.site import Origin
 from picard_pilot.site.errors import SiteError
@@ -35,7 +35,7 @@ class Facts:
     """
 
     def __init__(self) -> None:
-        self.values: dict[str, object] = {}
+        self.values: dict[str, Any] = {}
         self.extra: dict[str, object] = {}
         self.origins: dict[str, Origin] = {}
 
@@ -59,9 +59,9 @@ class Facts:
         self.extra |= later.extra
         self.origins |= later.origins
 
-    def nested(self) -> dict[str, object]:
+    def nested(self) -> dict[str, Any]:
         """The values with one level of nesting, as the model's constructors take them."""
-        nested: dict[str, object] = {}
+        nested: dict[str, Any] = {}
         for field, value in self.values.items():
             head, dot, rest = field.partition(".")
             if dot:

@@ -118,7 +118,7 @@ def _queue(name: str, facts: Facts) -> Queue:
     limits = nested.pop("limits", {})
     assert isinstance(limits, dict)
     nested.setdefault("panda_resource", name)
-    return Queue(name=name, limits=QueueLimits(**limits), extra=facts.extra, origins=facts.origins, **nested)  # type: ignore[arg-type]
+    return Queue(name=name, limits=QueueLimits(**limits), extra=facts.extra, origins=facts.origins, **nested)
 
 
 def _endpoints(opened: Sequence[SiteSource], queue: Queue) -> tuple[dict[str, Endpoint], tuple[str, ...]]:
@@ -139,7 +139,7 @@ def _endpoints(opened: Sequence[SiteSource], queue: Queue) -> tuple[dict[str, En
                 name=name,
                 extra=facts.extra,
                 origins=facts.origins,
-                **facts.values,  # type: ignore[arg-type]
+                **facts.values,
             )
     for name in sorted(used - found.keys()):
         near = nearest(name, tuple(found))

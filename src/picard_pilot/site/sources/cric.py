@@ -7,7 +7,7 @@ have always named their federation and their alternative stage-out.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -151,10 +151,10 @@ class CricSource(SiteSource):
         """One queue by its nickname."""
         if name not in self._queues:
             return None
-        raw = dict(self._queues[name])
+        raw: dict[str, Any] = dict(self._queues[name])
         raw.pop("nickname", None)
         if not raw.get("acopytools") and isinstance(raw.get("copytools"), Mapping):
-            raw["acopytools"] = {"default": list(raw["copytools"])}  # type: ignore[call-overload]
+            raw["acopytools"] = {"default": list(raw["copytools"])}
         facts = read_fields(raw, QUEUE_FIELDS, kind=self.kind, place=str(self.path), label=name)
         self._put_alternatives(facts, raw, name)
         return facts

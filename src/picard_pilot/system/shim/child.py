@@ -3,7 +3,7 @@
 Who forks it and reads what it says is `launcher`.
 """
 
-import _signal  # type: ignore[import-not-found]
+import _signal
 import posix
 
 from picard_pilot.system.shim import recordfile

@@ -17,7 +17,7 @@ A caller starts it in a session of its own (see `system.spawn`). Then:
   of a job, and one that is meant for the payload must not end its launcher.
 """
 
-import _signal  # type: ignore[import-not-found]
+import _signal
 import posix
 import select
 import time

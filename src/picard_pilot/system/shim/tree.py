@@ -3,7 +3,7 @@
 The loop that kills them all is `launcher`'s; what the pilot itself wants to know of processes is in `system.proc`.
 """
 
-import _signal  # type: ignore[import-not-found]
+import _signal
 import posix
 
 Tree = list[tuple[int, int]]
