@@ -8,9 +8,12 @@ import os
 import stat
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from picard_pilot.system.redact import Redactor
+
+if TYPE_CHECKING:
+    import tarfile
 
 HEAD_BYTES = 16 << 20
 TAIL_BYTES = 48 << 20
@@ -118,6 +121,17 @@ class Excerpt:
             yield b"\n... %d bytes are left out here; the job's directory had them all ...\n" % self.cut_bytes
             file.seek(self._length - self._tail_bytes)
             yield from _some_blocks(file, self._tail_bytes)
+
+
+def add_text(
+    archive: "tarfile.TarFile", name: str, size_bytes: int, mtime: float, content: "Excerpt | io.BytesIO"
+) -> None:
+    """Add one text to an archive, readable for all. Raises OSError."""
+    import tarfile  # with the first archive: a pilot's start needs none
+
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode = size_bytes, int(mtime), 0o644
+    archive.addfile(info, cast(IO[bytes], content))  # which only reads
 
 
 def _some_blocks(file: BinaryIO, count: int) -> Iterator[bytes]:

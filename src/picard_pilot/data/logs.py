@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from picard_pilot.data.log_text import (
     HEAD_BYTES,
@@ -19,6 +19,7 @@ from picard_pilot.data.log_text import (
     SMALL_TAIL_BYTES,
     TAIL_BYTES,
     Excerpt,
+    add_text,
 )
 from picard_pilot.model.bundle import Bundle
 from picard_pilot.model.job import Job
@@ -111,7 +112,7 @@ class _Maker:
         """Write the archive under a temporary name and commit it; a small one if the disk is full. Raises OSError."""
         # A name may be so long that not one character more fits.
         temporary = target.with_name(f".{target.name[:TEMPORARY_CHARACTERS]}.part")
-        mode = "w" if target.suffix == ".tar" else "w:gz"
+        mode: Literal["w", "w:gz"] = "w" if target.suffix == ".tar" else "w:gz"
         try:
             try:
                 self._write(temporary, mode)
@@ -128,28 +129,22 @@ class _Maker:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _write(self, temporary: Path, mode: str) -> None:
+    def _write(self, temporary: Path, mode: Literal["w", "w:gz"]) -> None:
         import tarfile
 
-        with tarfile.open(temporary, mode) as archive:  # type: ignore[call-overload]
+        with tarfile.open(temporary, mode) as archive:
             for member in self._within_limit(self._members()):
                 excerpt = self._excerpt(member)
                 if excerpt is not None:
+                    self._check_time()
                     with closing(excerpt):
-                        self._add(archive, member.name, excerpt.size_bytes, excerpt.mtime, excerpt)
+                        name = f"{self._folder}/{member.name}"
+                        add_text(archive, name, excerpt.size_bytes, excerpt.mtime, excerpt)
             if self._notes:
                 # A payload's file may have a name that is no text.
                 text = "".join(f"{note}\n" for note in self._notes).encode("utf-8", "backslashreplace")
-                self._add(archive, "archive_notes.txt", len(text), time.time(), io.BytesIO(text))
-
-    def _add(self, archive: "object", name: str, size_bytes: int, mtime: float, content: object) -> None:
-        import tarfile
-
-        self._check_time()
-        assert isinstance(archive, tarfile.TarFile)
-        info = tarfile.TarInfo(f"{self._folder}/{name}")
-        info.size, info.mtime, info.mode = size_bytes, int(mtime), 0o644
-        archive.addfile(info, content)  # type: ignore[arg-type]
+                name = f"{self._folder}/archive_notes.txt"
+                add_text(archive, name, len(text), time.time(), io.BytesIO(text))
 
     def _members(self) -> list[_Member]:
         """The archive's files, the most useful first."""

@@ -8,10 +8,11 @@ import os
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from picard_pilot.data.log_text import Excerpt
+from picard_pilot.data.log_text import Excerpt, add_text
 from picard_pilot.data.logs import PAYLOAD_PATTERNS, PILOT_LOGS, PRIVATE_PATTERNS
 from picard_pilot.model.trouble import Trouble
 from picard_pilot.payload import jobdir
@@ -46,7 +47,7 @@ def pack(path: Path, found: Diagnosis, summary: str, target: Path) -> list[str]:
 def _fill(archive: tarfile.TarFile, path: Path, found: Diagnosis, summary: str) -> list[str]:
     top = f"ticket-{found.job_id or path.name}"
     text = summary.encode("utf-8", "backslashreplace")
-    _add(archive, f"{top}/summary.md", len(text), time.time(), io.BytesIO(text))
+    add_text(archive, f"{top}/summary.md", len(text), time.time(), io.BytesIO(text))
     names = ["summary.md"]
     if found.kind == "log":
         return names + _add_logs(archive, top, [(path.name, path)])
@@ -76,12 +77,7 @@ def _add_logs(archive: tarfile.TarFile, top: str, logs: list[tuple[str, Path]]) 
             excerpt = Excerpt(path, redactor, lambda: None)
         except OSError:
             continue
-        _add(archive, f"{top}/{name}", excerpt.size_bytes, excerpt.mtime, excerpt)
+        with closing(excerpt):
+            add_text(archive, f"{top}/{name}", excerpt.size_bytes, excerpt.mtime, excerpt)
         names.append(name)
     return names
-
-
-def _add(archive: tarfile.TarFile, name: str, size: int, mtime: float, content: object) -> None:
-    info = tarfile.TarInfo(name)
-    info.size, info.mtime, info.mode = size, int(mtime), 0o644
-    archive.addfile(info, content)  # type: ignore[arg-type]
