@@ -96,6 +96,7 @@ def test_a_directory_that_grows_too_large_stops_the_job_with_its_fault(tmp_path:
             found = stop.fault
             assert (found.code, found.phase, found.rule) == (1104, Phase.RUNNING, "limit.directory")
             assert found.says.startswith("work directory: ")
+            assert 1.2 < float(found.says.split()[2]) <= 3.1, found.says  # as far as it had been written
             assert "is above the limit of 1.2 MB (queue: maxwdir 1 MB x 1.1)" in found.says
             assert found.evidence
 

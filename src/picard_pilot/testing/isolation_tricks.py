@@ -8,6 +8,7 @@ import mmap
 import os
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from picard_pilot.testing.isolation_escapes import (
@@ -110,13 +111,13 @@ def try_memory_by_call() -> str | None:
     return None
 
 
+def _seized(pid: int) -> bool:
+    return bool(LIBC.ptrace(PTRACE_SEIZE, pid, None, None) == 0)
+
+
 def try_trace_launcher() -> str | None:
     """Tracing the pilot or the launcher, as a debugger attaches to a running program."""
-    hit = [
-        pid
-        for pid in outsiders()
-        if in_a_child(lambda pid=pid: LIBC.ptrace(PTRACE_SEIZE, pid, None, None) == 0)  # type: ignore[misc]
-    ]
+    hit = [pid for pid in outsiders() if in_a_child(partial(_seized, pid))]
     return f"{hit} can be traced" if hit else None
 
 
@@ -283,15 +284,15 @@ def try_change_host() -> str | None:
     for folder in texts("changeable"):
         file, other = f"{folder}/precious", f"{folder}/{PLAN['unique']}"
         kinds: dict[str, Callable[[], object]] = {
-            "written": lambda file=file: _write(file),  # type: ignore[misc]
-            "cut": lambda file=file: os.truncate(file, 1),  # type: ignore[misc]
-            "folder": lambda other=other: os.mkdir(other + ".folder"),  # type: ignore[misc]  # noqa: PTH102
-            "link": lambda other=other: os.symlink("/", other + ".link"),  # type: ignore[misc]  # noqa: PTH211
-            "pipe": lambda other=other: os.mkfifo(other + ".pipe"),  # type: ignore[misc]
-            "socket": lambda other=other: _bind(other + ".socket"),  # type: ignore[misc]
-            "linked": lambda file=file, other=other: os.link(file, other + ".linked"),  # type: ignore[misc]
-            "moved in": lambda other=other: os.rename(_made("moving"), other + ".moved"),  # type: ignore[misc]  # noqa: PTH104
-            "renamed": lambda file=file, other=other: os.rename(file, other + ".renamed"),  # type: ignore[misc]  # noqa: PTH104
+            "written": partial(_write, file),
+            "cut": partial(os.truncate, file, 1),
+            "folder": partial(os.mkdir, other + ".folder"),
+            "link": partial(os.symlink, "/", other + ".link"),
+            "pipe": partial(os.mkfifo, other + ".pipe"),
+            "socket": partial(_bind, other + ".socket"),
+            "linked": partial(os.link, file, other + ".linked"),
+            "moved in": partial(_move_in, other + ".moved"),
+            "renamed": partial(os.rename, file, other + ".renamed"),
         }
         for kind, change in kinds.items():
             try:
@@ -313,6 +314,6 @@ def _bind(path: str) -> None:
         door.bind(path)
 
 
-def _made(name: str) -> str:
-    Path(name).touch()
-    return name
+def _move_in(target: str) -> None:
+    Path("moving").touch()
+    os.rename("moving", target)  # noqa: PTH104 - one call that fails or does not
